@@ -1,0 +1,140 @@
+# stallrace: reruns what lecture notes teach about threads, the GIL and socket buffers, on this machine.
+#
+#   make demo   sets up, measures everything quickly, draws the charts
+#   make test   sets up, builds and runs all tests
+#
+# A new experiment is one file, experiments/GROUP/NAME.c; nothing here names it.
+#   CC=clang                             another compiler
+#   SAN=thread | SAN=address,undefined   a sanitizer build, in a folder of its own
+#   V=1                                  show the compiler's command lines
+#   ARGS='--quick'                       arguments for every program of run-GROUP
+
+VERSION  := 0.1.0
+CC       ?= cc
+CFLAGS   ?= -O2 -g
+WERROR   ?= -Werror
+SAN      ?=
+ARGS     ?=
+comma    := ,
+quiet    := $(if $(V),,@)
+BUILD    := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	    -Wwrite-strings -Wno-missing-field-initializers $(WERROR)
+# Sanitizers want frame pointers; a sanitizer that finds something ends the program.
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+JANSSON  := $(shell pkg-config --cflags jansson 2>/dev/null)
+JANSSONL := $(shell pkg-config --libs jansson 2>/dev/null || echo -ljansson)
+compile   = $(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -pthread \
+	    -Iinclude -I$(BUILD) $(JANSSON)
+link      = $(CC) $(CFLAGS) $(SANFLAGS) -pthread $(LDFLAGS)
+libs      = $(JANSSONL) -lm $(LDLIBS)
+
+LIB_SRC  := $(wildcard experiments/lib/*.c)
+EXP_SRC  := $(filter-out $(LIB_SRC),$(wildcard experiments/*/*.c))
+UNIT_SRC := $(wildcard tests/unit/*.c)
+HEADERS  := $(wildcard include/*.h experiments/*/*.h)
+LIB      := $(BUILD)/libexp.a
+LIB_OBJ  := $(LIB_SRC:experiments/%.c=$(BUILD)/obj/%.o)
+BINS     := $(EXP_SRC:experiments/%.c=$(BUILD)/%)
+UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+GROUPS   := $(sort $(notdir $(patsubst %/,%,$(dir $(EXP_SRC)))))
+# What an earlier build left and no source makes any more.
+STALE    := $(filter-out $(BINS) $(UNITS) $(GROUPS:%=$(BUILD)/%) $(addprefix $(BUILD)/,obj unit libexp.a \
+	    build.h flags sources),$(wildcard $(BUILD)/* $(foreach g,unit $(GROUPS),$(BUILD)/$(g)/*)))
+PYTEST   := scripts/python pytest -- -m pytest
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BINS) prune ## build every experiment
+
+help: ## print this
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
+	@echo
+	@sed -n 's/^\([a-z-]*\)\( [^#]*\|:[^#]*\)## \(.*\)/  make \1|\3/p' Makefile | column -t -s'|'
+	@for g in $(GROUPS); do echo "  make run-$$g"; done | sed 's/$$/     measure this group, with its defaults/'
+
+demo: ## set up, measure every group quickly, draw the charts, say where they are
+	@scripts/bootstrap
+	@$(MAKE) --no-print-directory all
+	@for g in $(GROUPS); do scripts/run $(BUILD)/$$g --quick $(ARGS) || exit; done
+	@scripts/plot.py || [ $$? -eq 77 ]
+
+test: ## set up, build and run all tests (SAN= for a sanitizer build)
+	@scripts/bootstrap
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) SAN=$(SAN) scripts/test
+
+$(GROUPS:%=run-%): run-%: all
+	@scripts/run $(BUILD)/$* $(ARGS)
+
+smoke: all ## run every experiment quickly, keep no rows: does it all work here?
+	@for g in $(GROUPS); do RESULTS=/dev/null scripts/run $(BUILD)/$$g --quick || exit; done
+
+bench: all ## time whole programs with hyperfine, into results/bench/
+	@scripts/bench $(BUILD) || [ $$? -eq 77 ]
+
+plots: ## draw the newest results of every experiment, into results/charts/
+	@scripts/plot.py
+
+deps: ## install what is missing, or print how
+	@scripts/bootstrap
+
+doctor: ## say what is there, what is missing and what is skipped for it
+	@scripts/bootstrap --doctor
+
+format: ## lay the C files out with clang-format
+	clang-format -i $(LIB_SRC) $(EXP_SRC) $(UNIT_SRC) $(HEADERS)
+
+lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy and shellcheck
+	clang-format --dry-run --Werror $(LIB_SRC) $(EXP_SRC) $(UNIT_SRC) $(HEADERS)
+	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
+	shellcheck scripts/bootstrap scripts/python scripts/run scripts/test .ci/run
+
+clean: ## remove what was built; results stay
+	rm -rf build build-*
+
+# --- building -------------------------------------------------------------------------------------
+
+# These files change only when what they say does; what depends on them is rebuilt then.
+write_if_changed = mkdir -p $(@D) && cat >$@.new && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+
+$(BUILD)/flags: FORCE
+	@echo '$(compile) $(link) $(libs)' | { $(write_if_changed); }
+
+$(BUILD)/sources: FORCE
+	@echo '$(LIB_SRC)' | { $(write_if_changed); }
+
+$(BUILD)/build.h: FORCE
+	@{ echo '#define BUILD_VERSION "$(VERSION)"'; \
+	   echo "#define BUILD_COMMIT \"$$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)\""; \
+	   echo "#define BUILD_DIRTY $$(git diff --quiet HEAD 2>/dev/null && echo 0 || echo 1)"; \
+	   echo '#define BUILD_FLAGS "$(strip $(CFLAGS) $(SANFLAGS))"'; } | { $(write_if_changed); }
+
+$(BUILD)/obj/%.o: experiments/%.c $(BUILD)/flags | $(BUILD)/build.h
+	@mkdir -p $(@D) && echo "  CC $@"
+	$(quiet)$(compile) -MMD -MP -c $< -o $@
+
+$(LIB): $(LIB_OBJ) $(BUILD)/sources
+	@echo "  AR $@"
+	$(quiet)rm -f $@ && ar rcs $@ $(LIB_OBJ)
+
+$(BINS): $(BUILD)/%: $(BUILD)/obj/%.o $(LIB)
+	@mkdir -p $(@D) && echo "  LD $@"
+	$(quiet)$(link) $< $(LIB) $(libs) -o $@
+
+$(UNITS): $(BUILD)/unit/%: tests/unit/%.c $(LIB) $(BUILD)/flags
+	@mkdir -p $(@D) $(BUILD)/obj && echo "  LD $@"
+	$(quiet)$(compile) -MMD -MP -MF $(BUILD)/obj/unit-$*.d $< $(LIB) $(LDFLAGS) $(libs) -lcmocka -o $@
+
+units: $(UNITS) prune
+
+prune:
+	@$(if $(STALE),rm -rf $(STALE))
+
+-include $(wildcard $(BUILD)/obj/*.d $(BUILD)/obj/*/*.d)
+
+FORCE:
+.PHONY: all help demo test smoke bench plots deps doctor format lint clean units prune FORCE \
+	$(GROUPS:%=run-%)

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * options.h - the option tables of a run, parsed and recorded; for run.c alone.
+ */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <jansson.h>
+
+#include "exp.h"
+
+/* The options every experiment has. */
+struct common {
+	int64_t trials, seed;
+	bool quick, quiet;
+	const char *output, *cpus, *variants;
+	struct opt opts[8]; /* the table that points at the fields above */
+};
+
+/* Fills both tables from argv.  Ends the process as run_begin() says. */
+void options_parse(const struct experiment *about, struct common *common, int argc, char *argv[]);
+
+/* Every option with its value, as the run row's "params". */
+json_t *options_params(const struct experiment *about, const struct common *common);
+
+#endif

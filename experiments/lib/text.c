@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "text.h"
+
+#include <err.h>
+#include <langinfo.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUFFERS = 16, BUFFER = 256, MAX_BINS = 64 };
+
+static char *next_buffer(void)
+{
+	static char buffers[BUFFERS][BUFFER];
+	static unsigned int turn;
+
+	return buffers[turn++ % BUFFERS];
+}
+
+const char *text_format(const char *format, ...)
+{
+	char *buffer = next_buffer();
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(buffer, BUFFER, format, args);
+	va_end(args);
+	return buffer;
+}
+
+const char *text_count(int64_t number)
+{
+	char *end = next_buffer() + BUFFER;
+	uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+	int digits = 0;
+
+	*--end = '\0';
+	do {
+		if (digits && digits % 3 == 0)
+			*--end = ',';
+		*--end = (char)('0' + rest % 10);
+		digits++;
+		rest /= 10;
+	} while (rest);
+	if (number < 0)
+		*--end = '-';
+	return end;
+}
+
+const char *text_bytes(int64_t bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+	size_t unit = 0;
+
+	while (bytes && bytes % 1024 == 0 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+		bytes /= 1024;
+		unit++;
+	}
+	return text_format("%s %s", text_count(bytes), units[unit]);
+}
+
+const char *text_share(double share)
+{
+	if (share > 0 && share < 0.0005)
+		return "<0.1 %";
+	if (share < 1 && share > 0.9995)
+		return ">99.9 %";
+	return text_format("%.1f %%", share * 100);
+}
+
+const char *text_time(double ns)
+{
+	static const char *const units[] = {"ns", "us", "ms", "s"};
+	size_t unit = 0;
+
+	while (fabs(ns) >= 999.5 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+		ns /= 1000;
+		unit++;
+	}
+	return text_format("%.*f %s",
+			   fabs(ns) < 9.995   ? 2
+			   : fabs(ns) < 99.95 ? 1
+					      : 0,
+			   ns, units[unit]);
+}
+
+bool text_unicode(void)
+{
+	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+}
+
+const char *text_pick(const char *unicode, const char *ascii)
+{
+	return text_unicode() ? unicode : ascii;
+}
+
+const char *text_bar(int level)
+{
+	static const char *const blocks[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+	static const char *const ascii[] = {" ", ".", ":", "-", "=", "+", "*", "%", "#"};
+	int height = level < 0 ? 0 : level > 8 ? 8 : level;
+
+	return text_pick(blocks[height], ascii[height]);
+}
+
+void text_histogram(FILE *out, struct values values, double low, double high, int bins)
+{
+	size_t count[MAX_BINS] = {0};
+	size_t fullest = 0;
+
+	if (bins > MAX_BINS)
+		bins = MAX_BINS;
+	for (size_t i = 0; i < values.n; i++) {
+		double place = high > low ? ((double)values.at[i] - low) / (high - low) : 0.5;
+		int bin = (int)(place * bins);
+
+		if (place < 0 || place > 1)
+			continue;
+		if (bin == bins)
+			bin--;
+		if (++count[bin] > fullest)
+			fullest = count[bin];
+	}
+	for (int bin = 0; bin < bins; bin++) { /* rounded up: one value is a bar, none is not */
+		int level = fullest ? (int)((count[bin] * 8 + fullest - 1) / fullest) : 0;
+
+		fputs(text_bar(level), out);
+	}
+}
+
+/* Columns of a word: its bytes without UTF-8 continuation bytes. */
+static int width_of(const char *word, size_t length)
+{
+	int width = 0;
+
+	for (size_t i = 0; i < length; i++)
+		width += ((unsigned char)word[i] & 0xc0) != 0x80;
+	return width;
+}
+
+void text_wrap(FILE *out, int column, int indent, const char *text)
+{
+	bool first = true;
+
+	while (*text) {
+		size_t length = strcspn(text, " ");
+		int width = width_of(text, length);
+
+		if (!first && column + 1 + width > TEXT_WIDTH) {
+			fprintf(out, "\n%*s", indent, "");
+			column = indent;
+		} else if (!first) {
+			putc(' ', out);
+			column++;
+		}
+		fwrite(text, 1, length, out);
+		column += width;
+		text += length;
+		text += strspn(text, " ");
+		first = false;
+	}
+	putc('\n', out);
+}
+
+void text_values(FILE *out, int column, int indent, struct values values)
+{
+	bool alike = values.n > 1;
+	char *line = NULL;
+	size_t size;
+	FILE *text = open_memstream(&line, &size);
+
+	if (!text)
+		err(2, "open_memstream");
+	for (size_t i = 0; i < values.n; i++) {
+		alike = alike && values.at[i] == values.at[0];
+		fprintf(text, "%s ", text_count(values.at[i]));
+	}
+	fclose(text);
+	text_wrap(out, column, indent,
+		  alike ? text_format("%s in all %zu", text_count(values.at[0]), values.n) : line);
+	free(line);
+}
