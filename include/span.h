@@ -10,6 +10,7 @@
 #define SPAN_H
 
 #include <stdint.h>
+#include <sys/resource.h>
 #include <time.h>
 
 struct span {
@@ -30,6 +31,27 @@ static inline int64_t clock_ns(clockid_t clock)
 static inline int64_t span_now(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/*
+ * How often this thread has given up its CPU to wait for something (ru_nvcsw): if the count grew
+ * during a call, the thread slept in it.  That it lost its CPU to others is not counted.
+ */
+static inline int64_t span_sleeps(void)
+{
+	struct rusage usage = {0};
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nvcsw;
+}
+
+/* The kernel's tick in ns, 1 / HZ: the grain of what it counts in jiffies. */
+static inline int64_t span_tick(void)
+{
+	struct timespec tick = {0};
+
+	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+	return tick.tv_nsec;
 }
 
 static inline void span_begin(struct span *span)

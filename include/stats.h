@@ -37,6 +37,9 @@ struct interval stats_median(struct values values);
 /* Interquartile range over the absolute median: how much trials scatter.  0 if the median is 0. */
 double stats_spread(struct values values);
 
+/* Their sum; 0 for none. */
+double stats_sum(struct values values);
+
 /* How many of them are not 0. */
 size_t stats_nonzero(struct values values);
 

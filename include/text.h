@@ -46,6 +46,13 @@ const char *text_bar(int level);
 /* A histogram of the values over [low, high] in `bins` bars; the highest bar is the fullest bin. */
 void text_histogram(FILE *out, struct values values, double low, double high, int bins);
 
+/*
+ * A quantity over time as a row of bars, the highest at its peak: from at[i] (ns, ascending) on it
+ * was value[i]. Each column of column_ns shows the most of its time.
+ */
+void text_timeline(FILE *out, const int64_t *at, const int64_t *value, size_t n, int64_t column_ns,
+		   int columns);
+
 /* The values as text_count() shows them, or "0 in all 30" where they are alike; wrapped like
  * text_wrap(). */
 void text_values(FILE *out, int column, int indent, struct values values);

@@ -510,7 +510,7 @@ void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 		     [DEPENDS] = {"depends", "DEPENDS", "\033[1;33m"},
 		     [NOT_SEEN] = {"not-seen", "NOT SEEN", "\033[1;36m"},
 		     [SKIPPED] = {"skipped", "SKIPPED", "\033[1m"}};
-	const int indent = 34;
+	const int indent = 35;
 	json_t *row = json_pack("{s:s,s:s,s:s}", "row", "verdict", "claim", claim, "verdict",
 				words[verdict].word);
 	json_t *behind = json_object();
@@ -531,7 +531,7 @@ void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 	describe(run);
 	write_row(run, row);
 	pthread_mutex_unlock(&run->lock);
-	fprintf(run->console, "  %-20s %s%-10s%s ", claim, run->colour ? words[verdict].colour : "",
+	fprintf(run->console, "  %-21s %s%-10s%s ", claim, run->colour ? words[verdict].colour : "",
 		words[verdict].shown, run->colour ? "\033[0m" : "");
 	text_wrap(run->console, indent, indent, text);
 	free(text);

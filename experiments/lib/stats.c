@@ -97,6 +97,15 @@ double stats_spread(struct values values)
 	return median > 0 ? range / median : 0;
 }
 
+double stats_sum(struct values values)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < values.n; i++)
+		sum += (double)values.at[i];
+	return sum;
+}
+
 size_t stats_nonzero(struct values values)
 {
 	size_t nonzero = 0;

@@ -163,6 +163,26 @@ void text_wrap(FILE *out, int column, int indent, const char *text)
 	putc('\n', out);
 }
 
+void text_timeline(FILE *out, const int64_t *at, const int64_t *value, size_t n, int64_t column_ns,
+		   int columns)
+{
+	int64_t peak = 1;
+	int64_t now = 0;
+	size_t i = 0;
+
+	for (size_t k = 0; k < n; k++)
+		peak = value[k] > peak ? value[k] : peak;
+	for (int column = 1; column <= columns; column++) {
+		int64_t most = now;
+
+		for (; i < n && at[i] < column * column_ns; i++) {
+			now = value[i];
+			most = now > most ? now : most;
+		}
+		fputs(text_bar((int)((most * 8 + peak - 1) / peak)), out);
+	}
+}
+
 void text_values(FILE *out, int column, int indent, struct values values)
 {
 	bool alike = values.n > 1;

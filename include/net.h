@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * net.h - connected pairs of sockets on this machine, and what their buffers hold.
+ *
+ * Everything here ends the process with status 2 if the environment refuses it.
+ */
+#ifndef NET_H
+#define NET_H
+
+#include <stdint.h>
+
+enum net_kind { NET_TCP, NET_UNIX_STREAM, NET_UNIX_DGRAM, NET_UDP, NET_PIPE };
+
+struct net_pair {
+	int tx, rx; /* what is written to tx is read from rx */
+};
+
+/* What to ask for before the pair is connected. */
+struct net_ask {
+	int64_t sndbuf,
+		rcvbuf; /* SO_SNDBUF of tx and SO_RCVBUF of rx in bytes; 0 = leave the default */
+	const char *congestion; /* TCP_CONGESTION of tx; NULL = the system's */
+};
+
+/*
+ * TCP and UDP go over 127.0.0.1; AF_UNIX pairs have no name.  The receive buffer is set before
+ * connect, because TCP agrees on the window's scale then (tcp(7)).  A pipe has one buffer: sndbuf;
+ * where a socket is granted less than it asks for, a pipe is refused and keeps its size.
+ */
+struct net_pair net_pair(enum net_kind kind, struct net_ask ask);
+
+void net_close(struct net_pair *pair);
+
+/* getsockopt SO_SNDBUF, SO_RCVBUF in bytes: what the kernel granted; for a pipe its size. */
+int64_t net_sndbuf(int fd);
+int64_t net_rcvbuf(int fd);
+
+/* SIOCOUTQ in bytes: of TCP what is not sent or not acknowledged yet (tcp(7)). */
+int64_t net_outq(int fd);
+
+/* SIOCINQ in bytes: what can be read; of a datagram socket the first datagram only (udp(7)). */
+int64_t net_inq(int fd);
+
+/* What the buffers of a socket are charged with, in bytes, book-keeping included (SO_MEMINFO). */
+struct net_memory {
+	int64_t receive; /* SK_MEMINFO_RMEM_ALLOC */
+	int64_t send;    /* SK_MEMINFO_WMEM_QUEUED of TCP, SK_MEMINFO_WMEM_ALLOC of others */
+	int64_t drops;   /* SK_MEMINFO_DROPS: datagrams dropped for want of room, a count */
+};
+
+struct net_memory net_memory(int fd);
+
+#endif
