@@ -24,8 +24,8 @@ struct parse {
 
 int opt_number(const char *text, enum opt_unit unit, int64_t *number)
 {
+	static const char suffixes[] = "kMG";
 	int64_t kilo = unit == OPT_COUNT ? 1000 : 1024;
-	const char *suffix = "";
 	int64_t scale = 1;
 	long long value;
 	char *end;
@@ -38,22 +38,18 @@ int opt_number(const char *text, enum opt_unit unit, int64_t *number)
 		return ERANGE;
 	if (end == text)
 		return EINVAL;
-	if (*end) {
-		suffix = end;
-		if (unit == OPT_MS && strcmp(suffix, "ms") == 0)
-			scale = 1;
-		else if (unit == OPT_MS && strcmp(suffix, "s") == 0)
+	if (unit == OPT_MS) {
+		if (strcmp(end, "s") == 0)
 			scale = 1000;
-		else if (unit == OPT_MS || strlen(suffix) != 1)
+		else if (*end && strcmp(end, "ms") != 0)
 			return EINVAL;
-		else if (*suffix == 'k' || *suffix == 'K')
-			scale = kilo;
-		else if (*suffix == 'M')
-			scale = kilo * kilo;
-		else if (*suffix == 'G')
-			scale = kilo * kilo * kilo;
-		else
+	} else if (*end) {
+		const char *place = strchr(suffixes, *end == 'K' ? 'k' : *end);
+
+		if (!place || end[1])
 			return EINVAL;
+		for (const char *c = suffixes; c <= place; c++)
+			scale *= kilo;
 	}
 	return __builtin_mul_overflow(value, scale, number) ? ERANGE : 0;
 }

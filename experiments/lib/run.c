@@ -201,6 +201,8 @@ static void *watch(void *argument)
 	int number;
 
 	check(sigwait(&watched, &number), "sigwait");
+	if (number == SIGRTMAX)
+		return NULL;
 	atomic_store(&stop_signal, number);
 	if (write(stop_fd, &one, sizeof(one)) < 0)
 		warn("eventfd");
@@ -230,6 +232,7 @@ static void start_watching(struct run *run)
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 
 	sigemptyset(&watched);
+	sigaddset(&watched, SIGRTMAX); /* ours, to end the thread */
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		struct sigaction old;
 
@@ -624,8 +627,7 @@ static void warn_of_noise(struct run *run)
 static void free_run(struct run *run)
 {
 	current = NULL;
-	check(pthread_cancel(watcher),
-	      "pthread_cancel"); /* it waits in sigwait, a cancellation point */
+	check(pthread_kill(watcher, SIGRTMAX), "pthread_kill"); /* the run is over, see watch() */
 	check(pthread_join(watcher, NULL), "pthread_join");
 	close(stop_fd);
 	pthread_mutex_destroy(&run->lock);
