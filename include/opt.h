@@ -41,6 +41,7 @@ struct opt {
 
 	const char **text;          /* a string ... */
 	const char *const *choices; /* ... one of these, NULL at the end; NULL = any */
+	const char *metavar;        /* what --help calls the string; NULL = WORD */
 };
 
 /*

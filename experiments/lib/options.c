@@ -56,8 +56,6 @@ int opt_number(const char *text, enum opt_unit unit, int64_t *number)
 
 static const char *number_text(const struct opt *opt, int64_t number)
 {
-	if (number == 0 && opt->zero)
-		return opt->zero;
 	switch (opt->unit) {
 	case OPT_BYTES:
 		return text_bytes(number);
@@ -148,7 +146,7 @@ static char *help_of(const struct opt *opt)
 			number_text(opt, opt->max), number_text(opt, *opt->num));
 		if (opt->quick)
 			fprintf(out, ", quick %s", number_text(opt, opt->quick));
-		putc(')', out);
+		fprintf(out, "%s%s)", opt->zero ? "; 0 is " : "", opt->zero ? opt->zero : "");
 	}
 	for (const char *const *c = opt->choices; c && *c; c++)
 		fprintf(out, "%s%s", c == opt->choices ? " (" : ", ", *c);
@@ -169,7 +167,7 @@ static const char *argument_of(const struct opt *opt)
 		return NULL;
 	if (opt->num)
 		return units[opt->unit];
-	return opt->choices ? "WORD" : strcmp(opt->name, "output") == 0 ? "FILE" : "LIST";
+	return opt->metavar ? opt->metavar : "WORD";
 }
 
 /* What --help says around the options: the summary before, variants, claims and exit statuses
@@ -222,12 +220,14 @@ static void common_table(const struct experiment *about, struct common *common)
 		.name = "quick", .help = "a short run, for a first look", .flag = &common->quick};
 	common->opts[n++] = (struct opt){.name = "cpus",
 					 .help = "run on these CPUs only, such as 0-1,3",
-					 .text = &common->cpus};
+					 .text = &common->cpus,
+					 .metavar = "LIST"};
 	common->opts[n++] =
 		(struct opt){.key = 'o',
 			     .name = "output",
 			     .help = "write the rows there as JSON Lines; - is standard output",
-			     .text = &common->output};
+			     .text = &common->output,
+			     .metavar = "FILE"};
 	common->opts[n++] = (struct opt){.key = 'q',
 					 .name = "quiet",
 					 .help = "print the verdicts only, no progress",
@@ -235,7 +235,8 @@ static void common_table(const struct experiment *about, struct common *common)
 	if (about->variants)
 		common->opts[n++] = (struct opt){.name = "variants",
 						 .help = "only these variants, such as a,b",
-						 .text = &common->variants};
+						 .text = &common->variants,
+						 .metavar = "LIST"};
 }
 
 void options_parse(const struct experiment *about, struct common *common, int argc, char *argv[])
