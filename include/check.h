@@ -2,8 +2,8 @@
 /*
  * check.h - turn a failed call into one line on stderr and exit status 2 (EXIT_USAGE in exp.h).
  *
- * For calls whose failure means that this environment cannot run the experiment.  A failure that is
- * the experiment's subject (EAGAIN, ECONNREFUSED) is handled where it happens.
+ * For calls whose failure means that this environment cannot run the experiment.  A failure that
+ * is the experiment's subject (EAGAIN, ECONNREFUSED) is handled where it happens.
  */
 #ifndef CHECK_H
 #define CHECK_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exp.h - the life of an experiment: options, trials in random order, rows, verdicts, exit status.
+ * exp.h - the life of an experiment: options, trials in random order, rows, verdicts, status.
  *
  * A library, not a framework: main() reads top to bottom.
  *
@@ -10,15 +10,16 @@
  *		struct span all = {0};
  *		int64_t lost = measure(run_variant(run), &all);
  *
- *		run_record(run, (struct field[]){{"lost_updates", lost}, {"elapsed_ns",
- *span_wall(&all)}, {0}});
+ *		run_record(run, (struct field[]){{"lost_updates", lost},
+ *						 {"elapsed_ns", span_wall(&all)},
+ *						 {0}});
  *	}
  *	return run_end(run, report);
  *
  * One run a process.  Everything is called from the main thread but for run_stopped(),
- *run_stop_fd(), run_sleep_until() and run_pin(), which are for any thread.  SIGINT, SIGTERM and
- *SIGHUP are blocked and waited for by a thread of the library: threads that an experiment starts
- *never see them; a process that it forks must unblock them.  SIGPIPE is ignored.
+ * run_stop_fd(), run_sleep_until() and run_pin(), which are for any thread.  SIGINT, SIGTERM and
+ * SIGHUP are blocked and waited for by a thread of the library: threads that an experiment starts
+ * never see them; a process that it forks must unblock them.  SIGPIPE is ignored.
  */
 #ifndef EXP_H
 #define EXP_H
@@ -70,16 +71,15 @@ enum verdict {
 struct run;
 
 /*
- * Reads the options, opens the row file, prints the header line.  Ends the process: 0 after --help
- * and
- * --version, EXIT_USAGE with one line on stderr for bad input.
+ * Reads the options, opens the row file, prints the header line.  Ends the process: 0 after
+ * --help and --version, EXIT_USAGE with one line on stderr for bad input.
  */
 struct run *run_begin(const struct experiment *about, int argc, char *argv[]);
 
 /*
- * Goes to the next trial; false when all are done or a signal came.  Each round runs every variant
- * once, in an order drawn from the seed.  The first call writes the run row, so a program may still
- * set the variables of its options before (a calibrated count).
+ * Goes to the next trial; false when all are done or a signal came.  Each round runs every
+ * variant once, in an order drawn from the seed.  The first call writes the run row, so a program
+ * may still set the variables of its options before (a calibrated count).
  */
 bool run_next(struct run *run);
 
@@ -89,7 +89,8 @@ size_t run_variant(const struct run *run); /* this trial's index in about->varia
 /* Whether a variant is among those asked for (--variants). */
 bool run_selected(const struct run *run, size_t variant);
 
-/* Writes this trial's sample row and keeps it for run_values().  Does nothing once a signal came.
+/*
+ * Writes this trial's sample row and keeps it for run_values().  Does nothing once a signal came.
  */
 void run_record(struct run *run, const struct field *fields);
 
@@ -112,8 +113,8 @@ int run_stop_fd(void);
 bool run_sleep_until(int64_t deadline_ns);
 
 /*
- * Pins the calling thread to the n-th CPU of those allowed (--cpus, taskset), counted modulo their
- * number. n < 0 undoes it.
+ * Pins the calling thread to the n-th CPU of those allowed (--cpus, taskset), counted modulo
+ * their number. n < 0 undoes it.
  */
 void run_pin(int n);
 
@@ -125,9 +126,8 @@ FILE *run_out(const struct run *run);
 
 /*
  * For reports.  A verdict on one of about->claims, with its sentence (printf) and the numbers
- * behind it
- * ({0}-ended, or NULL); printed, and written as a row.  Every claim needs exactly one: run_end()
- * checks.
+ * behind it ({0}-ended, or NULL); printed, and written as a row.  Every claim needs exactly one:
+ * run_end() checks, but lets those go as skipped for which --variants left out what they need.
  */
 void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 		 const struct field *numbers, const char *sentence, ...)
@@ -146,7 +146,9 @@ void run_note(struct run *run, const char *note, ...) __attribute__((format(prin
  */
 int run_end(struct run *run, void (*report)(struct run *run));
 
-/* Ends a run that this machine cannot make: every claim skipped with the reason; returns EXIT_SKIP.
+/*
+ * Ends a run that this machine cannot make: every claim skipped with the reason; returns
+ * EXIT_SKIP.
  */
 int run_skip(struct run *run, const char *reason, ...) __attribute__((format(printf, 2, 3)));
 

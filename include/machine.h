@@ -11,9 +11,9 @@
 
 /*
  * Everything that can change an answer, as keys of a run row: UTC, project commit, compiler and
- * flags, kernel, CPU model, CPUs online and allowed, load, virtualisation, CPU governor, congestion
- * control and the sysctls of socket buffers, backlog and scheduler.  Keys whose source does not
- * exist here are left out.  No host name, no user name.
+ * flags, kernel, CPU model, CPUs online and allowed, load, virtualisation, CPU governor,
+ * congestion control and the sysctls of socket buffers, backlog and scheduler.  Keys whose source
+ * does not exist here are left out.  No host name, no user name.
  */
 void machine_describe(json_t *row);
 

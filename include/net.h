@@ -24,8 +24,8 @@ struct net_ask {
 
 /*
  * TCP and UDP go over 127.0.0.1; AF_UNIX pairs have no name.  The receive buffer is set before
- * connect, because TCP agrees on the window's scale then (tcp(7)).  A pipe has one buffer: sndbuf;
- * where a socket is granted less than it asks for, a pipe is refused and keeps its size.
+ * connect, because TCP agrees on the window's scale then (tcp(7)).  A pipe has one buffer:
+ * sndbuf; where a socket is granted less than it asks for, a pipe is refused and keeps its size.
  */
 struct net_pair net_pair(enum net_kind kind, struct net_ask ask);
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * opt.h - a program's options: one table gives parsing, ranges, --help and the parameters of the
- *run row.
+ * run row.
  *
  *	static int64_t threads = 2;
  *	static const struct opt opts[] = {
- *		{.key = 't', .name = "threads", .help = "threads that count", .num = &threads, .min
- *= 2, .max = 64}, {0},
- *	};
+ *		{'t', "threads", "threads that count", .num = &threads, .min = 2, .max = 64},
+ *		{0}};
  *
  * The variable's initial value is the default.  Exactly one of num, flag, text is set.
  */
@@ -17,7 +16,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What a number counts; it decides the suffixes that are understood and the name of the parameter.
+/*
+ * What a number counts; it decides the suffixes that are understood and the name of the
+ * parameter.
  */
 enum opt_unit {
 	OPT_COUNT,       /* k, M, G = powers of 1,000; "threads" */
@@ -45,8 +46,8 @@ struct opt {
 };
 
 /*
- * Reads a number with the suffixes of its unit.  0, or EINVAL for anything that is not one number,
- * or ERANGE when it does not fit into 64 bits.
+ * Reads a number with the suffixes of its unit.  0, or EINVAL for anything that is not one
+ * number, or ERANGE when it does not fit into 64 bits.
  */
 int opt_number(const char *text, enum opt_unit unit, int64_t *number);
 

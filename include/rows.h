@@ -16,7 +16,8 @@ struct rows;
 
 /*
  * A value in a row.  Rows hold integers in base units, the unit in the name ("elapsed_ns"); text
- *and real are for what is not a number of something, and for the derived figures behind a verdict.
+ * and real are for what is not a number of something, and for the derived figures behind a
+ * verdict.
  *
  *	{"sent_bytes", n}  {"cause", .text = "peer"}  {"lost_share", .real = &share}
  */
@@ -34,8 +35,8 @@ void rows_add(json_t *object, const struct field *fields);
 json_t *rows_text(const char *text);
 
 /*
- * Opens the file for writing, or returns NULL with errno: EBUSY when another process is writing it,
- * else as open(2).
+ * Opens the file for writing, or returns NULL with errno: EBUSY when another process is writing
+ * it, else as open(2).
  */
 struct rows *rows_open(const char *path);
 

@@ -2,9 +2,9 @@
 /*
  * span.h - wall and CPU time of one piece of work, stamped by the thread that does it.
  *
- * A coordinator that stamps for its workers measures when it was scheduled itself.  So each worker
- * stamps its own span, and span_cover() joins them.  Wall spans of two threads overlap even when
- * they share one CPU; only the CPU time tells how much ran.
+ * A coordinator that stamps for its workers measures when it was scheduled itself.  So each
+ * worker stamps its own span, and span_cover() joins them.  Wall spans of two threads overlap
+ * even when they share one CPU; only the CPU time tells how much ran.
  */
 #ifndef SPAN_H
 #define SPAN_H

@@ -28,8 +28,8 @@ struct interval {
 double stats_quantile(struct values values, double q);
 
 /*
- * The median with its bootstrap percentile interval (Efron: 1,000 resamples with replacement,
- * the 2.5 and 97.5 % quantiles of their medians).  The resampling is seeded: equal values give an
+ * The median with its bootstrap percentile interval (Efron: 1,000 resamples with replacement, the
+ * 2.5 and 97.5 % quantiles of their medians).  The resampling is seeded: equal values give an
  * equal interval. All NAN for no values; an interval of no width for one value.
  */
 struct interval stats_median(struct values values);

@@ -47,8 +47,8 @@ const char *text_bar(int level);
 void text_histogram(FILE *out, struct values values, double low, double high, int bins);
 
 /*
- * A quantity over time as a row of bars, the highest at its peak: from at[i] (ns, ascending) on it
- * was value[i]. Each column of column_ns shows the most of its time.
+ * A quantity over time as a row of bars, the highest at its peak: from at[i] (ns, ascending) on
+ * it was value[i]. Each column of column_ns shows the most of its time.
  */
 void text_timeline(FILE *out, const int64_t *at, const int64_t *value, size_t n, int64_t column_ns,
 		   int columns);

@@ -9,11 +9,11 @@
  *	eager   reads at once: the control, with nothing to wait for but the other thread;
  *	empty   reads at once from a sender who is late: now recv is the call that blocks.
  *
- * Every send is timed, and whether the thread slept in it is read from its own context switches.  A
- *third thread samples both queues and what TCP says of itself.  The cause of each blocked call is
- *named from that evidence (how long TCP_INFO's clocks ran during the call), not from what the
- *experiment set up. Those clocks count in ticks of the kernel, so a call shorter than two ticks is
- *too short to tell.
+ * Every send is timed, and whether the thread slept in it is read from its own context switches.
+ * A third thread samples both queues and what TCP says of itself.  The cause of each blocked call
+ * is named from that evidence (how long TCP_INFO's clocks ran during the call), not from what the
+ * experiment set up. Those clocks count in ticks of the kernel, so a call shorter than two ticks
+ * is too short to tell.
  */
 #include <err.h>
 #include <errno.h>
@@ -86,8 +86,7 @@ static const struct experiment about = {
 	.quick_trials = 1,
 };
 
-/* --- what is measured ----------------------------------------------------------------------------
- */
+/* --- what is measured ---------------------------------------------------- */
 
 enum cause { NOT_BLOCKED, PEER, SNDBUF, NETWORK, SHORT, UNTOLD, CAUSES };
 
@@ -270,8 +269,7 @@ static void *look_on(void *argument)
 	return NULL;
 }
 
-/* --- one trial -----------------------------------------------------------------------------------
- */
+/* --- one trial ----------------------------------------------------------- */
 
 /* The longest call, 0 if none blocked for long enough to tell why. */
 static const struct call *longest_stall(const struct trial *t)
@@ -285,7 +283,8 @@ static const struct call *longest_stall(const struct trial *t)
 	return longest;
 }
 
-/* What was seen while a call lasted: the most that the send buffer held, and the probes' backoff.
+/*
+ * What was seen while a call lasted: the most that the send buffer held, and the probes' backoff.
  */
 static struct look peak_during(const struct trial *t, const struct call *call)
 {
@@ -400,8 +399,7 @@ static void forget(struct trial *t)
 	*t = (struct trial){0};
 }
 
-/* --- report --------------------------------------------------------------------------------------
- */
+/* --- report -------------------------------------------------------------- */
 
 enum { COLUMNS = 56 };
 
@@ -608,17 +606,10 @@ static void report(struct run *run)
 			    "%s: bytes were lost or changed in %zu of %zu trials", variants[v].name,
 			    stats_nonzero(short_of) + stats_nonzero(misplaced), short_of.n);
 	}
-	if (run_selected(run, SLEEP)) {
+	if (run_selected(run, SLEEP))
 		judge_send(run);
-	} else {
-		run_verdict(run, "buf-send-copies", SKIPPED, NULL, "sleep was not run");
-		run_verdict(run, "buf-send-blocks-full", SKIPPED, NULL, "sleep was not run");
-		run_verdict(run, "buf-peer-full-blocks", SKIPPED, NULL, "sleep was not run");
-	}
 	if (run_selected(run, EMPTY))
 		judge_recv(run);
-	else
-		run_verdict(run, "buf-recv-blocks-empty", SKIPPED, NULL, "empty was not run");
 	fputs("  Why: send only copies into the kernel's buffer. What the receiver does not read "
 	      "stays\n"
 	      "  in its buffer; when that is full its window closes, the send buffer fills, send "

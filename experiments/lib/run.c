@@ -70,8 +70,7 @@ static pthread_t watcher;
 static sigset_t watched;
 static cpu_set_t allowed;
 
-/* --- stopping ------------------------------------------------------------------------------------
- */
+/* --- stopping ------------------------------------------------------------ */
 
 bool run_stopped(void)
 {
@@ -112,7 +111,9 @@ static void write_row(struct run *run, json_t *row)
 	err(EXIT_USAGE, "%s: the rows are lost", run->options.output);
 }
 
-/* Writes the run row, the first time: as late as that, because a program may calibrate its options.
+/*
+ * Writes the run row, the first time: as late as that, because a program may calibrate its
+ * options.
  */
 static void describe(struct run *run)
 {
@@ -246,8 +247,7 @@ static void start_watching(struct run *run)
 	check(pthread_create(&watcher, NULL, watch, run), "pthread_create");
 }
 
-/* --- CPUs ----------------------------------------------------------------------------------------
- */
+/* --- CPUs ---------------------------------------------------------------- */
 
 int run_cpus(void)
 {
@@ -284,8 +284,7 @@ static void choose_cpus(const char *list)
 		check_fd(sched_getaffinity(0, sizeof(allowed), &allowed), "sched_getaffinity");
 }
 
-/* --- beginning -----------------------------------------------------------------------------------
- */
+/* --- beginning ----------------------------------------------------------- */
 
 static void choose_variants(struct run *run)
 {
@@ -362,8 +361,7 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[])
 	return run;
 }
 
-/* --- trials --------------------------------------------------------------------------------------
- */
+/* --- trials -------------------------------------------------------------- */
 
 static void show_progress(struct run *run)
 {
@@ -476,8 +474,7 @@ struct values run_values(struct run *run, size_t variant, const char *field)
 	return values;
 }
 
-/* --- the report ----------------------------------------------------------------------------------
- */
+/* --- the report ---------------------------------------------------------- */
 
 FILE *run_out(const struct run *run)
 {
@@ -659,9 +656,13 @@ int run_end(struct run *run, void (*report)(struct run *run))
 	if (run_stopped())
 		end_interrupted(run, atomic_load(&stop_signal));
 	report(run);
-	for (const struct claim *c = run->about->claims; c->id; c++)
-		if (!run->judged[claim_index(run, c->id)])
+	for (const struct claim *c = run->about->claims; c->id; c++) {
+		if (run->judged[claim_index(run, c->id)])
+			continue;
+		if (!run->options.variants)
 			errx(EXIT_USAGE, "no verdict on '%s'", c->id);
+		run_verdict(run, c->id, SKIPPED, NULL, "--variants left out what it needs");
+	}
 	warn_of_noise(run);
 	if (run->options.output && run->console == stdout)
 		fprintf(run->out, "  rows: %s\n", run->options.output);
