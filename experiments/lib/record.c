@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rows of a run: written as they come, kept for the report, ended once.
+ */
+#include <err.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run.h"
+
+enum { SCHEMA = 1 }; /* of the rows; see results/README.md */
+
+void record_row(struct run *run, json_t *row)
+{
+	int error = run->rows ? rows_write(run->rows, row) : 0;
+
+	json_decref(row);
+	if (!error)
+		return;
+	rows_drop(run->rows);
+	run->rows = NULL;
+	errno = error;
+	err(EXIT_USAGE, "%s: the rows are lost", run->options.output);
+}
+
+/*
+ * Writes the run row, the first time: as late as that, because a program may calibrate its
+ * options.
+ */
+void record_describe(struct run *run)
+{
+	const struct experiment *about = run->about;
+	json_t *row;
+	json_t *claims;
+
+	if (run->described)
+		return;
+	run->described = true;
+	row = json_pack("{s:s,s:i,s:s,s:s}", "row", "run", "schema", SCHEMA, "experiment",
+			about->name, "group", about->group);
+	claims = json_object();
+	for (const struct claim *c = about->claims; c->id; c++)
+		json_object_set_new(claims, c->id, json_string(c->text));
+	json_object_set_new(row, "claims", claims);
+	json_object_set_new(row, "params", options_params(about, &run->options));
+	machine_describe(row);
+	record_row(run, row);
+}
+
+/* Writes the end row and gives the file its name.  Under the lock; does nothing the second time. */
+void record_end(struct run *run, const char *interrupted)
+{
+	struct machine_load now;
+	struct rows *rows = run->rows;
+	json_t *end;
+	int error;
+
+	if (!rows)
+		return;
+	record_describe(run);
+	machine_load(&now);
+	end = json_pack("{s:s,s:s?,s:o,s:I}", "row", "end", "interrupted", interrupted,
+			"controls_held",
+			interrupted ? json_null() : json_boolean(!run->control_failed), "samples",
+			(json_int_t)json_array_size(run->samples));
+	rows_add(end, (struct field[]){{"wall_ns", now.wall_ns - run->load.wall_ns},
+				       {"own_cpu_ns", now.own_ns - run->load.own_ns},
+				       {"machine_cpu_ns", now.busy_ns - run->load.busy_ns},
+				       {"steal_ns", now.steal_ns - run->load.steal_ns},
+				       {0}});
+	record_row(run, end);
+	run->rows = NULL;
+	error = rows_keep(rows);
+	if (error) {
+		errno = error;
+		err(EXIT_USAGE, "%s: the rows are lost", run->options.output);
+	}
+}
+
+/*
+ * exit(3) from anywhere but run_end(): an error.  The samples so far are kept, nothing is left half.
+ */
+void record_drop_at_exit(struct run *run)
+{
+	if (pthread_mutex_trylock(&run->lock) != 0)
+		return;
+	if (run->rows && json_array_size(run->samples) > 0) {
+		record_end(run, "error");
+	} else if (run->rows) {
+		rows_drop(run->rows);
+		run->rows = NULL;
+	}
+	pthread_mutex_unlock(&run->lock);
+}
+
+void run_row(struct run *run, const char *kind, const struct field *fields)
+{
+	const struct variant *variants = run->about->variants;
+	json_t *row = json_pack("{s:s,s:I}", "row", kind, "trial", (json_int_t)run->trial);
+
+	if (variants)
+		json_object_set_new(row, "variant", json_string(variants[run_variant(run)].name));
+	rows_add(row, fields);
+	pthread_mutex_lock(&run->lock);
+	if (!run_stopped()) {
+		if (strcmp(kind, "sample") == 0)
+			json_array_append(run->samples, row);
+		record_row(run, json_incref(row));
+	}
+	pthread_mutex_unlock(&run->lock);
+	json_decref(row);
+}
+
+void run_record(struct run *run, const struct field *fields)
+{
+	run_row(run, "sample", fields);
+}
+
+struct values run_values(struct run *run, size_t variant, const char *field)
+{
+	const struct variant *variants = run->about->variants;
+	int64_t *at = calloc(json_array_size(run->samples) + 1, sizeof(*at));
+	int64_t **kept = realloc(run->kept, (run->kept_n + 1) * sizeof(*kept));
+	struct values values = {at, 0};
+	json_t *sample;
+	size_t i;
+
+	if (!at || !kept)
+		err(EXIT_USAGE, "malloc");
+	run->kept = kept;
+	run->kept[run->kept_n++] = at;
+	json_array_foreach(run->samples, i, sample)
+	{
+		const char *name = json_string_value(json_object_get(sample, "variant"));
+		const json_t *value = json_object_get(sample, field);
+
+		if (json_is_integer(value) &&
+		    (!variants || strcmp(name, variants[variant].name) == 0))
+			at[values.n++] = json_integer_value(value);
+	}
+	return values;
+}
+
+void record_free(struct run *run)
+{
+	for (size_t i = 0; i < run->kept_n; i++)
+		free(run->kept[i]);
+	free(run->kept);
+	json_decref(run->samples);
+}
