@@ -137,6 +137,9 @@ void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 void run_control(struct run *run, bool held, const char *what, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The mechanism behind what was seen, in a sentence or two. */
+void run_why(struct run *run, const char *why, ...) __attribute__((format(printf, 2, 3)));
+
 /* A line that starts with NOTE: what would make the result wrong. */
 void run_note(struct run *run, const char *note, ...) __attribute__((format(printf, 2, 3)));
 

@@ -473,10 +473,9 @@ static void report(struct run *run)
 	judge_default(run);
 	judge_maximum(run);
 	judge_capacity(run);
-	fputs("  Why: the kernel doubles what is asked for and charges its own book-keeping to it, "
-	      "so the\n"
-	      "  bytes that fit depend on how they were written; TCP's bytes lie in two buffers.\n",
-	      run_out(run));
+	run_why(run,
+		"the kernel doubles what is asked for and charges its own book-keeping to it, so "
+		"the bytes that fit depend on how they were written; TCP's lie in two buffers.");
 }
 
 int main(int argc, char *argv[])

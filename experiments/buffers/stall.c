@@ -610,11 +610,10 @@ static void report(struct run *run)
 		judge_send(run);
 	if (run_selected(run, EMPTY))
 		judge_recv(run);
-	fputs("  Why: send only copies into the kernel's buffer. What the receiver does not read "
-	      "stays\n"
-	      "  in its buffer; when that is full its window closes, the send buffer fills, send "
-	      "waits.\n",
-	      out);
+	run_why(run,
+		"send only copies into the kernel's buffer. What the receiver does not read "
+		"stays in its own; when that is full its window closes, the send buffer fills, "
+		"and send waits.");
 	for (size_t v = 0; v < VARIANTS; v++)
 		forget(&shown[v]);
 }

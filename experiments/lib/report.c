@@ -117,17 +117,32 @@ void run_control(struct run *run, bool held, const char *what, ...)
 	free(text);
 }
 
+/* A wrapped line that begins with a word. */
+static void say(struct run *run, const char *word, const char *format, va_list args)
+{
+	int indent = fprintf(run->out, "  %s ", word);
+	char *text = format_text(format, args);
+
+	text_wrap(run->out, indent, indent, text);
+	free(text);
+}
+
+void run_why(struct run *run, const char *why, ...)
+{
+	va_list args;
+
+	va_start(args, why);
+	say(run, "Why:", why, args);
+	va_end(args);
+}
+
 void run_note(struct run *run, const char *note, ...)
 {
 	va_list args;
-	char *text;
 
 	va_start(args, note);
-	text = format_text(note, args);
+	say(run, "NOTE", note, args);
 	va_end(args);
-	fputs("  NOTE ", run->out);
-	text_wrap(run->out, 7, 7, text);
-	free(text);
 }
 
 /* The typical scatter: the median over the variants, so that one bimodal variant is not called

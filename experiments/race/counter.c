@@ -398,10 +398,9 @@ static void report(struct run *run)
 	fputs("\n", run_out(run));
 	judge_racy(run);
 	judge_controls(run);
-	fputs("  Why: x += 1 is a load, an add and a store. What the other thread stores in "
-	      "between is\n"
-	      "  overwritten: its updates are lost.\n",
-	      run_out(run));
+	run_why(run,
+		"x += 1 is a load, an add and a store. What the other thread stores in between "
+		"is overwritten: its updates are lost.");
 	if (run_selected(run, PLAIN))
 		explain_plain(run);
 }
