@@ -137,6 +137,9 @@ void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 void run_control(struct run *run, bool held, const char *what, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* For reports: a sentence or more, wrapped. */
+void run_say(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* The mechanism behind what was seen, in a sentence or two. */
 void run_why(struct run *run, const char *why, ...) __attribute__((format(printf, 2, 3)));
 

@@ -449,12 +449,15 @@ static void print_table(struct run *run)
 {
 	FILE *out = run_out(run);
 
-	fprintf(out, "  TCP on loopback; buffers asked for: %s / %s, granted: %s / %s.\n",
+	run_say(run,
+		"TCP on loopback, buffers of %s and %s asked for, %s and %s granted. The sender "
+		"calls "
+		"send(%s) until it has written %s.",
 		sndbuf ? text_bytes(sndbuf) : "default", rcvbuf ? text_bytes(rcvbuf) : "default",
 		text_bytes(shown[run_variant(run)].granted_sndbuf),
-		text_bytes(shown[run_variant(run)].granted_rcvbuf));
-	fprintf(out, "  The sender calls send(%s) until it has written %s.\n\n",
-		text_bytes(write_size), text_bytes(total));
+		text_bytes(shown[run_variant(run)].granted_rcvbuf), text_bytes(write_size),
+		text_bytes(total));
+	fputs("\n", out);
 	fprintf(out, "  %-8s %6s %6s %8s %12s %10s  %s\n", "receiver", "trials", "calls", "blocked",
 		"blocked for", "longest", "mostly because of");
 	for (size_t v = 0; v < VARIANTS; v++)

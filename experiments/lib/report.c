@@ -117,14 +117,23 @@ void run_control(struct run *run, bool held, const char *what, ...)
 	free(text);
 }
 
-/* A wrapped line that begins with a word. */
-static void say(struct run *run, const char *word, const char *format, va_list args)
+/* Wrapped lines, the first of which begins with a word. */
+static void say_with(struct run *run, const char *word, const char *format, va_list args)
 {
-	int indent = fprintf(run->out, "  %s ", word);
+	int indent = fprintf(run->out, *word ? "  %s " : "  %s", word);
 	char *text = format_text(format, args);
 
 	text_wrap(run->out, indent, indent, text);
 	free(text);
+}
+
+void run_say(struct run *run, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say_with(run, "", format, args);
+	va_end(args);
 }
 
 void run_why(struct run *run, const char *why, ...)
@@ -132,7 +141,7 @@ void run_why(struct run *run, const char *why, ...)
 	va_list args;
 
 	va_start(args, why);
-	say(run, "Why:", why, args);
+	say_with(run, "Why:", why, args);
 	va_end(args);
 }
 
@@ -141,7 +150,7 @@ void run_note(struct run *run, const char *note, ...)
 	va_list args;
 
 	va_start(args, note);
-	say(run, "NOTE", note, args);
+	say_with(run, "NOTE", note, args);
 	va_end(args);
 }
 

@@ -286,10 +286,11 @@ static void print_table(struct run *run)
 {
 	FILE *out = run_out(run);
 
-	fprintf(out, "  %lld threads on %d CPU%s (%s), %s, %s times each.\n", (long long)threads,
-		run_cpus(), run_cpus() == 1 ? "" : "s", placement,
-		same_sign ? "each x += 1" : "by turns x += 1 and x -= 1", text_count(iterations));
-	fprintf(out, "  A safe program ends at %s.\n\n", text_count(exact_x(same_sign)));
+	run_say(run, "%lld threads on %d CPU%s (%s), %s, %s times each. A safe program ends at %s.",
+		(long long)threads, run_cpus(), run_cpus() == 1 ? "" : "s", placement,
+		same_sign ? "each x += 1" : "by turns x += 1 and x -= 1", text_count(iterations),
+		text_count(exact_x(same_sign)));
+	fputs("\n", out);
 	fprintf(out, "  %-9s %6s %11s %16s %14s %11s\n", "variant", "trials", "wrong",
 		"median |error|", "lost (x += 1)", "ns/update");
 	for (size_t v = 0; v < VARIANTS; v++)
