@@ -310,10 +310,10 @@ static void print_table(struct run *run)
 {
 	FILE *out = run_out(run);
 
-	fprintf(out,
-		"  The sender writes %s (datagrams: %s) until EAGAIN; nobody reads. All in "
-		"bytes.\n\n",
+	run_say(run,
+		"The sender writes %s (datagrams: %s) until EAGAIN; nobody reads. All in bytes.",
 		text_bytes(write_size), text_bytes(datagram));
+	fputs("\n", out);
 	fprintf(out, "  %-11s %7s %9s %9s %12s %11s %10s\n", "", "", "granted", "granted",
 		"at first", "held once", "held /");
 	fprintf(out, "  %-11s %7s %9s %9s %12s %11s %10s\n", "kind", "asked", "SO_SNDBUF",

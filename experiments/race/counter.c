@@ -312,7 +312,7 @@ static void print_histogram(struct run *run)
 
 	if (xs.n == 0 || reach == 0)
 		return;
-	fprintf(run_out(run), "  x over the trials (split)  %s |", text_count(-(int64_t)reach));
+	fprintf(run_out(run), "  split, all trials: %s |", text_count(-(int64_t)reach));
 	text_histogram(run_out(run), xs, -reach, reach, 24);
 	fprintf(run_out(run), "| +%s\n", text_count((int64_t)reach));
 }
