@@ -9,16 +9,12 @@
  *	eager   reads at once: the control, with nothing to wait for but the other thread;
  *	empty   reads at once from a sender who is late: now recv is the call that blocks.
  *
- * Every send is timed, and whether the thread slept in it is read from its own context switches.
- * A third thread samples both queues and what TCP says of itself.  The cause of each blocked call
- * is named from that evidence (how long TCP_INFO's clocks ran during the call), not from what the
- * experiment set up. Those clocks count in ticks of the kernel, so a call shorter than two ticks
- * is too short to tell.
+ * Every send is timed, both queues are sampled meanwhile (trace.h), and the cause of each blocked
+ * call is named from what TCP says of itself, not from what the experiment set up.
  */
 #include <err.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,8 +24,8 @@
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
-#include "tcpinfo.h"
 #include "text.h"
+#include "trace.h"
 
 enum { SLEEP, DRAIN, EAGER, EMPTY, VARIANTS };
 
@@ -86,70 +82,27 @@ static const struct experiment about = {
 	.quick_trials = 1,
 };
 
-/* --- what is measured ---------------------------------------------------- */
-
-enum cause { NOT_BLOCKED, PEER, SNDBUF, NETWORK, SHORT, UNTOLD, CAUSES };
-
-static const char *const cause_names[] = {
-	[NOT_BLOCKED] = "none", [PEER] = "peer-window", [SNDBUF] = "send-buffer",
-	[NETWORK] = "network",  [SHORT] = "too-short",  [UNTOLD] = "untold"};
-
-struct call {
-	int64_t begin_ns, elapsed_ns, sent_bytes; /* sent: so far, with this call */
-	bool blocked;
-	enum cause cause;
-	int64_t rwnd_limited_ns; /* how long TCP was held up by the peer's window during the call */
-};
-
-struct look {
-	int64_t at_ns, outq, inq, wmem;
-	struct tcpinfo tcp;
-};
-
-/* One trial.  Each field is written by one thread, and read after it was joined. */
+/* One trial.  What the receiver saw is written by its thread, and read after it was joined. */
 struct trial {
 	size_t variant;
-	struct net_pair fd;
-	int64_t zero_ns; /* CLOCK_MONOTONIC of the begin; all times count from it */
-	atomic_bool done;
-
-	struct call *calls;
-	size_t calls_n;
-	int64_t first_send_ns, sent_end_ns;
-
-	int64_t received, misplaced;
-	int64_t before_recv_inq;      /* what could be read before the first recv */
-	bool before_recv_again;       /* a recv that must not wait said EAGAIN there */
-	int64_t recv_ns, recv_end_ns; /* the first recv */
-	bool recv_blocked;
-	atomic_int_fast64_t accepted; /* by the sender's calls that have returned */
-	int64_t before_read_bytes;    /* accepted, when the first recv was called */
-
-	struct look *looks;
-	size_t looks_n;
+	struct trace trace;
+	int64_t begin_ns; /* CLOCK_MONOTONIC; the times below count from it */
 	int64_t granted_sndbuf, granted_rcvbuf;
+	int64_t received, misplaced;
+	int64_t before_read_bytes;    /* accepted by send, when the first recv was called */
+	bool recv_again;              /* a recv that must not wait said EAGAIN then */
+	bool recv_blocked;            /* the first recv slept */
+	int64_t recv_ns, recv_end_ns; /* the first recv */
+	int64_t elapsed_ns;
 };
 
-static enum cause cause_of(const struct call *call, const struct tcpinfo *before,
-			   const struct tcpinfo *after)
+/* Waits until ns after the begin; if a signal comes, wakes whoever is blocked in send or recv. */
+static void wait_until(const struct trial *t, double ns)
 {
-	int64_t peer = after->rwnd_limited - before->rwnd_limited;
-	int64_t buffer = after->sndbuf_limited - before->sndbuf_limited;
-	int64_t network = after->busy - before->busy - peer - buffer;
-	int64_t half = call->elapsed_ns / 2;
-
-	if (!call->blocked)
-		return NOT_BLOCKED;
-	if (call->elapsed_ns < 2 * span_tick())
-		return SHORT;
-	return peer >= half ? PEER : buffer >= half ? SNDBUF : network >= half ? NETWORK : UNTOLD;
-}
-
-/* A signal came: wake whoever is blocked in send or recv. */
-static void hang_up(struct trial *t)
-{
-	shutdown(t->fd.tx, SHUT_RDWR);
-	shutdown(t->fd.rx, SHUT_RDWR);
+	if (run_sleep_until(t->begin_ns + (int64_t)ns))
+		return;
+	shutdown(t->trace.fd.tx, SHUT_RDWR);
+	shutdown(t->trace.fd.rx, SHUT_RDWR);
 }
 
 static void *send_all(void *argument)
@@ -160,248 +113,120 @@ static void *send_all(void *argument)
 
 	if (!buffer)
 		err(EXIT_USAGE, "malloc");
-	if (t->variant == EMPTY && !run_sleep_until(t->zero_ns + sleep_ms * 1000000))
-		hang_up(t);
-	t->first_send_ns = span_now() - t->zero_ns;
+	if (t->variant == EMPTY)
+		wait_until(t, (double)sleep_ms * 1e6);
 	while (sent < total && !run_stopped()) {
-		struct call *call = &t->calls[t->calls_n];
 		size_t length = (size_t)(total - sent < write_size ? total - sent : write_size);
-		struct tcpinfo before = tcpinfo_read(t->fd.tx);
-		struct tcpinfo after;
-		int64_t sleeps;
 		ssize_t n;
 
 		pattern_fill(buffer, length, (uint64_t)sent);
-		sleeps = span_sleeps();
-		call->begin_ns = span_now() - t->zero_ns;
-		n = send(t->fd.tx, buffer, length, MSG_NOSIGNAL);
-		call->elapsed_ns = span_now() - t->zero_ns - call->begin_ns;
-		call->blocked = span_sleeps() > sleeps;
-		memset(buffer, 0, length); /* the copy in the kernel must not mind */
+		n = trace_send(&t->trace, buffer, length);
 		if (n < 0 && !run_stopped())
 			err(EXIT_USAGE, "send");
-		if (n < 0)
-			break;
-		after = tcpinfo_read(t->fd.tx);
+		memset(buffer, 0, length); /* the copy in the kernel must not mind */
 		sent += n;
-		atomic_store(&t->accepted, sent);
-		call->sent_bytes = sent;
-		call->cause = cause_of(call, &before, &after);
-		call->rwnd_limited_ns = after.rwnd_limited - before.rwnd_limited;
-		t->calls_n++;
 	}
-	t->sent_end_ns = span_now() - t->zero_ns;
-	shutdown(t->fd.tx, SHUT_WR);
+	shutdown(t->trace.fd.tx, SHUT_WR);
 	free(buffer);
 	return NULL;
+}
+
+/* The first recv of a trial, which has to wait if nothing has arrived. */
+static ssize_t first_recv(struct trial *t, void *buffer)
+{
+	int fd = t->trace.fd.rx;
+	int64_t sleeps;
+	ssize_t n;
+
+	t->recv_again = recv(fd, buffer, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
+	t->before_read_bytes = atomic_load(&t->trace.sent);
+	sleeps = span_sleeps();
+	t->recv_ns = span_now() - t->begin_ns;
+	n = recv(fd, buffer, (size_t)write_size, 0);
+	t->recv_end_ns = span_now() - t->begin_ns;
+	t->recv_blocked = span_sleeps() > sleeps;
+	return n;
 }
 
 static void *receive_all(void *argument)
 {
 	struct trial *t = argument;
 	uint8_t *buffer = malloc((size_t)write_size);
-	int64_t sleeps;
 	ssize_t n;
 
 	if (!buffer)
 		err(EXIT_USAGE, "malloc");
-	if (t->variant == SLEEP && !run_sleep_until(t->zero_ns + sleep_ms * 1000000))
-		hang_up(t);
-	t->before_recv_inq = net_inq(t->fd.rx);
-	t->before_recv_again =
-		recv(t->fd.rx, buffer, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
-	t->before_read_bytes = atomic_load(&t->accepted);
-	sleeps = span_sleeps();
-	t->recv_ns = span_now() - t->zero_ns;
-	for (bool first = true; (n = recv(t->fd.rx, buffer, (size_t)write_size, 0)) > 0;
-	     first = false) {
-		if (first) {
-			t->recv_end_ns = span_now() - t->zero_ns;
-			t->recv_blocked = span_sleeps() > sleeps;
-		}
+	if (t->variant == SLEEP)
+		wait_until(t, (double)sleep_ms * 1e6);
+	for (n = first_recv(t, buffer); n > 0;
+	     n = recv(t->trace.fd.rx, buffer, (size_t)write_size, 0)) {
 		t->misplaced +=
 			(int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)t->received);
 		t->received += n;
-		if (t->variant == DRAIN && t->received < total &&
-		    !run_sleep_until(t->zero_ns +
-				     (int64_t)((double)t->received / (double)rate * 1e9)))
-			hang_up(t);
+		if (t->variant == DRAIN && t->received < total)
+			wait_until(t, (double)t->received / (double)rate * 1e9);
 	}
 	if (n < 0 && !run_stopped())
 		err(EXIT_USAGE, "recv");
-	atomic_store(&t->done, true);
 	free(buffer);
 	return NULL;
 }
 
-/* Whether something stands in the queues that did not stand there at the look before. */
-static bool changed(const struct look *a, const struct look *b)
+static void measure(struct trial *t)
 {
-	return a->outq != b->outq || a->inq != b->inq || a->tcp.backoff != b->tcp.backoff ||
-	       b->at_ns - a->at_ns >= 50000000;
-}
+	struct net_pair fd = net_pair(NET_TCP, (struct net_ask){sndbuf, rcvbuf, congestion});
+	pthread_t sender;
+	pthread_t receiver;
 
-static void *look_on(void *argument)
-{
-	struct trial *t = argument;
-	size_t room = 0;
-	int64_t next = t->zero_ns;
-
-	do {
-		struct look *look;
-
-		if (t->looks_n == room) {
-			room = room ? room * 2 : 1024;
-			t->looks = realloc(t->looks, room * sizeof(*t->looks));
-			if (!t->looks)
-				err(EXIT_USAGE, "realloc");
-		}
-		look = &t->looks[t->looks_n];
-		*look = (struct look){.at_ns = span_now() - t->zero_ns,
-				      .outq = net_outq(t->fd.tx),
-				      .inq = net_inq(t->fd.rx),
-				      .wmem = net_memory(t->fd.tx).send,
-				      .tcp = tcpinfo_read(t->fd.tx)};
-		if (t->looks_n == 0 || changed(look - 1, look))
-			t->looks_n++;
-		next += sample_us * 1000;
-	} while (!atomic_load(&t->done) && run_sleep_until(next));
-	return NULL;
-}
-
-/* --- one trial ----------------------------------------------------------- */
-
-/* The longest call, 0 if none blocked for long enough to tell why. */
-static const struct call *longest_stall(const struct trial *t)
-{
-	const struct call *longest = NULL;
-
-	for (size_t i = 0; i < t->calls_n; i++)
-		if (t->calls[i].blocked && t->calls[i].cause != SHORT &&
-		    (!longest || t->calls[i].elapsed_ns > longest->elapsed_ns))
-			longest = &t->calls[i];
-	return longest;
-}
-
-/*
- * What was seen while a call lasted: the most that the send buffer held, and the probes' backoff.
- */
-static struct look peak_during(const struct trial *t, const struct call *call)
-{
-	struct look peak = {0};
-
-	for (size_t i = 0; call && i < t->looks_n; i++) {
-		const struct look *look = &t->looks[i];
-
-		if (look->at_ns < call->begin_ns || look->at_ns > call->begin_ns + call->elapsed_ns)
-			continue;
-		if (look->wmem > peak.wmem)
-			peak.wmem = look->wmem;
-		if (look->tcp.backoff > peak.tcp.backoff)
-			peak.tcp.backoff = look->tcp.backoff;
-	}
-	return peak;
+	t->granted_sndbuf = net_sndbuf(fd.tx);
+	t->granted_rcvbuf = net_rcvbuf(fd.rx);
+	trace_begin(&t->trace, fd, sample_us * 1000);
+	t->begin_ns = t->trace.zero_ns;
+	check(pthread_create(&receiver, NULL, receive_all, t), "pthread_create");
+	check(pthread_create(&sender, NULL, send_all, t), "pthread_create");
+	check(pthread_join(sender, NULL), "pthread_join");
+	check(pthread_join(receiver, NULL), "pthread_join");
+	t->elapsed_ns = trace_now(&t->trace);
+	trace_end(&t->trace);
+	net_close(&fd);
 }
 
 static void record(struct run *run, const struct trial *t)
 {
-	int64_t by_cause[CAUSES] = {0};
-	int64_t blocked_calls = 0;
-	int64_t blocked_ns = 0;
-	int64_t rwnd_limited_ns = 0;
-	const struct call *longest = longest_stall(t);
-	struct look peak = peak_during(t, longest);
+	const struct trace *trace = &t->trace;
+	struct trace_sum sum = trace_sum(trace);
+	const struct trace_call *first =
+		trace->calls_n ? &trace->calls[0] : &(struct trace_call){0};
 
-	for (size_t i = 0; i < t->calls_n; i++) {
-		const struct call *call = &t->calls[i];
-
-		run_row(run, "call",
-			(struct field[]){{"begin_ns", call->begin_ns},
-					 {"elapsed_ns", call->elapsed_ns},
-					 {"sent_bytes", call->sent_bytes},
-					 {"blocked", call->blocked},
-					 {"cause", .text = cause_names[call->cause]},
-					 {"rwnd_limited_ns", call->rwnd_limited_ns},
-					 {0}});
-		if (!call->blocked)
-			continue;
-		blocked_calls++;
-		blocked_ns += call->elapsed_ns;
-		by_cause[call->cause] += call->elapsed_ns;
-		rwnd_limited_ns += call->rwnd_limited_ns;
-	}
-	for (size_t i = 0; i < t->looks_n; i++) {
-		const struct look *look = &t->looks[i];
-
-		run_row(run, "queue",
-			(struct field[]){{"at_ns", look->at_ns},
-					 {"outq_bytes", look->outq},
-					 {"inq_bytes", look->inq},
-					 {"wmem_bytes", look->wmem},
-					 {"rwnd_limited_ns", look->tcp.rwnd_limited},
-					 {"sndbuf_limited_ns", look->tcp.sndbuf_limited},
-					 {"busy_ns", look->tcp.busy},
-					 {"backoff", look->tcp.backoff},
-					 {0}});
-	}
-	run_record(run, (struct field[]){{"sent_bytes", atomic_load(&t->accepted)},
+	trace_record(trace, run);
+	run_record(run, (struct field[]){{"sent_bytes", atomic_load(&trace->sent)},
 					 {"missing_bytes", total - t->received},
 					 {"misplaced_bytes", t->misplaced},
 					 {"granted_sndbuf_bytes", t->granted_sndbuf},
 					 {"granted_rcvbuf_bytes", t->granted_rcvbuf},
-					 {"calls", (int64_t)t->calls_n},
-					 {"first_call_ns", t->calls_n ? t->calls[0].elapsed_ns : 0},
-					 {"blocked_calls", blocked_calls},
-					 {"blocked_ns", blocked_ns},
-					 {"rwnd_limited_ns", rwnd_limited_ns},
-					 {"peer_ns", by_cause[PEER]},
-					 {"sndbuf_ns", by_cause[SNDBUF]},
-					 {"network_ns", by_cause[NETWORK]},
-					 {"short_ns", by_cause[SHORT]},
-					 {"untold_ns", by_cause[UNTOLD]},
-					 {"longest_ns", longest ? longest->elapsed_ns : 0},
-					 {"longest_wmem_bytes", peak.wmem},
-					 {"longest_backoff", peak.tcp.backoff},
+					 {"calls", (int64_t)trace->calls_n},
+					 {"first_call_ns", first->elapsed_ns},
+					 {"blocked_calls", sum.blocked_calls},
+					 {"blocked_ns", sum.blocked_ns},
+					 {"rwnd_limited_ns", sum.rwnd_limited_ns},
+					 {"peer_ns", sum.cause_ns[CAUSE_PEER]},
+					 {"sndbuf_ns", sum.cause_ns[CAUSE_SNDBUF]},
+					 {"network_ns", sum.cause_ns[CAUSE_NETWORK]},
+					 {"short_ns", sum.cause_ns[CAUSE_SHORT]},
+					 {"untold_ns", sum.cause_ns[CAUSE_UNTOLD]},
+					 {"longest_ns", sum.longest_ns},
+					 {"longest_wmem_bytes", sum.longest_wmem},
+					 {"longest_backoff", sum.longest_backoff},
 					 {"before_read_bytes", t->before_read_bytes},
-					 {"recv_inq_bytes", t->before_recv_inq},
-					 {"recv_again", t->before_recv_again},
+					 {"recv_again", t->recv_again},
 					 {"recv_blocked", t->recv_blocked},
 					 {"recv_elapsed_ns", t->recv_end_ns - t->recv_ns},
-					 {"recv_after_send_ns", t->recv_end_ns - t->first_send_ns},
-					 {"elapsed_ns", t->sent_end_ns},
+					 {"recv_after_send_ns", t->recv_end_ns - first->begin_ns},
+					 {"elapsed_ns", t->elapsed_ns},
 					 {0}});
 }
 
-static void measure(struct run *run, struct trial *t)
-{
-	static void *(*const roles[])(void *) = {receive_all, send_all, look_on};
-	pthread_t threads[3];
-
-	t->fd = net_pair(NET_TCP, (struct net_ask){sndbuf, rcvbuf, congestion});
-	t->granted_sndbuf = net_sndbuf(t->fd.tx);
-	t->granted_rcvbuf = net_rcvbuf(t->fd.rx);
-	t->calls = calloc((size_t)(total / write_size + 2), sizeof(*t->calls));
-	if (!t->calls)
-		err(EXIT_USAGE, "calloc");
-	t->zero_ns = span_now();
-	for (int i = 0; i < 3; i++)
-		check(pthread_create(&threads[i], NULL, roles[i], t), "pthread_create");
-	for (int i = 0; i < 3; i++)
-		check(pthread_join(threads[i], NULL), "pthread_join");
-	record(run, t);
-	net_close(&t->fd);
-}
-
-static void forget(struct trial *t)
-{
-	free(t->calls);
-	free(t->looks);
-	*t = (struct trial){0};
-}
-
 /* --- report -------------------------------------------------------------- */
-
-enum { COLUMNS = 56 };
 
 static struct trial shown[VARIANTS]; /* each variant's first trial, for the picture */
 
@@ -424,14 +249,14 @@ static const char *main_cause(struct run *run, size_t variant)
 	static const struct {
 		const char *field;
 		enum cause cause;
-	} parts[] = {{"peer_ns", PEER},
-		     {"sndbuf_ns", SNDBUF},
-		     {"network_ns", NETWORK},
-		     {"short_ns", SHORT},
-		     {"untold_ns", UNTOLD}};
+	} parts[] = {{"peer_ns", CAUSE_PEER},
+		     {"sndbuf_ns", CAUSE_SNDBUF},
+		     {"network_ns", CAUSE_NETWORK},
+		     {"short_ns", CAUSE_SHORT},
+		     {"untold_ns", CAUSE_UNTOLD}};
 	double blocked = stats_sum(run_values(run, variant, "blocked_ns"));
 	double most = 0;
-	enum cause cause = NOT_BLOCKED;
+	enum cause cause = CAUSE_NONE;
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		double part = stats_sum(run_values(run, variant, parts[i].field));
@@ -441,8 +266,9 @@ static const char *main_cause(struct run *run, size_t variant)
 			cause = parts[i].cause;
 		}
 	}
-	return most > 0 ? text_format("%s %s", cause_names[cause], text_share(most / blocked))
-			: "-";
+	return median_of(run, variant, "blocked_calls") > 0
+		       ? text_format("%s %s", cause_names[cause], text_share(most / blocked))
+		       : "-";
 }
 
 static void print_table(struct run *run)
@@ -467,63 +293,6 @@ static void print_table(struct run *run)
 				median_of(run, v, "blocked_calls"),
 				ms(median_of(run, v, "blocked_ns")),
 				ms(median_of(run, v, "longest_ns")), main_cause(run, v));
-}
-
-/* How much of [from, to) the sender spent blocked, in ns. */
-static int64_t blocked_within(const struct trial *t, int64_t from, int64_t to)
-{
-	int64_t blocked = 0;
-
-	for (size_t i = 0; i < t->calls_n; i++) {
-		int64_t begin = t->calls[i].begin_ns;
-		int64_t end = begin + t->calls[i].elapsed_ns;
-
-		if (t->calls[i].blocked && begin < to && end > from)
-			blocked += (end < to ? end : to) - (begin > from ? begin : from);
-	}
-	return blocked;
-}
-
-static void draw_queue(FILE *out, const char *label, const struct trial *t, bool at_sender,
-		       int64_t column_ns)
-{
-	int64_t *at = calloc(2 * t->looks_n, sizeof(*at));
-	int64_t *depth = at + t->looks_n;
-	int64_t peak = 0;
-
-	if (!at)
-		err(EXIT_USAGE, "calloc");
-	for (size_t i = 0; i < t->looks_n; i++) {
-		at[i] = t->looks[i].at_ns;
-		depth[i] = at_sender ? t->looks[i].outq : t->looks[i].inq;
-		peak = depth[i] > peak ? depth[i] : peak;
-	}
-	fprintf(out, "  %-7s ", label);
-	text_timeline(out, at, depth, t->looks_n, column_ns, COLUMNS);
-	fprintf(out, " %s B\n", text_count(peak));
-	free(at);
-}
-
-static void draw(struct run *run, const struct trial *t)
-{
-	FILE *out = run_out(run);
-	int64_t column_ns = t->looks_n ? t->looks[t->looks_n - 1].at_ns / COLUMNS + 1 : 0;
-
-	if (t->calls_n == 0 || column_ns == 0)
-		return;
-	fprintf(out, "\n  %-7s 0 ms%*lld ms\n", variants[t->variant].name, COLUMNS - 7,
-		(long long)(column_ns * COLUMNS / 1000000));
-	fprintf(out, "  %-7s ", "sender");
-	for (int64_t column = 0; column < COLUMNS; column++) {
-		int64_t from = column * column_ns;
-		bool ended = from > t->sent_end_ns || from + column_ns < t->first_send_ns;
-		bool blocked = blocked_within(t, from, from + column_ns) * 2 > column_ns;
-
-		fputs(ended ? " " : blocked ? text_pick("░", "_") : text_pick("█", "#"), out);
-	}
-	fprintf(out, " %s = blocked\n", text_pick("░", "_"));
-	draw_queue(out, "sndbuf", t, true, column_ns);
-	draw_queue(out, "rcvbuf", t, false, column_ns);
 }
 
 static void judge_send(struct run *run)
@@ -565,7 +334,7 @@ static void judge_send(struct run *run)
 		    "charged with %s meanwhile",
 		    ms(blocked), text_share(share), ms((double)sleep_ms * 1e6),
 		    text_count((int64_t)granted), text_count((int64_t)wmem));
-	run_verdict(run, "buf-peer-full-blocks", peer >= stall / 2 ? HOLDS : REFUTED,
+	run_verdict(run, "buf-peer-full-blocks", peer >= stall / 2 ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"rwnd_limited_ns", (int64_t)peer},
 				     {"blocked_ns", (int64_t)blocked},
 				     {0}},
@@ -598,8 +367,10 @@ static void report(struct run *run)
 	FILE *out = run_out(run);
 
 	print_table(run);
-	for (size_t v = SLEEP; v <= DRAIN; v++)
-		draw(run, &shown[v]);
+	for (size_t v = SLEEP; v <= DRAIN; v++) {
+		fputs("\n", out);
+		trace_draw(&shown[v].trace, out, variants[v].name);
+	}
 	fputs("\n", out);
 	for (size_t v = 0; v < VARIANTS; v++) {
 		struct values short_of = run_values(run, v, "missing_bytes");
@@ -618,7 +389,7 @@ static void report(struct run *run)
 		"stays in its own; when that is full its window closes, the send buffer fills, "
 		"and send waits.");
 	for (size_t v = 0; v < VARIANTS; v++)
-		forget(&shown[v]);
+		trace_free(&shown[v].trace);
 }
 
 int main(int argc, char *argv[])
@@ -628,11 +399,12 @@ int main(int argc, char *argv[])
 	while (run_next(run)) {
 		struct trial t = {.variant = run_variant(run)};
 
-		measure(run, &t);
+		measure(&t);
+		record(run, &t);
 		if (run_trial(run) == 0)
 			shown[t.variant] = t;
 		else
-			forget(&t);
+			trace_free(&t.trace);
 	}
 	return run_end(run, report);
 }
