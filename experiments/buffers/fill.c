@@ -207,17 +207,28 @@ static void drain(struct filling *f)
 /* --- what the kernel grants ---------------------------------------------- */
 
 /*
- * The size of a socket's buffer after asking for `bytes` (0: not asking); 0 if that is not
- * allowed.
+ * The size of a fresh, unconnected socket's buffer after asking for `bytes` (0: not asking); 0 if that
+ * is not allowed.  Of a pipe only the default is asked, as a send buffer.
  */
 static int64_t granted(enum net_kind kind, int set, int get, int bytes)
 {
-	bool local = kind == NET_UNIX_STREAM || kind == NET_UNIX_DGRAM;
-	bool stream = kind == NET_TCP || kind == NET_UNIX_STREAM;
-	int fd = check_fd(socket(local ? AF_UNIX : AF_INET, stream ? SOCK_STREAM : SOCK_DGRAM, 0),
-			  "socket");
+	static const struct {
+		int domain, type;
+	} sockets[] = {[NET_TCP] = {AF_INET, SOCK_STREAM},
+		       [NET_UNIX_STREAM] = {AF_UNIX, SOCK_STREAM},
+		       [NET_UNIX_DGRAM] = {AF_UNIX, SOCK_DGRAM},
+		       [NET_UDP] = {AF_INET, SOCK_DGRAM}};
 	int64_t size = 0;
+	int fd;
 
+	if (kind == NET_PIPE) {
+		struct net_pair pipe = net_pair(NET_PIPE, (struct net_ask){0});
+
+		size = bytes || get != SO_SNDBUF ? 0 : net_sndbuf(pipe.tx);
+		net_close(&pipe);
+		return size;
+	}
+	fd = check_fd(socket(sockets[kind].domain, sockets[kind].type, 0), "socket");
 	if (!bytes || setsockopt(fd, SOL_SOCKET, set, &bytes, sizeof(bytes)) == 0)
 		size = get == SO_SNDBUF ? net_sndbuf(fd) : net_rcvbuf(fd);
 	close(fd);
@@ -237,7 +248,6 @@ static void measure(struct run *run, const struct kind *kind, const struct size 
 	int64_t begin_ns = span_now();
 	int64_t grown;
 	int64_t drops;
-	bool pipe = kind->net == NET_PIPE;
 
 	if (!f.buffer)
 		err(EXIT_USAGE, "malloc");
@@ -247,35 +257,32 @@ static void measure(struct run *run, const struct kind *kind, const struct size 
 	drops = dropped(&f);
 	if (!run_stopped())
 		drain(&f);
-	run_record(run, (struct field[]){
-				{"kind", .text = kind->name},
-				{"asked_bytes", size->bytes},
-				{"granted_sndbuf_bytes", sndbuf},
-				{"granted_rcvbuf_bytes", rcvbuf},
-				{"grown_sndbuf_bytes", grown},
-				{"capacity_bytes", (kind->charges_sender ? sndbuf : 0) +
-							   (kind->charges_receiver ? rcvbuf : 0)},
-				{"write_bytes", kind->datagrams ? datagram : write_size},
-				{"first_full_bytes", f.first_full},
-				{"settled_bytes", f.accepted},
-				{"inq_bytes", f.inq},
-				{"outq_bytes", f.outq},
-				{"drained_bytes", f.drained},
-				{"dropped_bytes", drops},
-				{"missing_bytes", f.accepted - f.drained - drops},
-				{"misplaced_bytes", f.misplaced},
-				{"default_sndbuf_bytes",
-				 pipe ? sndbuf : granted(kind->net, SO_SNDBUF, SO_SNDBUF, 0)},
-				{"default_rcvbuf_bytes",
-				 pipe ? 0 : granted(kind->net, SO_RCVBUF, SO_RCVBUF, 0)},
-				{"max_sndbuf_bytes",
-				 pipe ? 0 : granted(kind->net, SO_SNDBUF, SO_SNDBUF, INT_MAX)},
-				{"max_rcvbuf_bytes",
-				 pipe ? 0 : granted(kind->net, SO_RCVBUF, SO_RCVBUF, INT_MAX)},
-				{"forced_sndbuf_bytes",
-				 pipe ? 0 : granted(kind->net, SO_SNDBUFFORCE, SO_SNDBUF, INT_MAX)},
-				{"elapsed_ns", span_now() - begin_ns},
-				{0}});
+	run_record(run,
+		   (struct field[]){
+			   {"kind", .text = kind->name},
+			   {"asked_bytes", size->bytes},
+			   {"granted_sndbuf_bytes", sndbuf},
+			   {"granted_rcvbuf_bytes", rcvbuf},
+			   {"grown_sndbuf_bytes", grown},
+			   {"capacity_bytes", (kind->charges_sender ? sndbuf : 0) +
+						      (kind->charges_receiver ? rcvbuf : 0)},
+			   {"write_bytes", kind->datagrams ? datagram : write_size},
+			   {"first_full_bytes", f.first_full},
+			   {"settled_bytes", f.accepted},
+			   {"inq_bytes", f.inq},
+			   {"outq_bytes", f.outq},
+			   {"drained_bytes", f.drained},
+			   {"dropped_bytes", drops},
+			   {"missing_bytes", f.accepted - f.drained - drops},
+			   {"misplaced_bytes", f.misplaced},
+			   {"default_sndbuf_bytes", granted(kind->net, SO_SNDBUF, SO_SNDBUF, 0)},
+			   {"default_rcvbuf_bytes", granted(kind->net, SO_RCVBUF, SO_RCVBUF, 0)},
+			   {"max_sndbuf_bytes", granted(kind->net, SO_SNDBUF, SO_SNDBUF, INT_MAX)},
+			   {"max_rcvbuf_bytes", granted(kind->net, SO_RCVBUF, SO_RCVBUF, INT_MAX)},
+			   {"forced_sndbuf_bytes",
+			    granted(kind->net, SO_SNDBUFFORCE, SO_SNDBUF, INT_MAX)},
+			   {"elapsed_ns", span_now() - begin_ns},
+			   {0}});
 	net_close(&f.fd);
 	free(f.buffer);
 }

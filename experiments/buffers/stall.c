@@ -334,13 +334,14 @@ static void judge_send(struct run *run)
 		    "charged with %s meanwhile",
 		    ms(blocked), text_share(share), ms((double)sleep_ms * 1e6),
 		    text_count((int64_t)granted), text_count((int64_t)wmem));
-	run_verdict(run, "buf-peer-full-blocks", peer >= stall / 2 ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"rwnd_limited_ns", (int64_t)peer},
-				     {"blocked_ns", (int64_t)blocked},
-				     {0}},
-		    "TCP_INFO: held up by the peer's window for %s of the %s blocked; the window "
-		    "probes' timer doubled %.0f times",
-		    ms(peer), ms(blocked), median_of(run, SLEEP, "longest_backoff"));
+	run_verdict(
+		run, "buf-peer-full-blocks", peer >= stall / 2 ? HOLDS : NOT_SEEN,
+		(struct field[]){
+			{"rwnd_limited_ns", (int64_t)peer}, {"blocked_ns", (int64_t)blocked}, {0}},
+		"TCP_INFO, to a tick of %s: held up by the peer's window for %s of the %s blocked; "
+		"the window probes' timer doubled %.0f times",
+		ms((double)span_tick()), ms(peer), ms(blocked),
+		median_of(run, SLEEP, "longest_backoff"));
 }
 
 static void judge_recv(struct run *run)

@@ -31,18 +31,23 @@ void record_row(struct run *run, json_t *row)
 void record_describe(struct run *run)
 {
 	const struct experiment *about = run->about;
-	json_t *row;
+	json_t *variants;
 	json_t *claims;
+	json_t *row;
 
 	if (run->described)
 		return;
 	run->described = true;
 	row = json_pack("{s:s,s:i,s:s,s:s}", "row", "run", "schema", SCHEMA, "experiment",
 			about->name, "group", about->group);
+	variants = json_array();
 	claims = json_object();
 	for (const struct claim *c = about->claims; c->id; c++)
 		json_object_set_new(claims, c->id, json_string(c->text));
 	json_object_set_new(row, "claims", claims);
+	for (const struct variant *v = about->variants; v && v->name; v++)
+		json_array_append_new(variants, json_string(v->name));
+	json_object_set_new(row, "variants", variants);
 	json_object_set_new(row, "params", options_params(about, &run->options));
 	machine_describe(row);
 	record_row(run, row);
