@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: MIT
+"""What the charts share: the page with title and caption, colours, dots, numbers for people.
+
+Pictures are 1600 x 1000 pixels and meant to be read at half of that: nothing is under 8.5 points.
+"""
+import math
+import textwrap
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; shapes say the same once more.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+GREY, PALE = "#666666", "#DDDDDD"
+CYCLE = ((BLUE, "o"), (RED, "s"), (GREEN, "^"), (ORANGE, "D"), (PINK, "v"), (SKY, "P"),
+         (BLACK, "X"))
+
+TITLE, PANEL, BODY, CAPTION = 14, 11.5, 10.5, 8.5  # points
+
+LOOK = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GREY,
+    "axes.grid": True,
+    "axes.labelsize": BODY,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": PANEL,
+    "font.family": "DejaVu Sans",  # it comes with matplotlib: the same picture everywhere
+    "font.size": BODY,
+    "grid.color": PALE,
+    "grid.linewidth": 0.7,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "stallrace",  # else the ids in an SVG are random
+    "text.parse_math": False,  # a "$" in a machine's name is no formula
+    "xtick.color": GREY,
+    "xtick.labelcolor": BLACK,
+    "xtick.labelsize": BODY,
+    "ytick.color": GREY,
+    "ytick.labelcolor": BLACK,
+    "ytick.labelsize": BODY,
+}
+INCHES = (10, 6.25)
+LEFT, RIGHT = 0.015, 0.985
+LINE = 1.35  # of a line of text, in font sizes
+
+
+class Page:
+    """A figure: what was found as its title, the machine as its caption, room between them."""
+
+    def __init__(self, result, title, note=""):
+        self.fig = Figure(figsize=INCHES, dpi=LOOK["savefig.dpi"])
+        FigureCanvasAgg(self.fig)
+        self.top = 0.985
+        for warning in warnings_of(result):
+            self.down(warning, BODY, color="white", weight="bold",
+                      bbox={"facecolor": RED, "edgecolor": RED, "boxstyle": "square,pad=0.3"})
+            self.top -= 0.012
+        self.down(title, TITLE, weight="bold")
+        if note:
+            self.down(note, BODY, color=GREY)
+        caption = self.wrap(caption_of(result), CAPTION)
+        self.bottom = 0.012 + self.height(caption, CAPTION)
+        self.fig.text(LEFT, 0.012, caption, size=CAPTION, color=GREY, va="bottom",
+                      linespacing=LINE / 1.2)
+
+    def grid(self, rows, columns, left=0.08, right=RIGHT, above=0.06, below=0.09, **how):
+        """The room between title and caption as rows and columns of panels."""
+        return self.fig.add_gridspec(rows, columns, left=left, right=right,
+                                     top=self.top - above, bottom=self.bottom + below, **how)
+
+    def down(self, text, size, **how):
+        """Text at the top, below what is there already."""
+        text = self.wrap(text, size, how.get("weight", "normal"))
+        self.fig.text(LEFT, self.top, text, size=size, va="top", linespacing=LINE / 1.2, **how)
+        self.top -= self.height(text, size)
+
+    def height(self, text, size):
+        return (text.count("\n") + 1) * size * LINE / 72 / INCHES[1]
+
+    def wrap(self, text, size, weight="normal"):
+        """The text in lines that fit the page, as measured."""
+        renderer = self.fig.canvas.get_renderer()
+        probe = self.fig.text(0, 0, "", size=size, weight=weight)
+        lines = text
+        for columns in range(200, 20, -2):
+            lines = "\n".join(textwrap.fill(line, columns) for line in text.split("\n"))
+            probe.set_text(lines)
+            if probe.get_window_extent(renderer).width <= (RIGHT - LEFT) * self.fig.bbox.width:
+                break
+        probe.remove()
+        return lines
+
+
+def warnings_of(result):
+    if not result.controls_held and not result.interrupted:
+        yield "A CONTROL FAILED in this run: do not trust it"
+    if result.interrupted:
+        yield f"INTERRUPTED ({result.interrupted}): this run is not complete"
+
+
+def caption_of(result):
+    """The machine, and how to get the same picture there."""
+    run = result.run
+    cpus = run.get("cpus_online", "?")
+    guest = run.get("virtualisation", "unknown")
+    machine = [
+        run.get("cpu_model") or run.get("arch", "unknown CPU"),
+        f"{cpus} CPU{'' if cpus == 1 else 's'}",
+        {"none": "bare metal"}.get(guest, f"{guest} guest"),
+        f"Linux {run.get('kernel', '?')}",
+        f"{run.get('compiler', '?')} {run.get('flags', '')}".strip(),
+        f"stallrace {run.get('version', '?')} {run.get('commit', '?')}"
+        + (" (changed)" if run.get("dirty") else ""),
+    ]
+    made = [
+        run.get("utc", "?").replace("T", " ").replace("Z", " UTC"),
+        result.name,
+        *(parameter(name, value) for name, value in run.get("params", {}).items()
+          if matters(name, value)),
+    ]
+    return " · ".join(machine) + "\n" + " · ".join(made)
+
+
+def matters(name, value):
+    """Whether a parameter can change what is seen."""
+    return name not in ("output", "quiet", "variants") and value not in (None, False, "")
+
+
+def parameter(name, value):
+    """A parameter in words: write_bytes 16384 is "write 16 KiB"."""
+    for suffix, say in (("_bytes_per_s", lambda n: f"{bytes_of(n)}/s"), ("_bytes", bytes_of),
+                        ("_ms", lambda n: time_of(n * 1e6)), ("_us", lambda n: time_of(n * 1e3)),
+                        ("_ns", time_of)):
+        if name.endswith(suffix) and isinstance(value, int):
+            return f"{name[:-len(suffix)].replace('_', ' ')} {say(value)}"
+    name = name.replace("_", " ")
+    if value is True:
+        return name
+    return f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
+
+
+def of_variants(samples, *order):
+    """The samples of each variant: those named first in that order, others by name."""
+    names = {sample.get("variant", "") for sample in samples}
+    ordered = [name for name in order if name in names] + sorted(names - set(order))
+    return {name: [sample for sample in samples if sample.get("variant", "") == name]
+            for name in ordered}
+
+
+def column(samples, field):
+    """One field of the samples that have it."""
+    return np.array([sample[field] for sample in samples if field in sample])
+
+
+def jitter(count, width):
+    """Offsets that keep equal dots apart; the same ones each time."""
+    return ((np.arange(count) * 0.618034 + 0.5) % 1 - 0.5) * width
+
+
+def dots(axes, values, at, colour, marker):
+    """One dot per trial along a row of the panel."""
+    axes.plot(values, at + jitter(len(values), 0.42), marker, color=colour, markersize=6,
+              alpha=0.55, markeredgewidth=0, linestyle="none")
+
+
+def median_bar(axes, values, at):
+    if len(values):
+        axes.plot([np.median(values)] * 2, [at - 0.33, at + 0.33], color=BLACK, linewidth=2,
+                  solid_capstyle="butt", zorder=3)
+
+
+def beside(axes, at, text):
+    """Text right of a row of the panel."""
+    axes.text(1.015, at, text, va="center", transform=axes.get_yaxis_transform())
+
+
+def rows_of(axes, labels):
+    """Makes a panel of rows, the first at the top, without lines between them."""
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False, axis="y")
+    axes.spines["left"].set_visible(False)
+
+
+def spread(page, ns, label):
+    """A panel with all times (in ns) of each name, one row a name, and what its median is."""
+    axes = page.fig.add_subplot(page.grid(1, 1, left=0.15, right=0.89, above=0.03)[0])
+    rows_of(axes, list(ns))
+    shortest, longest = min(v.min() for v in ns.values()), max(v.max() for v in ns.values())
+    size, unit = time_unit(longest * 0.2)
+    if 0 < shortest < longest / 10:
+        axes.set_xscale("log")
+        if longest < shortest * 300:
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: figures(value)))
+        axes.minorticks_off()
+    else:
+        axes.set_xlim(0, max(longest, 1) / size * 1.05)
+    for at, (name, values) in enumerate(ns.items()):
+        dots(axes, values / size, at, *CYCLE[at % len(CYCLE)])
+        median_bar(axes, values / size, at)
+        beside(axes, at, time_of(np.median(values)))
+    axes.set_xlabel(f"{label} ({unit})")
+
+
+def compared(ns):
+    """The slowest and the fastest in words."""
+    medians = {name: np.median(values) for name, values in ns.items()}
+    slow, fast = max(medians, key=medians.get), min(medians, key=medians.get)
+    if medians[fast] <= 0 or medians[slow] / medians[fast] < 1.05:
+        return f"{'each' if len(ns) > 1 else slow or 'a trial'} takes {time_of(medians[slow])}"
+    return f"{slow} takes {times(medians[slow] / medians[fast])} times as long as {fast}"
+
+
+def figures(value, count=3):
+    """The value to so many significant figures, without an exponent."""
+    digits = 0 if value == 0 else max(0, count - 1 - int(math.floor(math.log10(abs(value)))))
+    text = f"{value:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def scaled(value, units):
+    """The value in the greatest unit that leaves 1 or more of it."""
+    for size, unit in units:
+        if abs(value) >= size or size == units[-1][0]:
+            return f"{figures(value / size)} {unit}"
+
+
+def time_of(ns):
+    return scaled(ns, ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")))
+
+
+def bytes_of(count):
+    return scaled(count, ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes")))
+
+
+def times(ratio):
+    return figures(ratio, 2) if ratio < 10 else f"{ratio:,.0f}"
+
+
+def time_unit(ns):
+    """The unit that suits a whole axis, and its length in ns."""
+    for size, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+        if ns >= size:
+            return size, unit
+    return 1, "ns"

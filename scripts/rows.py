@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""Reads result files: the one place that knows what a whole one looks like (results/README.md).
+
+A file that is cut short, or of another schema, raises Unreadable, whose text is one line for
+people.  A run that was interrupted, or whose controls failed, is readable: whoever shows it must
+say so.
+"""
+import json
+
+SCHEMA = 1
+
+
+class Unreadable(Exception):
+    """The file cannot be used; str() says why in one line."""
+
+
+class NotAResult(Unreadable):
+    """Some other file."""
+
+
+class UnknownSchema(Unreadable):
+    """A result of another version of the suite."""
+
+
+class Truncated(Unreadable):
+    """Cut short: a line is broken, or rows are missing."""
+
+
+class Result:
+    """One run of one experiment."""
+
+    def __init__(self, path, rows):
+        self.path = path
+        self.run = rows[0]
+        self.end = rows[-1]
+        self.kinds = {}  # the rows between, by kind: "sample", "verdict", "call" ...
+        for row in rows[1:-1]:
+            self.kinds.setdefault(row["row"], []).append(row)
+
+    @property
+    def name(self):
+        return self.run["experiment"]
+
+    @property
+    def samples(self):
+        return self.kinds.get("sample", [])
+
+    @property
+    def verdicts(self):
+        """The verdict rows by their claim."""
+        return {row.get("claim"): row for row in self.kinds.get("verdict", [])}
+
+    @property
+    def interrupted(self):
+        """None, or what ended the run early: a signal's name or "error"."""
+        return self.end.get("interrupted")
+
+    @property
+    def controls_held(self):
+        return self.end.get("controls_held") is True
+
+    @property
+    def skipped(self):
+        """Why this machine could not make the run at all, or None."""
+        if self.samples:
+            return None
+        verdicts = self.kinds.get("verdict", [])
+        if verdicts and all(row.get("verdict") == "skipped" for row in verdicts):
+            return verdicts[0].get("sentence", "skipped")
+        return None
+
+
+class Bench:
+    """Timings of whole programs, as scripts/bench writes them."""
+
+    interrupted = None  # it keeps nothing of an interrupted run,
+    controls_held = True  # nor of one with a program that failed
+    skipped = None
+
+    def __init__(self, path, document):
+        self.path = path
+        self.document = document
+        self.run = document["machine"]
+        self.name = f"bench-{document['bench']}"
+        self.results = document["results"]
+
+
+def read(path):
+    """The Result or the Bench in a file; raises Unreadable."""
+    try:
+        with open(path, "rb") as file:
+            lines = file.read().splitlines()
+    except OSError as error:
+        raise Unreadable(error.strerror) from None
+    if lines and lines[0].strip() == b"{":  # indented, so not JSON Lines
+        return read_bench(path, b"\n".join(lines))
+    return read_rows(path, lines)
+
+
+def read_rows(path, lines):
+    rows = []
+    for number, line in enumerate(lines, 1):
+        row = parse(line)
+        if number == 1:
+            check_run(row)
+        elif not isinstance(row, dict) or not isinstance(row.get("row"), str):
+            raise Truncated(f"line {number} is broken" if number < len(lines) else
+                            f"cut short: its last line, {number}, is broken")
+        elif row["row"] == "run":
+            raise Truncated(f"line {number} begins a second run")
+        elif rows[-1]["row"] == "end":
+            raise Truncated(f"line {number} follows the end row")
+        rows.append(row)
+    if not rows:
+        raise NotAResult("not a result file: it is empty")
+    if rows[-1]["row"] != "end":
+        raise Truncated("cut short: it has no end row")
+    result = Result(path, rows)
+    promised = result.end.get("samples")
+    if promised != len(result.samples):
+        raise Truncated(f"has {len(result.samples)} samples, but its end row says {promised}")
+    return result
+
+
+def read_bench(path, text):
+    document = parse(text)
+    if document is None:
+        raise Truncated("broken or cut short: it is not JSON")
+    if not isinstance(document, dict) or "bench" not in document:
+        raise NotAResult("not a result file: it is other JSON")
+    check_schema(document)
+    try:
+        check_run(document["machine"])
+        whole = all(result["times_s"] and result["variant"] for result in document["results"])
+    except (KeyError, TypeError):
+        whole = False
+    if not whole or not document["results"]:
+        raise Truncated("broken: timings are missing")
+    return Bench(path, document)
+
+
+def parse(line):
+    """The JSON value, or None."""
+    try:
+        return json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def check_run(row):
+    if not isinstance(row, dict) or row.get("row") != "run":
+        raise NotAResult("not a result file: it does not begin with a run row")
+    check_schema(row)
+    if not isinstance(row.get("experiment"), str):
+        raise NotAResult("not a result file: its run row names no experiment")
+
+
+def check_schema(row):
+    if row.get("schema") != SCHEMA:
+        raise UnknownSchema(f"has schema {row.get('schema')!r}, this script reads {SCHEMA}")
