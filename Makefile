@@ -33,7 +33,7 @@ libs      = $(JANSSONL) -lm $(LDLIBS)
 LIB_SRC  := $(wildcard experiments/lib/*.c)
 EXP_SRC  := $(filter-out $(LIB_SRC),$(wildcard experiments/*/*.c))
 UNIT_SRC := $(wildcard tests/unit/*.c)
-HEADERS  := $(wildcard include/*.h experiments/*/*.h)
+HEADERS  := $(wildcard include/*.h experiments/*/*.h tests/unit/*.h)
 LIB      := $(BUILD)/libexp.a
 LIB_OBJ  := $(LIB_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 BINS     := $(EXP_SRC:experiments/%.c=$(BUILD)/%)

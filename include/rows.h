@@ -28,10 +28,10 @@ struct field {
 	const double *real; /* a real number instead of num; not finite = null */
 };
 
-/* Adds the fields to an object; text that is not UTF-8 gets ? for each wrong byte. */
+/* Adds the fields to an object; text that is not UTF-8 keeps its ASCII, ? for the rest. */
 void rows_add(json_t *object, const struct field *fields);
 
-/* A string value from text that may not be UTF-8. */
+/* A string value from text that may not be UTF-8: then its ASCII is kept, ? stands for the rest. */
 json_t *rows_text(const char *text);
 
 /*

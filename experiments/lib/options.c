@@ -85,13 +85,12 @@ static void set_number(const struct opt *opt, const char *arg)
 
 static void set_text(const struct opt *opt, const char *arg)
 {
-	char list[512];
-	int used = 0;
+	const char *list = "";
 
 	for (const char *const *c = opt->choices; c && *c; c++) {
 		if (strcmp(*c, arg) == 0)
 			break;
-		used += snprintf(list + used, sizeof(list) - (size_t)used, " %s", *c);
+		list = text_format("%s %s", list, *c);
 		if (!c[1])
 			errx(EXIT_USAGE, "--%s: '%s' is none of:%s", opt->name, arg, list);
 	}
@@ -210,7 +209,7 @@ static void common_table(const struct experiment *about, struct common *common)
 					 .help = "trials of each variant",
 					 .num = &common->trials,
 					 .min = 1,
-					 .max = 100000,
+					 .max = MAX_TRIALS,
 					 .quick = about->quick_trials};
 	common->opts[n++] = (struct opt){.name = "seed",
 					 .help = "seed of the order of trials",

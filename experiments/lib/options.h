@@ -9,6 +9,8 @@
 
 #include "exp.h"
 
+enum { MAX_TRIALS = 100000 };
+
 /* The options every experiment has. */
 struct common {
 	int64_t trials, seed;

@@ -88,8 +88,8 @@ void record_end(struct run *run, const char *interrupted)
  */
 void record_drop_at_exit(struct run *run)
 {
-	if (pthread_mutex_trylock(&run->lock) != 0)
-		return;
+	if (pthread_mutex_lock(&run->lock) != 0)
+		return; /* it failed in the middle of a row, and the rows are gone */
 	if (run->rows && json_array_size(run->samples) > 0) {
 		record_end(run, "error");
 	} else if (run->rows) {

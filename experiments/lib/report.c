@@ -16,24 +16,25 @@ static const double noisy_foreign = 0.10; /* of the CPUs' time, spent by other p
 static const double noisy_steal = 0.02;
 static const double noisy_scatter = 0.25; /* interquartile range over median */
 
-static bool wants_colour(FILE *out)
+/* Whether escape codes are understood there. */
+static bool is_terminal(FILE *out)
 {
-	const char *none =
-		getenv("NO_COLOR");        /* NOLINT(concurrency-mt-unsafe): no thread runs yet */
-	const char *term = getenv("TERM"); /* NOLINT(concurrency-mt-unsafe) */
+	const char *term = getenv("TERM");
 
-	return isatty(fileno(out)) && !(none && *none) && term && strcmp(term, "dumb") != 0;
+	return isatty(fileno(out)) && term && strcmp(term, "dumb") != 0;
 }
 
 void report_prepare(struct run *run)
 {
 	const char *output = run->options.output;
+	const char *no_colour = getenv("NO_COLOR");
 
 	run->console = output && strcmp(output, "-") == 0 ? stderr : stdout;
 	run->out = run->options.quiet ? fopen("/dev/null", "we") : run->console;
 	if (!run->out)
 		err(EXIT_USAGE, "/dev/null");
-	run->colour = wants_colour(run->console);
+	run->colour = is_terminal(run->console) && !(no_colour && *no_colour);
+	run->progress = is_terminal(stderr) && !run->options.quiet;
 	fprintf(run->out, "%s   %s%sseed %lld\n", run->about->name, machine_summary(),
 		text_pick(" · ", " - "), (long long)run->options.seed);
 	fflush(run->out);
@@ -173,7 +174,7 @@ static double scatter_of(struct run *run)
 /* Names what disturbed the run most, and what helps against it. */
 void report_noise(struct run *run)
 {
-	int64_t more = run->options.trials * 4;
+	int64_t more = run->options.trials * 4 < MAX_TRIALS ? run->options.trials * 4 : MAX_TRIALS;
 	struct machine_load now;
 	double cpu_time;
 	double foreign = 0;

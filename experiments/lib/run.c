@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "span.h"
@@ -67,6 +66,18 @@ static void choose_variants(struct run *run)
 	}
 }
 
+/* A thread that fails while it holds the lock must not wait for itself in exit(3). */
+static void init_lock(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t checked;
+
+	check(pthread_mutexattr_init(&checked), "pthread_mutexattr_init");
+	check(pthread_mutexattr_settype(&checked, PTHREAD_MUTEX_ERRORCHECK),
+	      "pthread_mutexattr_settype");
+	check(pthread_mutex_init(lock, &checked), "pthread_mutex_init");
+	pthread_mutexattr_destroy(&checked);
+}
+
 struct run *run_begin(const struct experiment *about, int argc, char *argv[])
 {
 	struct run *run = calloc(1, sizeof(*run));
@@ -79,8 +90,7 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[])
 	run->trial = -1;
 	run->rng.state = (uint64_t)run->options.seed;
 	run->samples = json_array();
-	run->tty = isatty(STDERR_FILENO) && !run->options.quiet;
-	check(pthread_mutex_init(&run->lock, NULL), "pthread_mutex_init");
+	init_lock(&run->lock);
 	choose_variants(run);
 	cpus_choose(run->options.cpus);
 	if (run->options.output) {
@@ -105,7 +115,7 @@ static void show_progress(struct run *run)
 	int64_t done = run->trial * (int64_t)run->variants + (int64_t)run->place;
 	double left;
 
-	if (!run->tty || (run->shown_ns && now - run->shown_ns < progress_every_ns))
+	if (!run->progress || (run->shown_ns && now - run->shown_ns < progress_every_ns))
 		return;
 	run->shown_ns = now;
 	fprintf(stderr, "\r\033[K%s: trial %lld of %lld", run->about->name, (long long)done + 1,
@@ -171,8 +181,8 @@ static int finish(struct run *run, int status)
 		err(EXIT_USAGE, "standard output");
 	if (run_stopped())
 		stop_die();
-	current = NULL;
 	stop_unwatch();
+	current = NULL;
 	pthread_mutex_destroy(&run->lock);
 	if (run->out != run->console)
 		fclose(run->out);

@@ -20,7 +20,8 @@ struct run {
 	struct common options;
 	FILE *out;     /* the report; NULL under --quiet */
 	FILE *console; /* stdout, or stderr if the rows go to stdout */
-	bool colour;
+	bool colour;   /* on the console */
+	bool progress; /* on stderr */
 
 	size_t order[MAX_VARIANTS]; /* the variants asked for, in this round's order */
 	size_t variants;
@@ -29,7 +30,6 @@ struct run {
 	struct rng rng;
 	struct machine_load load;
 	int64_t shown_ns; /* when the progress line was drawn last; 0 = none stands */
-	bool tty;         /* stderr is a terminal */
 
 	bool judged[MAX_VARIANTS]; /* claims with a verdict */
 	bool control_failed;

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -77,6 +78,25 @@ _Noreturn void stop_die(void)
 	_exit(128 + number); /* not reached: the default of each watched signal is to end us */
 }
 
+/*
+ * Keeping the rows may block, on a pipe that nobody reads: then the signal comes again after a second,
+ * and this time it ends the process.
+ */
+static void die_later(int number)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = number};
+	struct itimerspec once = {.it_value.tv_sec = 1};
+	sigset_t one;
+	timer_t timer;
+
+	signal(number, SIG_DFL);
+	sigemptyset(&one);
+	sigaddset(&one, number);
+	check_fd(timer_create(CLOCK_MONOTONIC, &event, &timer), "timer_create");
+	check_fd(timer_settime(timer, 0, &once, NULL), "timer_settime");
+	check(pthread_sigmask(SIG_UNBLOCK, &one, NULL), "pthread_sigmask");
+}
+
 /* Waits for a signal, asks the trial to end, and ends the run itself if it does not. */
 static void *watch(void *unused)
 {
@@ -91,6 +111,7 @@ static void *watch(void *unused)
 	if (write(stop_fd, &one, sizeof(one)) < 0)
 		warn("eventfd");
 	poll(NULL, 0, GRACE_MS);
+	die_later(number);
 	on_stop(stop_name());
 	stop_die();
 }

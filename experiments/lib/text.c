@@ -64,7 +64,7 @@ const char *text_share(double share)
 {
 	if (share > 0 && share < 0.0005)
 		return "<0.1 %";
-	if (share < 1 && share > 0.9995)
+	if (share < 1 && share >= 0.9995)
 		return ">99.9 %";
 	return text_format("%.1f %%", share * 100);
 }
