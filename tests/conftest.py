@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: each program under test, and one quick run of it that many tests look at."""
+import signal
+from types import SimpleNamespace
+
+import pytest
+from program import options, parse, programs, run
+
+# Started in the background or under nohup we would hand on that these are ignored.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def pytest_generate_tests(metafunc):
+    if "program" in metafunc.fixturenames:
+        metafunc.parametrize("program", programs(),
+                             ids=lambda path: f"{path.parent.name}/{path.name}")
+
+
+@pytest.fixture(scope="session")
+def once():
+    """Makes a value when it is first asked for; pytest's own cache forgets between parameters."""
+    made = {}
+
+    def get(key, make):
+        if key not in made:
+            made[key] = make()
+        return made[key]
+    return get
+
+
+@pytest.fixture
+def quick(program, once, tmp_path_factory):
+    """What `PROGRAM --quick -o FILE` prints and leaves in its folder."""
+    def make():
+        folder = tmp_path_factory.mktemp(program.name)
+        ended = run(program, "--quick", "-o", "rows.jsonl", cwd=folder)
+        files = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+        return SimpleNamespace(status=ended.returncode, out=ended.stdout, err=ended.stderr,
+                               files=files, rows=parse(files.get("rows.jsonl", "")))
+    return once((program, "quick"), make)
+
+
+@pytest.fixture
+def help_text(program, once):
+    ended = once((program, "help"), lambda: run(program, "--help"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+@pytest.fixture
+def opts(help_text):
+    return options(help_text)
+
+
+@pytest.fixture
+def runs_here(quick):
+    """For tests of what happens in the midst of trials."""
+    if quick.status == 77:
+        pytest.skip("this machine cannot run it")

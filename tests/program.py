@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""The programs under test, how to run one, and how to read what it leaves."""
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / os.environ.get("BUILD", "build")
+# Only to end a test that would hang: sanitizer builds are many times slower.
+TIMEOUT = 300 if os.environ.get("SAN") else 60
+
+OPTION = re.compile(r" {2,6}(?:-\S, )?--([a-z][a-z0-9-]*)(?:=(\S+))?(?:\s+(.*))?")
+RANGE = re.compile(r"\((-?[\d,]+(?: \S+)?) to ([\d,]+(?: \S+)?); default ")
+CHOICES = re.compile(r"\(([^()]*); default ")
+SCALE = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "ms": 1}
+SUFFIX = {"N": "", "BYTES": "_bytes", "BYTES/S": "_bytes_per_s", "MS": "_ms"}
+
+
+def programs():
+    """Every executable of every group: a new one is tested the day it is added."""
+    groups = (path.name for path in (ROOT / "experiments").iterdir() if path.name != "lib")
+    found = (path for group in groups for path in (BUILD / group).glob("*"))
+    return sorted(path for path in found if path.is_file() and os.access(path, os.X_OK))
+
+
+# What a user, or the make that runs the tests, may have set, and what would change the answer.
+SETTINGS = {"ARGS", "BUILD", "CC", "CFLAGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "NO_COLOR",
+            "NO_INSTALL", "PYTHON", "RESULTS", "SAN", "V"}
+
+
+def environment(**changes):
+    """A terminal's environment in UTF-8, with no setting but these."""
+    env = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    return {**env, "LC_ALL": "C.UTF-8", "TERM": "xterm", **changes}
+
+
+def start(program, *arguments, **options):
+    """A process in a session of its own, whose members left_behind() finds."""
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+               "encoding": "utf-8", "env": environment(), **options}
+    return subprocess.Popen([program, *arguments], start_new_session=True, **options)
+
+
+def finish(process):
+    """Waits; a process that does not end is killed and fails the test."""
+    try:
+        out, err = process.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def run(program, *arguments, **options):
+    return finish(start(program, *arguments, **options))
+
+
+def left_behind(process):
+    """The processes of an ended process's session that are still there a moment later."""
+    for _ in range(50):
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:  # it ended meanwhile
+                continue
+            if int(fields[3]) == process.pid:
+                found.append(stat.parent.name)
+        if not found:
+            break
+        time.sleep(0.02)
+    return found
+
+
+def until(condition, what):
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what}"
+        time.sleep(0.01)
+
+
+def parse(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def kind(rows, name):
+    return [row for row in rows if row["row"] == name]
+
+
+def order(samples):
+    """The variants in the order in which their trials came."""
+    trials = dict.fromkeys((sample["trial"], sample.get("variant")) for sample in samples)
+    return list(trials)
+
+
+class Option:
+    """An option as --help shows it."""
+
+    def __init__(self, name, argument, text):
+        self.name, self.argument = name, argument
+        self.is_number = argument in SUFFIX
+        chosen = CHOICES.search(text) if argument == "WORD" else None
+        self.choices = chosen[1].split(", ") if chosen else []
+        self.param = name.replace("-", "_") + SUFFIX.get(argument, "")
+        if self.is_number:
+            self.low, self.high = map(self._number, RANGE.search(text).groups())
+
+    @staticmethod
+    def _number(text):
+        digits, _, unit = text.replace(",", "").partition(" ")
+        return int(digits) * SCALE[unit.partition("/")[0] or "B"]
+
+
+def options(help_text):
+    """Every option of a --help text but those that print and exit."""
+    found = []
+    for line in help_text.split("\nMandatory or optional")[0].splitlines():
+        begins = OPTION.fullmatch(line)
+        if begins:
+            found.append([*begins.groups("")])
+        elif found:
+            found[-1][2] += " " + line.strip()
+    return [Option(*words) for words in found if words[0] not in ("help", "usage", "version")]

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: MIT
+"""What every experiment promises: its command line, its rows, its exit status, its end.
+
+Nothing here knows a program by name, and nothing is said about speeds.
+"""
+import os
+import pty
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from program import (TIMEOUT, environment, finish, kind, left_behind, options, order, parse,
+                     programs, run, start, until)
+
+WIDTH = 80
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+VERDICTS = {"holds", "refuted", "depends", "not-seen", "skipped"}
+WORDS = "|".join(word.upper().replace("-", " ") for word in VERDICTS)
+RUN_KEYS = {"schema", "experiment", "group", "claims", "params", "utc", "version", "commit",
+            "dirty", "compiler", "flags", "kernel", "arch", "virtualisation", "cpus_online",
+            "cpus_allowed", "load", "sysctl"}
+END_KEYS = {"controls_held", "samples", "interrupted", "wall_ns", "own_cpu_ns", "machine_cpu_ns",
+            "steal_ns"}
+SHORT = ("--quick", "--trials", "1")
+ENDLESS = ("--quick", "--trials", "100000", "-o", "rows.jsonl")
+
+
+def assert_error(ended, *words, out=""):
+    """Status 2 and one line that tells what is wrong."""
+    assert ended.returncode == 2, ended
+    assert ended.stderr.count("\n") == 1 and ended.stderr.endswith("\n"), ended.stderr
+    for word in words:
+        assert word in ended.stderr
+    if out is not None:
+        assert ended.stdout == out
+
+
+def too_wide(text):
+    return [line for line in text.splitlines() if len(line) > WIDTH]
+
+
+def test_there_are_programs():
+    assert programs(), "nothing is built"
+
+
+def test_help_reader():
+    """The reader of --help, on which the tests of options rest."""
+    found = options("""Usage: x [OPTION...]
+ This experiment:
+  -n, --number=N             how many (of all) (0
+                             to 1,064; default 0; 0 is (1 to 2) all)
+      --a-rather-long-name=BYTES   bytes (1 B to 2
+                             GiB; default 4 KiB, quick 1 KiB)
+      --flag                 a flag (2 to 3 times)
+      --word=WORD            a word, any
+      --words=WORD           a word of these (near,
+                             far; default near)
+  -?, --help                 Give this help list
+
+Mandatory or optional arguments""")
+    assert [(o.name, o.param, o.is_number) for o in found] == [
+        ("number", "number", True), ("a-rather-long-name", "a_rather_long_name_bytes", True),
+        ("flag", "flag", False), ("word", "word", False), ("words", "words", False)]
+    assert [o.choices for o in found] == [[], [], [], [], ["near", "far"]]
+    assert [(o.low, o.high) for o in found[:2]] == [(0, 1064), (1, 2 << 30)]
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+def test_help(help_text, quick):
+    plain = " ".join(help_text.split())
+    for claim, sentence in quick.rows[0]["claims"].items():
+        assert f"{claim} {' '.join(sentence.split())}" in plain
+    assert not too_wide(help_text)
+
+
+def test_version(program):
+    ended = run(program, "--version")
+    assert ended.returncode == 0
+    assert re.fullmatch(rf"{program.name}, stallrace \S+ \(\w+(, changed)?\)\n", ended.stdout)
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("arguments, word", [
+    (["--no-such-option"], "--no-such-option"),
+    (["-Z"], "'Z'"),
+    (["stray"], "'stray'"),
+    (["--trials"], "--trials"),
+    (["-o"], "'o'"),
+    (["--cpus", "4096"], "--cpus"),
+    (["--cpus", "x"], "--cpus"),
+    (["--cpus", ""], "--cpus"),
+    (["--variants", "no such"], "--variants"),
+    (["-o", "no/such/folder/rows.jsonl"], "no/such/folder/rows.jsonl"),
+    (["-o", "/"], "/"),
+], ids=" ".join)
+def test_wrong_usage(program, arguments, word, tmp_path):
+    assert_error(run(program, "--quick", *arguments, cwd=tmp_path), word)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_out_of_range(program, opts):
+    numbers = [option for option in opts if option.is_number]
+    assert {"trials", "seed"} <= {option.name for option in numbers}
+    for option in numbers:
+        for wrong in (option.low - 1, option.high + 1, "many", "", "1x", "9" * 30):
+            assert_error(run(program, "--quick", f"--{option.name}={wrong}"), f"--{option.name}")
+
+
+def test_words_out_of_choice(program, opts):
+    for option in opts:
+        if option.choices:
+            assert_error(run(program, f"--{option.name}=no such"), f"--{option.name}",
+                         *option.choices)
+
+
+# --- the rows and the text ------------------------------------------------------------------------
+
+def test_quick_run(quick):
+    assert quick.status in (0, 77), quick.err
+    assert quick.err == ""
+    assert list(quick.files) == ["rows.jsonl"]
+    assert quick.files["rows.jsonl"].endswith("\n")
+
+
+def test_text(quick):
+    assert not too_wide(quick.out)
+    assert "\x1b" not in quick.out
+    for claim in quick.rows[0]["claims"]:
+        assert re.search(rf"^  {claim} +({WORDS}) ", quick.out, re.MULTILINE)
+
+
+def test_run_row(program, quick, opts):
+    row = quick.rows[0]
+    assert list(row)[:2] == ["row", "schema"] and (row["row"], row["schema"]) == ("run", 1)
+    assert RUN_KEYS <= set(row)
+    assert (row["experiment"], row["group"]) == (program.name, program.parent.name)
+    assert set(row["params"]) == {option.param for option in opts}
+    for option in opts:
+        if option.is_number:
+            assert option.low <= row["params"][option.param] <= option.high
+        if option.choices:
+            assert row["params"][option.param] in option.choices
+    assert row["params"]["quick"] is True
+    assert len(kind(quick.rows, "run")) == 1
+
+
+def test_end_row(quick):
+    end = quick.rows[-1]
+    assert end["row"] == "end" and END_KEYS <= set(end)
+    assert end["controls_held"] is True and end["interrupted"] is None
+    assert end["samples"] == len(kind(quick.rows, "sample"))
+    assert len(kind(quick.rows, "end")) == 1
+
+
+def test_verdict_rows(quick):
+    verdicts = kind(quick.rows, "verdict")
+    claims = quick.rows[0]["claims"]
+    assert claims and all(claims.values())
+    assert sorted(row["claim"] for row in verdicts) == sorted(claims)
+    for row in verdicts:
+        assert row["verdict"] in VERDICTS and row["sentence"].strip()
+        assert isinstance(row["numbers"], dict)
+        assert quick.status == 0 or row["verdict"] == "skipped"
+
+
+def test_sample_rows(quick, runs_here):
+    samples = kind(quick.rows, "sample")
+    params = quick.rows[0]["params"]
+    variants = {sample.get("variant") for sample in samples}
+    assert len(set(order(samples))) == params["trials"] * len(variants)
+    assert {trial for trial, _ in order(samples)} == set(range(params["trials"]))
+    for row in quick.rows[1:-1]:
+        assert list(row)[0] == "row"
+        if row["row"] == "verdict":
+            continue
+        assert row["trial"] in range(params["trials"]) and row.get("variant") in variants
+        # base units: what is not a word is an integer, and true is none
+        assert {type(value) for value in row.values()} <= {int, str}, row
+
+
+def test_rows_on_stdout_with_the_same_order(program, quick, tmp_path):
+    """The seed's default is the same, so is the order of the first rounds."""
+    ended = run(program, "--quick", "--trials", "2", "-o", "-", cwd=tmp_path)
+    rows = parse(ended.stdout)
+    assert (ended.returncode, rows[0]["row"], rows[-1]["row"]) == (quick.status, "run", "end")
+    assert rows[0]["params"]["seed"] == quick.rows[0]["params"]["seed"]
+    both = zip(order(kind(rows, "sample")), order(kind(quick.rows, "sample")))
+    assert all(here == there for here, there in both)
+    for claim in rows[0]["claims"]:
+        assert claim in ended.stderr
+    assert "\x1b" not in ended.stderr and not too_wide(ended.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+def test_quiet(program, quick):
+    ended = run(program, *SHORT, "--quiet")
+    claims = quick.rows[0]["claims"]
+    starts = [line.split()[0] for line in ended.stdout.splitlines() if line[2] != " "]
+    assert (ended.returncode, ended.stderr) == (quick.status, "")
+    assert sorted(starts) == sorted(claims)
+
+
+def test_ascii_in_the_c_locale(program, quick):
+    ended = run(program, *SHORT, env=environment(LC_ALL="C"))
+    assert ended.returncode == quick.status
+    assert ended.stdout.isascii() and ended.stderr == ""
+
+
+def test_cpus(program, quick, tmp_path):
+    cpu = str(min(os.sched_getaffinity(0)))
+    ended = run(program, *SHORT, "--cpus", cpu, "-o", "rows.jsonl", cwd=tmp_path)
+    row = parse((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))[0]
+    assert (ended.returncode, ended.stderr) == (quick.status, "")
+    assert (row["cpus_allowed"], row["params"]["cpus"]) == (cpu, cpu)
+
+
+# --- full disks -----------------------------------------------------------------------------------
+
+def test_rows_on_a_full_disk(program):
+    ended = run(program, *SHORT, "-o", "/dev/full")
+    assert_error(ended, "/dev/full", "No space left", out=None)
+    assert not Path("/dev/full.part").exists()
+
+
+@pytest.mark.parametrize("arguments", [(), ("-o", "-")], ids=["text", "rows"])
+def test_stdout_on_a_full_disk(program, arguments):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        ended = run(program, *SHORT, *arguments, stdout=full)
+    assert ended.returncode == 2 and "No space left" in ended.stderr.splitlines()[-1]
+
+
+def test_reader_that_goes_away(program):
+    """As in `PROGRAM -o - | head -n1`: an error, not a death by SIGPIPE."""
+    process = start(program, *SHORT, "-o", "-")
+    process.stdout.close()
+    assert process.wait(TIMEOUT) == 2
+    assert "Broken pipe" in process.stderr.read().splitlines()[-1]
+    process.stderr.close()
+
+
+# --- interruptions --------------------------------------------------------------------------------
+
+def interrupt(program, folder, number):
+    """Sends a signal in the midst of a long run, when some samples are there."""
+    part = folder / "rows.jsonl.part"
+    process = start(program, *ENDLESS, cwd=folder)
+    until(lambda: process.poll() is not None or
+          part.exists() and b'"row":"sample"' in part.read_bytes(), "sample")
+    process.send_signal(number)
+    ended = finish(process)
+    assert (ended.returncode, ended.stderr) == (-number, ""), ended
+    assert not left_behind(process)
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_interrupted(program, runs_here, name, tmp_path):
+    assert interrupt(program, tmp_path, getattr(signal, name)) == ["rows.jsonl"]
+    rows = parse((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
+    end = rows[-1]
+    assert (rows[0]["row"], end["row"], end["interrupted"]) == ("run", "end", name)
+    assert end["samples"] == len(kind(rows, "sample")) > 0
+    assert end["controls_held"] is None
+
+
+def test_killed(program, runs_here, tmp_path):
+    """Half a file is never under the final name."""
+    assert interrupt(program, tmp_path, signal.SIGKILL) == ["rows.jsonl.part"]
+    text = (tmp_path / "rows.jsonl.part").read_text(encoding="utf-8")
+    assert not kind(parse(text[:text.rindex("\n")]), "end")
+
+
+def test_nothing_left_behind(program, quick):
+    process = start(program, *SHORT, stdout=subprocess.DEVNULL)
+    assert finish(process).returncode == quick.status
+    assert not left_behind(process)
+
+
+# --- terminals ------------------------------------------------------------------------------------
+
+def run_on_a_terminal(program, *arguments, env):
+    """The status, and all that stdout and stderr show on a pseudo-terminal."""
+    master, slave = pty.openpty()
+    shown = b""
+    process = start(program, *arguments, stdout=slave, stderr=slave, env=env)
+    os.close(slave)
+    try:
+        while data := os.read(master, 65536):
+            shown += data
+    except OSError:  # EIO: the last one that had it open has gone
+        pass
+    os.close(master)
+    return finish(process).returncode, shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("changes, coloured", [
+    ({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False),
+], ids=["default", "NO_COLOR", "dumb"])
+def test_colour(program, quick, changes, coloured):
+    status, shown = run_on_a_terminal(program, *SHORT, env=environment(**changes))
+    assert status == quick.status
+    assert bool(COLOUR.search(shown)) == coloured
+    if "TERM" in changes:  # which understands no escapes, so not those of a progress line either
+        assert "\x1b" not in shown
+    drawn = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;]*[mK]", "", shown))
+    assert not too_wide("\n".join(drawn))

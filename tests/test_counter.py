@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""What is special to race/counter: its controls are exact, and its books balance.
+
+No test demands that a race occurs: it can happen, and need not.
+"""
+import pytest
+from program import BUILD, kind, parse, run
+
+COUNTER = BUILD / "race" / "counter"
+RACY, SAFE = {"split", "volatile", "plain"}, {"mutex", "atomic"}
+
+
+def rows_of(*arguments):
+    ended = run(COUNTER, "--quick", "--trials", "3", "-o", "-", *arguments)
+    assert ended.returncode == 0, ended.stderr
+    return parse(ended.stdout)
+
+
+def check_books(rows, threads, iterations):
+    """Every sample's x and error add up to what a safe program ends at."""
+    samples = kind(rows, "sample")
+    exact = {"+/-": threads % 2 * iterations, "++": threads * iterations}
+    for sample in samples:
+        x, error = {"+/-": ("final_x", "error_updates"),
+                    "++": ("increments_x", "lost_updates")}[sample["program"]]
+        assert sample[error] == exact[sample["program"]] - sample[x]
+        assert sample[error] == 0 or sample["variant"] in RACY
+        assert (sample["threads"], sample["iterations"]) == (threads, iterations)
+        # an update moves x by one: no thread can take it further than all of its kind together
+        ups = (threads + 1) // 2 if sample["program"] == "+/-" else threads
+        assert -(threads - ups) * iterations <= sample[x] <= ups * iterations
+    return samples
+
+
+def verdicts(rows):
+    return {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_books(threads):
+    rows = rows_of("--threads", str(threads), "--iterations", "20k")
+    samples = check_books(rows, threads, 20000)
+    assert {sample["variant"] for sample in samples} == RACY | SAFE
+    assert {sample["program"] for sample in samples} == {"+/-", "++"}
+    assert verdicts(rows)["race-mutex-fixes"] == "holds"
+
+
+def test_same_sign():
+    rows = rows_of("--same-sign", "--iterations", "20k")
+    assert {sample["program"] for sample in check_books(rows, 2, 20000)} == {"++"}
+    assert len(kind(rows, "sample")) == 3 * len(RACY | SAFE)
+
+
+@pytest.mark.parametrize("placement", ["spread", "same", "free"])
+def test_placement(placement):
+    rows = rows_of("--placement", placement, "--iterations", "20k")
+    check_books(rows, 2, 20000)
+    assert rows[0]["params"]["placement"] == placement
+
+
+def test_only_the_mutex():
+    rows = rows_of("--variants", "mutex", "--iterations", "20k")
+    assert {sample["variant"] for sample in check_books(rows, 2, 20000)} == {"mutex"}
+    assert verdicts(rows) == {"race-nonzero": "skipped", "race-zero-is-safe": "skipped",
+                              "race-mutex-fixes": "holds"}
+
+
+def test_only_split():
+    rows = rows_of("--variants", "split", "--iterations", "20k")
+    check_books(rows, 2, 20000)
+    assert verdicts(rows)["race-mutex-fixes"] == "skipped"
+    assert verdicts(rows)["race-nonzero"] in ("holds", "not-seen")
+
+
+def test_calibrated_iterations_are_recorded():
+    """Without --quick and --iterations it chooses their number, and says which."""
+    ended = run(COUNTER, "--trials", "1", "--variants", "split", "-o", "-")
+    rows = parse(ended.stdout)
+    iterations = rows[0]["params"]["iterations"]
+    assert iterations >= 100000
+    check_books(rows, 2, iterations)

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: MIT
+"""The scripts and the Makefile, in temporary copies: no test measures, installs or builds here."""
+import re
+import shutil
+
+import pytest
+from program import ROOT, environment, parse, run
+
+TINY = """
+#include "exp.h"
+#include "tiny.h"
+
+static const struct claim claims[] = {{"tiny-claim", "a tiny claim"}, {0}};
+static const struct experiment about = {.name = "NAME", .group = "GROUP", .summary = "Tiny.",
+					.claims = claims, .trials = 1, .quick_trials = 1};
+
+int main(int argc, char *argv[])
+{
+	return run_skip(run_begin(&about, argc, argv), "it is tiny: %d", TINY);
+}
+"""
+
+
+def copy(folder, *names):
+    """A tree of its own with these parts of the project."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copied = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copied(ROOT / name, folder / name)
+    return folder
+
+
+def script(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n" + text, encoding="utf-8")
+    path.chmod(0o755)
+
+
+# --- scripts/run ----------------------------------------------------------------------------------
+
+class Group:
+    """A copy of scripts/run and a group of fake programs, which say which file they were given."""
+
+    def __init__(self, folder):
+        self.folder = copy(folder, "scripts/run")
+
+    def add(self, name, status):
+        script(self.folder / "build/group" / name,
+               f'echo {name} "$@"\n[ "$2" = /dev/null ] || echo rows > "$2"\n{status}\n')
+
+    def run(self, *arguments, **changes):
+        return run("scripts/run", "build/group", *arguments, cwd=self.folder,
+                   env=environment(**changes))
+
+    def files(self, where="results/group"):
+        return sorted(path.name for path in (self.folder / where).glob("*"))
+
+
+@pytest.fixture
+def group(tmp_path):
+    return Group(tmp_path)
+
+
+def test_run_goes_on_and_names_what_failed(group):
+    for name, status in {"a": "exit 77", "b": "exit 1", "c": "exit 2", "d": "exit 9",
+                         "e": "kill -s SEGV $$", "f": "exit 0"}.items():
+        group.add(name, status)
+    ended = group.run("--quick")
+    assert ended.returncode == 1
+    assert [line[0] for line in ended.stdout.splitlines() if " -o " in line] == [*"abcdef"]
+    assert re.search(r"^group: skipped on this machine: a$", ended.stdout, re.MULTILINE)
+    failed = ended.stderr.splitlines()[-1]
+    assert re.match(r"group: FAILED: b \(a control failed\) c \(.*2\) d \(.*9\) e \(.*\)$", failed)
+
+
+def test_run_succeeds_with_a_skip(group):
+    group.add("a", "exit 77")
+    group.add("b", "exit 0")
+    ended = group.run("--trials", "3")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert re.search(r"^b -o results/group/b-\d{8}T\d{6}Z.jsonl --trials 3$", ended.stdout,
+                     re.MULTILINE)
+
+
+def test_run_never_overwrites(group):
+    group.add("a", "exit 0")
+    for count in (1, 2, 3):
+        assert group.run().returncode == 0
+        assert len(group.files()) == count
+
+
+def test_run_keeps_none_or_elsewhere(group):
+    group.add("a", "exit 0")
+    assert group.run(RESULTS="/dev/null").returncode == 0
+    assert not group.files()
+    assert group.run(RESULTS="mine").returncode == 0
+    assert len(group.files("mine/group")) == 1
+
+
+def test_run_stops_at_a_signal(group):
+    """Ctrl-C ends the programs and this script alike; what is left is not started."""
+    group.add("a", "kill -s TERM $$")
+    group.add("b", "exit 0")
+    ended = group.run()
+    assert ended.returncode == -15
+    assert "b -o" not in ended.stdout
+
+
+def test_run_usage(group):
+    ended = group.run()  # nothing was added: there is no such folder
+    assert ended.returncode == 2
+    assert ended.stderr == "usage: scripts/run BUILD/GROUP [ARGUMENT...]\n"
+
+
+# --- scripts/python -------------------------------------------------------------------------------
+
+def test_python_without_the_module():
+    ended = run(ROOT / "scripts/python", "no_such_module", "--", "-c", "print(1)")
+    assert (ended.returncode, ended.stdout) == (77, "")
+    assert ended.stderr.count("\n") == 1 and "no_such_module" in ended.stderr
+
+
+def test_python_hands_on_arguments_and_status():
+    ended = run(ROOT / "scripts/python", "sys,json", "--", "-c",
+                "import sys; print(sys.argv[1:]); sys.exit(5)", "a b", "--", "c")
+    assert (ended.returncode, ended.stdout) == (5, "['a b', '--', 'c']\n")
+    assert run(ROOT / "scripts/python", "sys").returncode == 0
+
+
+def test_python_passes_over_one_that_lacks_it(tmp_path):
+    script(tmp_path / "python", "exit 1")
+    ended = run(ROOT / "scripts/python", "json", "--", "-c", "print('found')",
+                env=environment(PYTHON=str(tmp_path / "python")))
+    assert (ended.returncode, ended.stdout) == (0, "found\n")
+
+
+# --- scripts/bootstrap ----------------------------------------------------------------------------
+
+@pytest.fixture
+def bare(tmp_path):
+    """Runs scripts/bootstrap with a PATH that has a package manager but nothing to build with."""
+    tools = tmp_path / "bin"
+    for name in ("bash", "dirname", "id", "nproc", "sed", "sh", "tail", "uname"):
+        tools.mkdir(exist_ok=True)
+        (tools / name).symlink_to(shutil.which(name))
+    for name in ("apt-get", "sudo"):
+        script(tools / name, f'echo {name} "$@" >> "{tmp_path}/called"\n')
+
+    def bootstrap(*arguments, **changes):
+        ended = run(ROOT / "scripts/bootstrap", *arguments,
+                    env=environment(PATH=str(tools), **changes))
+        called = tmp_path / "called"
+        said = called.read_text(encoding="utf-8") if called.exists() else ""
+        return ended, [line for line in said.splitlines() if "install" in line]
+    return bootstrap
+
+
+def test_bootstrap_usage():
+    ended = run(ROOT / "scripts/bootstrap", "--no-such")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1 and "--no-such" in ended.stderr
+    ended = run(ROOT / "scripts/bootstrap", "--help")
+    assert ended.returncode == 0 and "NO_INSTALL" in ended.stdout
+
+
+def test_bootstrap_may_not_install(bare):
+    ended, installed = bare(NO_INSTALL="1")
+    assert ended.returncode == 2 and not installed
+    assert re.search(r"as root: apt-get install .*\bgcc\b.* make .*libjansson-dev", ended.stdout)
+    assert "required and missing: C compiler, make, pkg-config, jansson" in ended.stderr
+
+
+def test_bootstrap_installs(bare):
+    """The list comes first; what is still missing afterwards is an error."""
+    ended, installed = bare()
+    assert ended.returncode == 2 and len(installed) == 1
+    assert "libjansson-dev" in installed[0]
+    assert ended.stdout.startswith("bootstrap: missing: C compiler, make")
+
+
+@pytest.mark.parametrize("is_bare", [False, True], ids=["here", "bare"])
+def test_doctor(bare, is_bare):
+    ended, installed = bare("--doctor") if is_bare else (
+        run(ROOT / "scripts/bootstrap", "--doctor"), [])
+    assert ended.returncode == (2 if is_bare else 0) and not installed
+    for name in ("C compiler", "jansson", "matplotlib", "cmocka", "pytest", "CPUs", "kernel"):
+        assert re.search(rf"^  {name} ", ended.stdout, re.MULTILINE)
+    assert is_bare == bool(re.search(r"^  make +missing", ended.stdout, re.MULTILINE))
+
+
+# --- the Makefile ---------------------------------------------------------------------------------
+
+class Tree:
+    """A copy of the library with one tiny experiment, to be built and changed."""
+
+    def __init__(self, folder):
+        self.folder = copy(folder, "Makefile", "include", "experiments/lib", "scripts/run")
+        self.write("include/tiny.h", "enum { TINY = 1 };\n")
+        self.add("x", "y")
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def add(self, group, name):
+        self.write(f"experiments/{group}/{name}.c",
+                   TINY.replace("GROUP", group).replace("NAME", name))
+
+    def make(self, *arguments):
+        """What make says; without -O2, as nothing here is about speed."""
+        ended = run("make", "-j2", *arguments, cwd=self.folder, env=environment(CFLAGS="-O0"))
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    def built(self, name):
+        return (self.folder / "build" / name).exists()
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """Built once; each test leaves it built."""
+    made = Tree(tmp_path_factory.mktemp("tree"))
+    made.make()
+    return made
+
+
+def test_make_does_nothing_twice(tree):
+    assert tree.built("x/y")
+    assert not re.search(r"^  (CC|AR|LD) ", tree.make(), re.MULTILINE)
+
+
+def test_make_runs_a_group(tree):
+    said = tree.make("run-x", "ARGS=--quiet")
+    assert "SKIPPED" in said and "skipped on this machine: y" in said
+    rows, = (tree.folder / "results/x").glob("y-*.jsonl")
+    assert parse(rows.read_text(encoding="utf-8"))[0]["experiment"] == "y"
+
+
+def test_make_finds_and_forgets_experiments(tree):
+    tree.add("x", "z")
+    tree.add("new", "first")
+    assert re.findall(r"LD build/(\S+)", tree.make()) == ["new/first", "x/z"]
+    assert "make run-new" in tree.make("help")
+    (tree.folder / "experiments/x/z.c").unlink()
+    shutil.rmtree(tree.folder / "experiments/new")
+    tree.make()
+    assert not tree.built("x/z") and not tree.built("new") and tree.built("x/y")
+
+
+def test_make_rebuilds_what_includes_a_header(tree):
+    tree.write("include/tiny.h", "enum { TINY = 2 };\n")
+    assert re.findall(r"CC build/obj/(\S+)", tree.make()) == ["x/y.o"]
+    assert "it is tiny: 2" in run(tree.folder / "build/x/y").stdout
+
+
+def test_make_forgets_library_sources(tree):
+    def members():
+        return run("ar", "t", tree.folder / "build/libexp.a").stdout.split()
+
+    tree.write("experiments/lib/extra.c", "int extra;\n")
+    tree.make()
+    assert "extra.o" in members()
+    (tree.folder / "experiments/lib/extra.c").unlink()
+    tree.make()
+    assert "extra.o" not in members() and "run.o" in members()
+
+
+def test_make_sees_other_flags(tree):
+    assert "CC build/obj/x/y.o" in tree.make("CPPFLAGS=-DOTHER")
+    assert "CC build/obj/x/y.o" in tree.make()
+
+
+def test_make_help_names_every_target(tree):
+    said = tree.make("help")
+    makefile = (tree.folder / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.*?[^\\])\n", makefile, re.MULTILINE | re.DOTALL)[1]
+    internal = {"all", "units", "prune", "FORCE"}  # `make` alone is all
+    targets = set(re.findall(r"(?<!\S)[a-z]+(?!\S)", phony)) - internal
+    assert {"test", "demo", "doctor", "lint"} <= targets
+    for target in targets | {"run-x"}:
+        assert re.search(rf"^ +make {target}  +\S", said, re.MULTILINE), target
+
+
+def test_make_clean_leaves_results(tree):
+    tree.write("results/x/mine.jsonl", "{}\n")
+    tree.make("clean")
+    assert not tree.built("") and (tree.folder / "results/x/mine.jsonl").exists()
+    tree.make()

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_stats - medians, quantiles, shares and intervals against answers known from elsewhere.
+ */
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "rng.h"
+#include "stats.h"
+
+#define VALUES(...)                                                                                \
+	((struct values){(int64_t[]){__VA_ARGS__},                                                 \
+			 sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)})
+
+static const struct values none;
+
+static void assert_near(double value, double expected, double tolerance)
+{
+	if (!(fabs(value - expected) <= tolerance)) /* so that NAN fails */
+		fail_msg("%.9g is not %.9g", value, expected);
+}
+
+static void test_quantile(void **state)
+{
+	struct values values = VALUES(40, 10, 30, 20); /* numpy.quantile([...], q) */
+
+	(void)state;
+	assert_near(stats_quantile(values, 0), 10, 0);
+	assert_near(stats_quantile(values, 0.1), 13, 1e-9);
+	assert_near(stats_quantile(values, 0.25), 17.5, 1e-9);
+	assert_near(stats_quantile(values, 0.5), 25, 1e-9);
+	assert_near(stats_quantile(values, 0.75), 32.5, 1e-9);
+	assert_near(stats_quantile(values, 0.95), 38.5, 1e-9);
+	assert_near(stats_quantile(values, 1), 40, 0);
+	assert_int_equal(values.at[0], 40); /* what it is given stays unsorted */
+	assert_near(stats_quantile(VALUES(7), 0.9), 7, 0);
+	assert_true(isnan(stats_quantile(none, 0.5)));
+	assert_near(stats_quantile(VALUES(INT64_MIN, INT64_MAX), 0.5), 0, 1024);
+}
+
+static void test_median(void **state)
+{
+	(void)state;
+	assert_near(stats_median(VALUES(5, 1, 9)).mid, 5, 0);
+	assert_near(stats_median(VALUES(5, 1, 9, 6)).mid, 5.5, 0);
+	assert_near(stats_median(VALUES(-3, -3, 8)).mid, -3, 0);
+	assert_true(isnan(stats_median(none).mid));
+	assert_true(isnan(stats_median(none).low));
+	assert_true(isnan(stats_median(none).high));
+}
+
+static void test_median_interval(void **state)
+{
+	struct values values = VALUES(3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46, 26, 43, 38, 32);
+	struct interval once = stats_median(values);
+	struct interval again = stats_median(values);
+	struct interval one = stats_median(VALUES(17));
+	struct interval alike = stats_median(VALUES(4, 4, 4, 4));
+
+	(void)state;
+	assert_memory_equal(&once, &again, sizeof(once));
+	assert_near(once.mid, 38, 0);
+	assert_true(once.low <= once.mid && once.mid <= once.high);
+	assert_true(once.low >= 14 && once.high <= 89 && once.low < once.high);
+	assert_near(one.low, 17, 0);
+	assert_near(one.high, 17, 0);
+	assert_near(alike.high - alike.low, 0, 0);
+}
+
+/* A 95 % interval should hold the true median in about 95 of 100 samples. */
+static void test_median_coverage(void **state)
+{
+	enum { SAMPLES = 200, N = 25, TOP = 10001 };
+	struct rng rng = {1};
+	int64_t sample[N];
+	int covered = 0;
+
+	(void)state;
+	for (int s = 0; s < SAMPLES; s++) {
+		struct interval median;
+
+		for (int i = 0; i < N; i++) /* skewed, as times are: squares of uniform numbers */
+			sample[i] = (int64_t)pow((double)rng_below(&rng, TOP), 2);
+		median = stats_median((struct values){sample, N});
+		covered += median.low <= 25e6 && 25e6 <= median.high;
+	}
+	assert_in_range(covered, SAMPLES * 88 / 100, SAMPLES * 99 / 100);
+}
+
+static void test_spread(void **state)
+{
+	(void)state;
+	assert_near(stats_spread(VALUES(10, 20, 30, 40)), 15.0 / 25, 1e-9);
+	assert_near(stats_spread(VALUES(-10, -20, -30, -40)), 15.0 / 25, 1e-9);
+	assert_near(stats_spread(VALUES(5, 5, 5)), 0, 0);
+	assert_near(stats_spread(VALUES(-1, 0, 1)), 0, 0);
+	assert_near(stats_spread(none), 0, 0);
+}
+
+static void test_nonzero(void **state)
+{
+	(void)state;
+	assert_int_equal(stats_nonzero(VALUES(0, -1, 0, 5)), 2);
+	assert_int_equal(stats_nonzero(none), 0);
+}
+
+/* Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I, method 3. */
+static void test_share(void **state)
+{
+	static const struct {
+		size_t k, n;
+		double low, high;
+	} cases[] = {
+		{81, 263, 0.2553, 0.3662}, {15, 148, 0.0624, 0.1605},
+		{0, 20, 0, 0.1611},        {1, 29, 0.0061, 0.1718},
+		{20, 20, 1 - 0.1611, 1},   {28, 29, 1 - 0.1718, 1 - 0.0061},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct interval share = stats_share(cases[i].k, cases[i].n);
+
+		assert_near(share.mid, (double)cases[i].k / (double)cases[i].n, 1e-12);
+		assert_near(share.low, cases[i].low, 0.00006);
+		assert_near(share.high, cases[i].high, 0.00006);
+	}
+	assert_near(stats_share(0, 1).low, 0, 0); /* not beyond what a share can be */
+	assert_near(stats_share(1, 1).high, 1, 0);
+}
+
+static void test_rng(void **state)
+{
+	struct rng one = {42};
+	struct rng same = {42};
+	struct rng other = {43};
+	size_t seen[6] = {0};
+
+	(void)state;
+	assert_int_equal(rng_next(&one), rng_next(&same));
+	assert_int_not_equal(rng_next(&one), rng_next(&other));
+	one.state = 0; /* the generator's published first number */
+	assert_true(rng_next(&one) == 0xe220a8397b1dcdafU);
+	for (int i = 0; i < 6000; i++)
+		seen[rng_below(&one, 6)]++;
+	for (int i = 0; i < 6; i++)
+		assert_in_range(seen[i], 850, 1150);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_quantile),        cmocka_unit_test(test_median),
+		cmocka_unit_test(test_median_interval), cmocka_unit_test(test_median_coverage),
+		cmocka_unit_test(test_spread),          cmocka_unit_test(test_nonzero),
+		cmocka_unit_test(test_share),           cmocka_unit_test(test_rng),
+	};
+
+	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
+}
