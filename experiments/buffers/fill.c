@@ -351,23 +351,26 @@ static void judge_order(struct run *run)
 				     {"trials", (int64_t)trials},
 				     {"misplaced_trials", (int64_t)misplaced},
 				     {0}},
-		    "%s bytes read in %zu trials were compared with what was written; in %zu "
-		    "trials any "
-		    "was out of order, in %zu written was not read + dropped",
-		    text_count((int64_t)bytes), trials, misplaced, missing);
+		    "compared %s bytes of %zu trials with what was written: out of order in %zu of "
+		    "them; "
+		    "written = read + dropped in %zu",
+		    text_count((int64_t)bytes), trials, misplaced, trials - missing);
 }
 
-/* A field's first value in each cell of sockets (the pipe left out) that has one. */
-static struct values over_sockets(struct run *run, const char *field, int64_t at[CELLS])
+/* A field's value for each kind of socket that was filled; the pipe is none. */
+static struct values over_sockets(struct run *run, const char *field, int64_t at[KINDS])
 {
 	struct values found = {at, 0};
 
-	for (size_t cell = 0; cell < CELLS; cell++) {
-		struct values values = run_values(run, cell, field);
+	for (size_t kind = 0; kind < KINDS; kind++)
+		for (size_t cell = kind * SIZES; cell < (kind + 1) * SIZES; cell++) {
+			struct values values = run_values(run, cell, field);
 
-		if (values.n && kinds[cell / SIZES].net != NET_PIPE)
-			at[found.n++] = values.at[0];
-	}
+			if (values.n && kinds[kind].net != NET_PIPE) {
+				at[found.n++] = values.at[0];
+				break;
+			}
+		}
 	return found;
 }
 
@@ -380,7 +383,7 @@ static const char *range(struct values values)
 
 static void judge_default(struct run *run)
 {
-	int64_t space[2][CELLS];
+	int64_t space[2][KINDS];
 	struct values send = over_sockets(run, "default_sndbuf_bytes", space[0]);
 	struct values receive = over_sockets(run, "default_rcvbuf_bytes", space[1]);
 	struct values pipe = run_values(run, CELLS - SIZES, "default_sndbuf_bytes");
@@ -389,24 +392,23 @@ static void judge_default(struct run *run)
 	for (size_t i = 0; i < send.n; i++)
 		alike += (send.at[i] == 65536) + (receive.at[i] == 65536);
 	if (send.n > 0)
-		run_verdict(
-			run, "buf-default-65536",
-			alike == 2 * send.n ? HOLDS
-			: alike             ? DEPENDS
-					    : REFUTED,
-			(struct field[]){{"buffers_of_65536", (int64_t)alike},
-					 {"buffers", (int64_t)(2 * send.n)},
-					 {"pipe_bytes", pipe.n ? pipe.at[0] : 0},
-					 {0}},
-			"%zu of %zu default buffers of sockets: they have %s bytes to send, %s to "
-			"receive%s",
-			alike, 2 * send.n, range(send), range(receive),
-			pipe.n ? text_format("; a pipe has %s", text_count(pipe.at[0])) : "");
+		run_verdict(run, "buf-default-65536",
+			    alike == 2 * send.n ? HOLDS
+			    : alike             ? DEPENDS
+						: REFUTED,
+			    (struct field[]){{"buffers_of_65536", (int64_t)alike},
+					     {"buffers", (int64_t)(2 * send.n)},
+					     {"pipe_bytes", pipe.n ? pipe.at[0] : 0},
+					     {0}},
+			    "%zu of %zu default socket buffers have that size: %s bytes to send, "
+			    "%s to receive%s",
+			    alike, 2 * send.n, range(send), range(receive),
+			    pipe.n ? text_format("; a pipe has %s", text_count(pipe.at[0])) : "");
 }
 
 static void judge_maximum(struct run *run)
 {
-	int64_t space[3][CELLS];
+	int64_t space[3][KINDS];
 	double send = stats_quantile(over_sockets(run, "max_sndbuf_bytes", space[0]), 1);
 	double receive = stats_quantile(over_sockets(run, "max_rcvbuf_bytes", space[1]), 1);
 	struct values forced = over_sockets(run, "forced_sndbuf_bytes", space[2]);

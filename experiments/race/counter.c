@@ -345,7 +345,7 @@ static void judge_racy(struct run *run)
 		    (struct field[]){{"exact_trials", (int64_t)(trials - wrong)},
 				     {"trials", (int64_t)trials},
 				     {0}},
-		    "%zu of %zu trials of the same racy code ended at %s, as if it were safe",
+		    "%zu of %zu racy trials ended at %s, as if the program were safe",
 		    trials - wrong, trials, text_count(exact_x(same_sign)));
 }
 
