@@ -78,6 +78,9 @@ bench: all ## time whole programs with hyperfine, into results/bench/
 plots: ## draw the newest results of every experiment, into results/charts/
 	@scripts/plot.py
 
+reference: all ## for maintainers: measure results/reference/ anew, and what the README says of it
+	@scripts/reference $(BUILD)
+
 deps: ## install what is missing, or print how
 	@scripts/bootstrap
 
@@ -136,5 +139,5 @@ prune:
 -include $(wildcard $(BUILD)/obj/*.d $(BUILD)/obj/*/*.d)
 
 FORCE:
-.PHONY: all help demo test smoke bench plots deps doctor format lint clean units prune FORCE \
+.PHONY: all help demo test smoke bench plots reference deps doctor format lint clean units prune FORCE \
 	$(GROUPS:%=run-%)
