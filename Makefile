@@ -58,8 +58,10 @@ help: ## print this
 demo: ## set up, measure every group quickly, draw the charts, say where they are
 	@scripts/bootstrap
 	@$(MAKE) --no-print-directory all
-	@for g in $(GROUPS); do scripts/run $(BUILD)/$$g --quick $(ARGS) || exit; done
-	@scripts/plot.py || [ $$? -eq 77 ]
+	@failed=; for g in $(GROUPS); do scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; \
+	scripts/plot.py || [ $$? -eq 77 ] || failed=$$?; \
+	echo "charts: results/charts/    rows: results/    longer runs: $(GROUPS:%=make run-%)"; \
+	exit $$failed
 
 test: ## set up, build and run all tests (SAN= for a sanitizer build)
 	@scripts/bootstrap
@@ -70,7 +72,8 @@ $(GROUPS:%=run-%): run-%: all
 	@scripts/run $(BUILD)/$* $(ARGS)
 
 smoke: all ## run every experiment quickly, keep no rows: does it all work here?
-	@for g in $(GROUPS); do RESULTS=/dev/null scripts/run $(BUILD)/$$g --quick || exit; done
+	@failed=; for g in $(GROUPS); do \
+		RESULTS=/dev/null scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; exit $$failed
 
 bench: all ## time whole programs with hyperfine, into results/bench/
 	@scripts/bench $(BUILD) || [ $$? -eq 77 ]
