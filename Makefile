@@ -31,14 +31,19 @@ link      = $(CC) $(CFLAGS) $(SANFLAGS) -pthread $(LDFLAGS)
 libs      = $(JANSSONL) -lm $(LDLIBS)
 
 LIB_SRC  := $(wildcard experiments/lib/*.c)
-EXP_SRC  := $(filter-out $(LIB_SRC),$(wildcard experiments/*/*.c))
+EXP_ALL  := $(filter-out $(LIB_SRC),$(wildcard experiments/*/*.c))
+# FILE:LIBRARY of each program that says /* needs: LIBRARY */, a name of pkg-config's, on a line of its own.
+NEEDS    := $(shell grep -Ho '^/\* needs: [^ ]*' /dev/null $(EXP_ALL) | sed 's|/\* needs: ||')
+LACKING  := $(foreach n,$(NEEDS),$(if $(shell pkg-config --exists $(lastword $(subst :, ,$n)) && echo y),,$n))
+EXP_SRC  := $(filter-out $(foreach n,$(LACKING),$(firstword $(subst :, ,$n))),$(EXP_ALL))
+pkg       = $(foreach n,$(filter experiments/$*.c:%,$(NEEDS)),$(shell pkg-config $(1) $(lastword $(subst :, ,$n))))
 UNIT_SRC := $(wildcard tests/unit/*.c)
 HEADERS  := $(wildcard include/*.h experiments/*/*.h tests/unit/*.h)
 LIB      := $(BUILD)/libexp.a
 LIB_OBJ  := $(LIB_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 BINS     := $(EXP_SRC:experiments/%.c=$(BUILD)/%)
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
-GROUPS   := $(sort $(notdir $(patsubst %/,%,$(dir $(EXP_SRC)))))
+GROUPS   := $(sort $(notdir $(patsubst %/,%,$(dir $(EXP_ALL)))))
 # What an earlier build left and no source makes any more.
 STALE    := $(filter-out $(BINS) $(UNITS) $(GROUPS:%=$(BUILD)/%) $(addprefix $(BUILD)/,obj unit libexp.a \
 	    build.h flags sources),$(wildcard $(BUILD)/* $(foreach g,unit $(GROUPS),$(BUILD)/$(g)/*)))
@@ -48,6 +53,7 @@ PYTEST   := scripts/python pytest -- -m pytest
 .SECONDARY:
 
 all: $(BINS) prune ## build every experiment
+	@$(foreach n,$(LACKING),echo "  not built: $(firstword $(subst :, ,$n)), $(lastword $(subst :, ,$n)) is missing";)
 
 help: ## print this
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -120,7 +126,7 @@ $(BUILD)/build.h: FORCE
 
 $(BUILD)/obj/%.o: experiments/%.c $(BUILD)/flags | $(BUILD)/build.h
 	@mkdir -p $(@D) && echo "  CC $@"
-	$(quiet)$(compile) -MMD -MP -c $< -o $@
+	$(quiet)$(compile) $(call pkg,--cflags) -MMD -MP -c $< -o $@
 
 $(LIB): $(LIB_OBJ) $(BUILD)/sources
 	@echo "  AR $@"
@@ -128,7 +134,7 @@ $(LIB): $(LIB_OBJ) $(BUILD)/sources
 
 $(BINS): $(BUILD)/%: $(BUILD)/obj/%.o $(LIB)
 	@mkdir -p $(@D) && echo "  LD $@"
-	$(quiet)$(link) $< $(LIB) $(libs) -o $@
+	$(quiet)$(link) $< $(LIB) $(libs) $(call pkg,--libs) -o $@
 
 $(UNITS): $(BUILD)/unit/%: tests/unit/%.c $(LIB) $(BUILD)/flags
 	@mkdir -p $(@D) $(BUILD)/obj && echo "  LD $@"

@@ -248,6 +248,21 @@ def test_make_finds_and_forgets_experiments(tree):
     assert not tree.built("x/z") and not tree.built("new") and tree.built("x/y")
 
 
+def test_make_leaves_out_what_needs_a_missing_library(tree):
+    """It says so, builds the rest, and the group's run counts it as skipped."""
+    path = tree.folder / "experiments/x/counts.c"
+    tree.write("experiments/x/counts.c", "/* needs: no-such-library */\n")
+    assert "not built: experiments/x/counts.c, no-such-library is missing" in tree.make()
+    assert not tree.built("x/counts") and tree.built("x/y")
+    assert "counts (not built)" in tree.make("run-x", "ARGS=--quiet")
+    path.write_text("/* needs: jansson */\n" + TINY.replace("GROUP", "x").replace("NAME", "counts"),
+                    encoding="utf-8")
+    tree.make()
+    assert tree.built("x/counts")
+    path.unlink()
+    tree.make()
+
+
 def test_make_rebuilds_what_includes_a_header(tree):
     tree.write("include/tiny.h", "enum { TINY = 2 };\n")
     assert re.findall(r"CC build/obj/(\S+)", tree.make()) == ["x/y.o"]
