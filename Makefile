@@ -38,7 +38,7 @@ LACKING  := $(foreach n,$(NEEDS),$(if $(shell pkg-config --exists $(lastword $(s
 EXP_SRC  := $(filter-out $(foreach n,$(LACKING),$(firstword $(subst :, ,$n))),$(EXP_ALL))
 pkg       = $(foreach n,$(filter experiments/$*.c:%,$(NEEDS)),$(shell pkg-config $(1) $(lastword $(subst :, ,$n))))
 UNIT_SRC := $(wildcard tests/unit/*.c)
-HEADERS  := $(wildcard include/*.h experiments/*/*.h tests/unit/*.h)
+HEADERS  := $(wildcard include/*.h include/*/*.h experiments/*/*.h tests/unit/*.h)
 LIB      := $(BUILD)/libexp.a
 LIB_OBJ  := $(LIB_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 BINS     := $(EXP_SRC:experiments/%.c=$(BUILD)/%)

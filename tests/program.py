@@ -61,7 +61,10 @@ def run(program, *arguments, **options):
 
 
 def left_behind(process):
-    """The processes of an ended process's session that are still there a moment later."""
+    """The processes of an ended process's session that are still there a moment later.
+
+    Those that have ended, and that init has yet to wait for, are not: some inits take seconds.
+    """
     for _ in range(50):
         found = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -69,7 +72,7 @@ def left_behind(process):
                 fields = stat.read_text().rpartition(")")[2].split()
             except OSError:  # it ended meanwhile
                 continue
-            if int(fields[3]) == process.pid:
+            if int(fields[3]) == process.pid and fields[0] != "Z":
                 found.append(stat.parent.name)
         if not found:
             break

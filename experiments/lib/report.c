@@ -75,6 +75,7 @@ void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 		     [NOT_SEEN] = {"not-seen", "NOT SEEN", "\033[1;36m"},
 		     [SKIPPED] = {"skipped", "SKIPPED", "\033[1m"}};
 	const int indent = 35;
+	const int longer = (int)strlen(claim) - 21; /* than the column for it */
 	json_t *row = json_pack("{s:s,s:s,s:s}", "row", "verdict", "claim", claim, "verdict",
 				words[verdict].word);
 	json_t *behind = json_object();
@@ -97,7 +98,7 @@ void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 	pthread_mutex_unlock(&run->lock);
 	fprintf(run->console, "  %-21s %s%-10s%s ", claim, run->colour ? words[verdict].colour : "",
 		words[verdict].shown, run->colour ? "\033[0m" : "");
-	text_wrap(run->console, indent, indent, text);
+	text_wrap(run->console, longer > 0 ? indent + longer : indent, indent, text);
 	free(text);
 }
 
