@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * locks - one counter behind every way of protecting it: what does each cost, and is it fair?
+ *
+ * A mutex makes x += 1 exact, and so does everything else here but `split`, the racy reference.
+ * They differ in what an update costs, in how that grows with the threads, and in who gets a turn:
+ *
+ *	relaxed ... cas    no lock: one atomic instruction, or a loop around compare-and-swap
+ *	mutex ... sem      waiters sleep in the kernel
+ *	spin, ttas         waiters spin; whoever comes at the right moment gets the lock
+ *	ticket, mcs        waiters spin, first come, first served.  With more threads than CPUs the
+ *	                   next in the queue is often not running, and everybody spins meanwhile
+ *	own-lines ...      relaxed too, but on a counter a thread, added up at the end: nobody to wait
+ *	                   for, unless the counters share a cache line.  (Where only its thread
+ *	                   writes, a load and a store would do, and hide what the line costs.)
+ *
+ * So a trial lasts for a time, not for a number of updates: until then each thread updates as
+ * often as it can, and counts its own.  The counter must be the sum.  At the deadline whoever
+ * waits in a queue cannot leave it; it yields from then on, until it is served (lock/pause.h).
+ */
+#include <err.h>
+#include <math.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "exp.h"
+#include "lock/futex.h"
+#include "lock/mcs.h"
+#include "lock/pause.h"
+#include "lock/ticket.h"
+#include "lock/ttas.h"
+#include "span.h"
+#include "text.h"
+
+enum {
+	SPLIT,
+	RELAXED,
+	SEQ_CST,
+	CAS,
+	MUTEX,
+	ADAPTIVE,
+	FUTEX,
+	SEMAPHORE,
+	SPIN,
+	TTAS,
+	TICKET,
+	MCS,
+	OWN_LINES,
+	ONE_LINE,
+	VARIANTS,
+	MAX_THREADS = 8,
+	HANDFUL = 10, /* a thread with fewer updates has been starved */
+};
+
+static const struct variant variants[] = {
+	[SPLIT] = {"split", "relaxed load and store: loses (the racy reference)"},
+	[RELAXED] = {"relaxed", "atomic fetch-and-add, relaxed"},
+	[SEQ_CST] = {"seq-cst", "atomic fetch-and-add, sequentially consistent"},
+	[CAS] = {"cas", "compare-and-swap, again until it succeeds"},
+	[MUTEX] = {"mutex", "pthread mutex"},
+	[ADAPTIVE] = {"adaptive", "pthread mutex that spins before it sleeps"},
+	[FUTEX] = {"futex", "three-state lock on a futex"},
+	[SEMAPHORE] = {"sem", "POSIX semaphore of 1"},
+	[SPIN] = {"spin", "pthread spinlock"},
+	[TTAS] = {"ttas", "spinlock that looks before it tries"},
+	[TICKET] = {"ticket", "spinlock, first come, first served"},
+	[MCS] = {"mcs", "the same, each waiter looking at a flag of its own"},
+	[OWN_LINES] = {"own-lines", "a counter a thread, each in a cache line of its own"},
+	[ONE_LINE] = {"one-line", "a counter a thread, all in one cache line"},
+	{0}};
+
+static const struct claim claims[] = {
+	{"race-mutex-fixes", "a mutex around the update makes it exact"}, {0}};
+
+static int64_t duration_ms = 7;
+
+static const struct opt opts[] = {{'d', "duration", "time for each thread that shares a CPU",
+				   .num = &duration_ms, .min = 1, .max = 1000, .quick = 4,
+				   .unit = OPT_MS},
+				  {0}};
+
+static const struct experiment about = {
+	.name = "locks",
+	.group = "race",
+	.summary = "One counter behind every lock: what does an update cost, and who gets a turn?",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.trials = 4,
+	.quick_trials = 1,
+};
+
+enum { ALONE, TWO, FOUR, EIGHT, TWO_ON_ONE, EIGHT_ON_ONE, CELLS };
+
+/* What is measured of each variant, in this order. */
+static const struct cell {
+	int threads;
+	bool one_cpu;
+} cells[CELLS] = {{1, false}, {2, false}, {4, false}, {8, false}, {2, true}, {8, true}};
+
+/* Each lock has a cache line to itself and what it protects, as it would in a program. */
+static struct {
+	alignas(LOCK_LINE) _Atomic bool stop;
+	alignas(LOCK_LINE) _Atomic int64_t shared;
+	alignas(LOCK_LINE) pthread_mutex_t mutex;
+	int64_t by_mutex;
+	alignas(LOCK_LINE) pthread_mutex_t adaptive;
+	int64_t by_adaptive;
+	alignas(LOCK_LINE) struct futex futex;
+	int64_t by_futex;
+	alignas(LOCK_LINE) sem_t semaphore;
+	int64_t by_semaphore;
+	alignas(LOCK_LINE) pthread_spinlock_t spin;
+	int64_t by_spin;
+	alignas(LOCK_LINE) struct ttas ttas;
+	int64_t by_ttas;
+	alignas(LOCK_LINE) struct ticket ticket;
+	int64_t by_ticket;
+	alignas(LOCK_LINE) struct mcs mcs;
+	int64_t by_mcs;
+	struct {
+		alignas(LOCK_LINE) _Atomic int64_t count;
+	} own_lines[MAX_THREADS];
+	alignas(LOCK_LINE) _Atomic int64_t one_line[MAX_THREADS];
+} x;
+
+static int64_t *const locked[] = {&x.by_mutex, &x.by_adaptive, &x.by_futex,  &x.by_semaphore,
+				  &x.by_spin,  &x.by_ttas,     &x.by_ticket, &x.by_mcs};
+
+static void init_locks(void)
+{
+	pthread_mutexattr_t adaptive;
+
+	check(pthread_mutexattr_init(&adaptive), "pthread_mutexattr_init");
+	check(pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP),
+	      "pthread_mutexattr_settype");
+	check(pthread_mutex_init(&x.adaptive, &adaptive), "pthread_mutex_init");
+	pthread_mutexattr_destroy(&adaptive);
+	check(pthread_mutex_init(&x.mutex, NULL), "pthread_mutex_init");
+	check(pthread_spin_init(&x.spin, PTHREAD_PROCESS_PRIVATE), "pthread_spin_init");
+	check_fd(sem_init(&x.semaphore, 0, 1), "sem_init");
+}
+
+struct worker {
+	pthread_t thread;
+	size_t variant;
+	int cpu;
+	pthread_barrier_t *start;
+	_Atomic int64_t *counter; /* of relaxed, own-lines and one-line */
+	struct patience patience;
+	struct mcs_node node;
+	int64_t updates;
+	struct span span;
+};
+
+/* --- one update, in each way ---------------------------------------------- */
+
+/* True until the deadline, counting how often. */
+static inline bool again(int64_t *updates)
+{
+	if (atomic_load_explicit(&x.stop, memory_order_relaxed))
+		return false;
+	++*updates;
+	return true;
+}
+
+static inline void add_split(_Atomic int64_t *counter)
+{
+	int64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, value + 1, memory_order_relaxed);
+}
+
+static inline void add_cas(_Atomic int64_t *counter)
+{
+	int64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+
+	while (!atomic_compare_exchange_weak_explicit(counter, &value, value + 1,
+						      memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+/* A loop for each way: all that differs between two of them is the update. */
+static int64_t update_until_stop(struct worker *w)
+{
+	int64_t updates = 0;
+
+	switch (w->variant) {
+	case SPLIT:
+		while (again(&updates))
+			add_split(&x.shared);
+		break;
+	case RELAXED:
+	case OWN_LINES:
+	case ONE_LINE:
+		while (again(&updates))
+			atomic_fetch_add_explicit(w->counter, 1, memory_order_relaxed);
+		break;
+	case SEQ_CST:
+		while (again(&updates))
+			atomic_fetch_add_explicit(&x.shared, 1, memory_order_seq_cst);
+		break;
+	case CAS:
+		while (again(&updates))
+			add_cas(&x.shared);
+		break;
+	case MUTEX:
+		while (again(&updates)) {
+			pthread_mutex_lock(&x.mutex);
+			x.by_mutex++;
+			pthread_mutex_unlock(&x.mutex);
+		}
+		break;
+	case ADAPTIVE:
+		while (again(&updates)) {
+			pthread_mutex_lock(&x.adaptive);
+			x.by_adaptive++;
+			pthread_mutex_unlock(&x.adaptive);
+		}
+		break;
+	case FUTEX:
+		while (again(&updates)) {
+			futex_lock(&x.futex);
+			x.by_futex++;
+			futex_unlock(&x.futex);
+		}
+		break;
+	case SEMAPHORE:
+		while (again(&updates)) {
+			while (sem_wait(&x.semaphore) != 0)
+				; /* EINTR */
+			x.by_semaphore++;
+			sem_post(&x.semaphore);
+		}
+		break;
+	case SPIN:
+		while (again(&updates)) {
+			pthread_spin_lock(&x.spin);
+			x.by_spin++;
+			pthread_spin_unlock(&x.spin);
+		}
+		break;
+	case TTAS:
+		while (again(&updates)) {
+			ttas_lock(&x.ttas, &w->patience);
+			x.by_ttas++;
+			ttas_unlock(&x.ttas);
+		}
+		break;
+	case TICKET:
+		while (again(&updates)) {
+			ticket_lock(&x.ticket, &w->patience);
+			x.by_ticket++;
+			ticket_unlock(&x.ticket);
+		}
+		break;
+	default: /* MCS */
+		while (again(&updates)) {
+			mcs_lock(&x.mcs, &w->node, &w->patience);
+			x.by_mcs++;
+			mcs_unlock(&x.mcs, &w->node, &w->patience);
+		}
+	}
+	return updates;
+}
+
+/* --- a trial -------------------------------------------------------------- */
+
+static void *work(void *argument)
+{
+	struct worker *w = argument;
+
+	run_pin(w->cpu);
+	pthread_barrier_wait(w->start);
+	span_begin(&w->span);
+	w->updates = update_until_stop(w);
+	span_end(&w->span);
+	return NULL;
+}
+
+static void reset_x(void)
+{
+	atomic_store(&x.stop, false);
+	atomic_store(&x.shared, 0);
+	for (size_t i = 0; i < sizeof(locked) / sizeof(locked[0]); i++)
+		*locked[i] = 0;
+	for (int i = 0; i < MAX_THREADS; i++) {
+		atomic_store(&x.own_lines[i].count, 0);
+		atomic_store(&x.one_line[i], 0);
+	}
+}
+
+/* The counter, wherever this variant kept it; the others are 0. */
+static int64_t counted(void)
+{
+	int64_t sum = atomic_load(&x.shared);
+
+	for (size_t i = 0; i < sizeof(locked) / sizeof(locked[0]); i++)
+		sum += *locked[i];
+	for (int i = 0; i < MAX_THREADS; i++)
+		sum += atomic_load(&x.own_lines[i].count) + atomic_load(&x.one_line[i]);
+	return sum;
+}
+
+static int cpus_of(const struct cell *cell)
+{
+	return cell->one_cpu ? 1 : run_cpus();
+}
+
+/* On one CPU there is nothing but it to choose. */
+static bool exists(const struct cell *cell)
+{
+	return !cell->one_cpu || run_cpus() > 1;
+}
+
+/* Runs the threads until each could have had a CPU for the duration; returns when that was. */
+static int64_t run_threads(const struct cell *cell, struct worker workers[], size_t variant)
+{
+	int shared_by = (cell->threads + cpus_of(cell) - 1) / cpus_of(cell);
+	pthread_barrier_t start;
+	int64_t stop_ns;
+
+	reset_x();
+	check(pthread_barrier_init(&start, NULL, (unsigned int)cell->threads + 1),
+	      "pthread_barrier_init");
+	for (int i = 0; i < cell->threads; i++) {
+		workers[i] = (struct worker){.variant = variant,
+					     .cpu = i % cpus_of(cell),
+					     .start = &start,
+					     .counter = variant == OWN_LINES ? &x.own_lines[i].count
+							: variant == ONE_LINE ? &x.one_line[i]
+									      : &x.shared,
+					     .patience = {.over = &x.stop}};
+		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]),
+		      "pthread_create");
+	}
+	pthread_barrier_wait(&start);
+	run_sleep_until(span_now() + duration_ms * shared_by * 1000000);
+	stop_ns = span_now();
+	atomic_store(&x.stop, true);
+	for (int i = 0; i < cell->threads; i++)
+		check(pthread_join(workers[i].thread, NULL), "pthread_join");
+	pthread_barrier_destroy(&start);
+	return stop_ns;
+}
+
+static void measure(struct run *run, const struct cell *cell)
+{
+	struct worker workers[MAX_THREADS] = {0};
+	int64_t stop_ns = run_threads(cell, workers, run_variant(run));
+	int64_t updates = 0, fewest = INT64_MAX, most = 0, queued = 0;
+	struct span all = {0};
+
+	for (int i = 0; i < cell->threads; i++) {
+		const struct worker *w = &workers[i];
+
+		span_cover(&all, &w->span);
+		updates += w->updates;
+		fewest = w->updates < fewest ? w->updates : fewest;
+		most = w->updates > most ? w->updates : most;
+		queued += w->patience.yields > 0;
+	}
+	run_record(run,
+		   (struct field[]){{"threads", cell->threads},
+				    {"cpus", cpus_of(cell)},
+				    {"updates", updates},
+				    {"lost_updates", updates - counted()},
+				    {"fewest_updates", fewest},
+				    {"most_updates", most},
+				    {"queued_threads", queued},
+				    {"drain_ns", all.end_ns > stop_ns ? all.end_ns - stop_ns : 0},
+				    {"elapsed_ns", span_wall(&all)},
+				    {"cpu_ns", all.cpu_ns},
+				    {0}});
+}
+
+/* --- report --------------------------------------------------------------- */
+
+/* One field of a cell's samples, in order. */
+static struct values of_cell(struct run *run, size_t variant, size_t cell, const char *field)
+{
+	struct values threads = run_values(run, variant, "threads");
+	struct values cpus = run_values(run, variant, "cpus");
+	struct values values = run_values(run, variant, field);
+	size_t n = 0;
+
+	for (size_t i = 0; i < values.n; i++)
+		if (threads.at[i] == cells[cell].threads && cpus.at[i] == cpus_of(&cells[cell]))
+			values.at[n++] = values.at[i];
+	values.n = n;
+	return values;
+}
+
+/* The median over a cell's trials of one field over another; NAN where all of these are 0. */
+static double ratio(struct run *run, size_t variant, size_t cell, const char *field,
+		    const char *over)
+{
+	const double scale = 1e6;
+	struct values above = of_cell(run, variant, cell, field);
+	struct values below = of_cell(run, variant, cell, over);
+	size_t n = 0;
+
+	for (size_t i = 0; i < above.n; i++)
+		if (below.at[i] > 0)
+			above.at[n++] =
+				(int64_t)((double)above.at[i] / (double)below.at[i] * scale);
+	above.n = n;
+	return stats_quantile(above, 0.5) / scale;
+}
+
+static double ns_per_update(struct run *run, size_t variant, size_t cell)
+{
+	return ratio(run, variant, cell, "elapsed_ns", "updates");
+}
+
+/* In most trials some thread got next to no turn. */
+static bool starved(struct run *run, size_t variant, size_t cell)
+{
+	return stats_quantile(of_cell(run, variant, cell, "fewest_updates"), 0.5) < HANDFUL;
+}
+
+static const char *cost(struct run *run, size_t variant, size_t cell)
+{
+	double ns = ns_per_update(run, variant, cell);
+
+	return text_format("%s%c",
+			   isnan(ns)    ? "none"
+			   : ns < 99.95 ? text_format("%.1f", ns)
+			   : ns < 99950 ? text_count(llround(ns))
+					: text_format("%.0fk", ns / 1000),
+			   starved(run, variant, cell) ? '!' : ' ');
+}
+
+static const char *turns(struct run *run, size_t variant, size_t cell)
+{
+	return text_format("%.2f", ratio(run, variant, cell, "fewest_updates", "most_updates"));
+}
+
+static const char *load(struct run *run, size_t variant, size_t cell)
+{
+	return text_format("%.2f", ratio(run, variant, cell, "cpu_ns", "elapsed_ns"));
+}
+
+struct column {
+	const char *(*show)(struct run *run, size_t variant, size_t cell);
+	size_t cell;
+};
+
+/* A line a variant; a share of lost updates beside its costs. */
+static void print_table(struct run *run, const struct column *columns, int width)
+{
+	FILE *out = run_out(run);
+
+	for (const struct column *c = columns; c->show; c++)
+		if (exists(&cells[c->cell]))
+			fprintf(out, "%*s%s", width - (c->show == cost),
+				text_format("%d on %d", cells[c->cell].threads,
+					    cpus_of(&cells[c->cell])),
+				c->show == cost ? " " : "");
+	fprintf(out, "%s\n", columns->show == cost ? "      lost" : "");
+	for (size_t v = 0; v < VARIANTS; v++) {
+		double lost = stats_sum(run_values(run, v, "lost_updates"));
+
+		if (!run_selected(run, v))
+			continue;
+		fprintf(out, "  %-12s", variants[v].name);
+		for (const struct column *c = columns; c->show; c++)
+			if (exists(&cells[c->cell]))
+				fprintf(out, "%*s", width, c->show(run, v, c->cell));
+		if (columns->show == cost)
+			fprintf(out, "%10s",
+				lost == 0 ? "0"
+					  : text_share(lost /
+						       stats_sum(run_values(run, v, "updates"))));
+		fputs("\n", out);
+	}
+}
+
+static void print_tables(struct run *run)
+{
+	static const struct column costs[] = {
+		{cost, ALONE},      {cost, TWO},          {cost, FOUR}, {cost, EIGHT},
+		{cost, TWO_ON_ONE}, {cost, EIGHT_ON_ONE}, {0}};
+	static const struct column shares[] = {
+		{turns, TWO},          {turns, EIGHT},       {turns, TWO_ON_ONE},
+		{turns, EIGHT_ON_ONE}, {load, TWO},          {load, EIGHT},
+		{load, TWO_ON_ONE},    {load, EIGHT_ON_ONE}, {0}};
+	FILE *out = run_out(run);
+
+	fprintf(out, "\n  %-12s", "ns an update");
+	print_table(run, costs, 9);
+	fprintf(out, "\n  %*s%*s\n  %-12s", run_cpus() > 1 ? 44 : 28, "fewest / most updates",
+		run_cpus() > 1 ? 32 : 16, "CPU / wall time", "");
+	print_table(run, shares, 8);
+	fputs("\n", out);
+}
+
+static void explain_marks(struct run *run)
+{
+	size_t few = 0, queues = 0;
+	double drain_ns = 0;
+
+	for (size_t v = 0; v < VARIANTS; v++) {
+		struct values queued = run_values(run, v, "queued_threads");
+		struct values drain = run_values(run, v, "drain_ns");
+
+		for (size_t c = 0; c < CELLS; c++)
+			few += exists(&cells[c]) && starved(run, v, c);
+		queues += stats_nonzero(queued);
+		for (size_t i = 0; i < queued.n; i++)
+			if (queued.at[i] > 0)
+				drain_ns = fmax(drain_ns, (double)drain.at[i]);
+	}
+	if (few)
+		run_say(run,
+			"! in %zu cases some thread had fewer than %d updates at the deadline: its "
+			"turn never came, or the thread whose turn it was did not run. The figure "
+			"averages over that standstill.",
+			few, HANDFUL);
+	if (queues)
+		run_say(run,
+			"At the deadline threads still waited for ttas, ticket or mcs in %zu "
+			"trials; "
+			"they yielded from then on, and all were through after %s at most.",
+			queues, text_time(drain_ns));
+}
+
+static void judge(struct run *run)
+{
+	double updates = 0, lost = 0;
+
+	for (size_t v = RELAXED; v < VARIANTS; v++) {
+		size_t wrong = stats_nonzero(run_values(run, v, "lost_updates"));
+
+		run_control(run, wrong == 0, "%s: %zu of %zu counters are not the sum",
+			    variants[v].name, wrong, run_values(run, v, "updates").n);
+	}
+	if (!run_selected(run, MUTEX))
+		return;
+	for (size_t v = MUTEX; v <= ADAPTIVE; v++) {
+		updates += stats_sum(run_values(run, v, "updates"));
+		lost += stats_sum(run_values(run, v, "lost_updates"));
+	}
+	run_verdict(run, "race-mutex-fixes", lost != 0 ? REFUTED : HOLDS,
+		    (struct field[]){
+			    {"lost_updates", (int64_t)lost}, {"updates", (int64_t)updates}, {0}},
+		    "%s of %s updates under a mutex were lost; one cost %.0f ns alone, %.0f with "
+		    "2 threads, %.0f with 8%s",
+		    text_count((int64_t)lost), text_count((int64_t)updates),
+		    ns_per_update(run, MUTEX, ALONE), ns_per_update(run, MUTEX, TWO),
+		    ns_per_update(run, MUTEX, EIGHT),
+		    run_selected(run, RELAXED)
+			    ? text_format(" (an atomic addition: %.0f, %.0f, %.0f)",
+					  ns_per_update(run, RELAXED, ALONE),
+					  ns_per_update(run, RELAXED, TWO),
+					  ns_per_update(run, RELAXED, EIGHT))
+			    : "");
+}
+
+static void report(struct run *run)
+{
+	run_say(run,
+		"1, 2, 4 or 8 threads on %d CPU%s add 1 to a counter until a deadline, %lld ms for "
+		"each thread that shares a CPU. Medians of the trials.",
+		run_cpus(), run_cpus() == 1 ? "" : "s or on one", (long long)duration_ms);
+	print_tables(run);
+	explain_marks(run);
+	judge(run);
+	run_why(run,
+		"alone, a lock costs its atomic instructions. With others on other CPUs it costs "
+		"the way of its cache line from CPU to CPU, or a sleep and a wake-up. A spinning "
+		"lock with more threads than CPUs waits for a thread that does not run, a time "
+		"slice each, and the more so if it serves in order.");
+}
+
+int main(int argc, char *argv[])
+{
+	struct run *run = run_begin(&about, argc, argv);
+
+	init_locks();
+	while (run_next(run))
+		for (size_t c = 0; c < CELLS && !run_stopped(); c++)
+			if (exists(&cells[c]))
+				measure(run, &cells[c]);
+	return run_end(run, report);
+}

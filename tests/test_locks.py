@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""What is special to race/locks: every protected counter is exact, and no lock hangs."""
+import os
+
+import pytest
+from program import BUILD, kind, parse, run
+
+LOCKS = BUILD / "race" / "locks"
+SAFE = {"relaxed", "seq-cst", "cas", "mutex", "adaptive", "futex", "sem", "spin", "ttas", "ticket",
+        "mcs", "own-lines", "one-line"}
+QUEUES = {"ttas", "ticket", "mcs"}  # those whose waiters tell that they yielded
+
+
+def rows_of(*arguments):
+    ended = run(LOCKS, "--quick", "-o", "-", *arguments)
+    assert ended.returncode == 0, ended.stderr
+    return parse(ended.stdout)
+
+
+def check_books(rows, cpus):
+    samples = kind(rows, "sample")
+    for sample in samples:
+        threads, updates = sample["threads"], sample["updates"]
+        assert sample["lost_updates"] == 0 or sample["variant"] == "split"
+        assert 0 <= sample["fewest_updates"] * threads <= updates
+        assert updates <= sample["most_updates"] * threads
+        assert 0 <= sample["queued_threads"] <= threads
+        assert sample["queued_threads"] == 0 or sample["variant"] in QUEUES
+    here = {(1, cpus), (2, cpus), (4, cpus), (8, cpus), (2, 1), (8, 1)}
+    for variant in {sample["variant"] for sample in samples}:
+        found = [(s["threads"], s["cpus"]) for s in samples if s["variant"] == variant]
+        assert set(found) == here and len(found) == len(here) * rows[0]["params"]["trials"]
+    return samples
+
+
+def verdict(rows):
+    row, = kind(rows, "verdict")
+    return row["verdict"]
+
+
+def test_every_protected_counter_is_exact():
+    rows = rows_of()
+    samples = check_books(rows, len(os.sched_getaffinity(0)))
+    assert {sample["variant"] for sample in samples} == SAFE | {"split"}
+    assert verdict(rows) == "holds"
+
+
+@pytest.mark.parametrize("duration", ["1", "20"])
+def test_eight_threads_on_one_cpu_end(duration):
+    """Also where a spinning queue stands still for a thread that is not running."""
+    cpu = str(min(os.sched_getaffinity(0)))
+    spinning = QUEUES | {"spin"}
+    rows = rows_of("--cpus", cpu, "--duration", duration, "--variants", ",".join(spinning))
+    assert {sample["variant"] for sample in check_books(rows, 1)} == spinning
+    assert verdict(rows) == "skipped"
+
+
+def test_only_the_mutex():
+    rows = rows_of("--variants", "mutex", "--duration", "1")
+    assert verdict(rows) == "holds"
+
+
+def test_only_without_a_lock():
+    rows = rows_of("--variants", "split", "--duration", "1")
+    check_books(rows, len(os.sched_getaffinity(0)))
+    assert verdict(rows) == "skipped"
