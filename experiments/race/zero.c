@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * zero - how often does a program with a race end at the right result?
+ *
+ * One thread adds 1 to x N times, the other subtracts 1 N times, without a lock.  The program is
+ * wrong at every N, but it shows only when the two threads meet: when N is large enough for them
+ * to overlap at all, if the second one starts later; when the scheduler switches in between, on
+ * one CPU; when no lost +1 happens to cancel a lost -1.  So "it printed 0" says that N was small,
+ * or the test short, and nothing about safety.
+ *
+ * Four racy programs, each run many times for each N: with and without a barrier that lets both
+ * threads start at once, on several CPUs and on one.  The update is load, add and store as relaxed
+ * atomics, so that the behaviour is defined (see counter.c).  A compiler may make one instruction
+ * of the three, which one CPU never interrupts: then the programs on one CPU always end at 0.
+ * "atomic" is the control: the same program, made safe.
+ */
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "check.h"
+#include "exp.h"
+#include "span.h"
+#include "text.h"
+
+enum { STARTED, BARRIER, STARTED_ONE_CPU, BARRIER_ONE_CPU, ATOMIC, VARIANTS, RACY = ATOMIC };
+
+static const struct variant variants[] = {
+	[STARTED] = {"started", "each thread runs as soon as it is started; several CPUs"},
+	[BARRIER] = {"barrier", "both wait for each other first; several CPUs"},
+	[STARTED_ONE_CPU] = {"started-1cpu", "as started, both on one CPU"},
+	[BARRIER_ONE_CPU] = {"barrier-1cpu", "as barrier, both on one CPU"},
+	[ATOMIC] = {"atomic", "as barrier, with an atomic update (control)"},
+	{0}};
+
+static const struct claim claims[] = {
+	{"race-zero-is-safe", "x == 0 means that the program is thread-safe"}, {0}};
+
+static int64_t largest = 100000000;
+static int64_t budget_ms = 20;
+
+static const struct opt opts[] = {
+	{'n', "largest", "the largest number of updates of each thread; powers of 10 from 10 up",
+	 .num = &largest, .min = 10, .max = 1000000000, .quick = 1000000},
+	{'b', "budget", "time of a trial for each N: as many runs as fit, but one at least",
+	 .num = &budget_ms, .min = 1, .max = 1000, .quick = 5, .unit = OPT_MS},
+	{0}};
+
+static const struct experiment about = {
+	.name = "zero",
+	.group = "race",
+	.summary = "How often does a program with a race end at 0, as if it were safe?",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.trials = 4,
+	.quick_trials = 4,
+};
+
+enum { SMALLEST = 10, MAX_CONTROL = 1000000 /* atomic updates are slow, and always exact */ };
+
+static _Atomic int64_t x;
+static _Atomic int arrived; /* threads at the barrier */
+
+struct worker {
+	pthread_t thread;
+	size_t variant;
+	int number;
+	int64_t n;
+};
+
+static bool one_cpu(size_t variant)
+{
+	return variant == STARTED_ONE_CPU || variant == BARRIER_ONE_CPU;
+}
+
+/* Both threads leave it within nanoseconds, which a barrier that wakes a sleeper cannot do. */
+static void wait_for_both(bool yield)
+{
+	atomic_fetch_add(&arrived, 1);
+	while (atomic_load(&arrived) < 2)
+		if (yield)
+			sched_yield();
+}
+
+static void add_split(int64_t n, int64_t step)
+{
+	for (int64_t i = 0; i < n; i++) {
+		int64_t value = atomic_load_explicit(&x, memory_order_relaxed);
+
+		atomic_store_explicit(&x, value + step, memory_order_relaxed);
+	}
+}
+
+static void add_atomic(int64_t n, int64_t step)
+{
+	for (int64_t i = 0; i < n; i++)
+		atomic_fetch_add_explicit(&x, step, memory_order_relaxed);
+}
+
+static void *work(void *argument)
+{
+	const struct worker *w = argument;
+	int64_t step = w->number ? -1 : 1;
+
+	run_pin(one_cpu(w->variant) ? 0 : w->number);
+	if (w->variant != STARTED && w->variant != STARTED_ONE_CPU)
+		wait_for_both(one_cpu(w->variant) || run_cpus() == 1);
+	if (w->variant == ATOMIC)
+		add_atomic(w->n, step);
+	else
+		add_split(w->n, step);
+	return NULL;
+}
+
+/* One run of the program: what it prints. */
+static int64_t run_once(size_t variant, int64_t n)
+{
+	struct worker workers[2];
+
+	atomic_store(&x, 0);
+	atomic_store(&arrived, 0);
+	for (int i = 0; i < 2; i++) {
+		workers[i] = (struct worker){.variant = variant, .number = i, .n = n};
+		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]),
+		      "pthread_create");
+	}
+	for (int i = 0; i < 2; i++)
+		check(pthread_join(workers[i].thread, NULL), "pthread_join");
+	return atomic_load(&x);
+}
+
+/* As many runs as the budget allows. */
+static void measure(struct run *run, int64_t n)
+{
+	int64_t begin_ns = span_now();
+	int64_t runs = 0, zero_runs = 0, most = 0, now_ns;
+
+	do {
+		int64_t printed = run_once(run_variant(run), n);
+
+		runs++;
+		zero_runs += printed == 0;
+		if (printed > most || -printed > most)
+			most = printed < 0 ? -printed : printed;
+		now_ns = span_now();
+	} while (now_ns - begin_ns < budget_ms * 1000000 && !run_stopped());
+	run_record(run, (struct field[]){{"iterations", n},
+					 {"runs", runs},
+					 {"zero_runs", zero_runs},
+					 {"largest_error_updates", most},
+					 {"elapsed_ns", now_ns - begin_ns},
+					 {0}});
+}
+
+/* --- report --------------------------------------------------------------- */
+
+struct counts {
+	size_t runs, zero;
+};
+
+static struct counts counts_of(struct run *run, size_t variant, int64_t n)
+{
+	struct values iterations = run_values(run, variant, "iterations");
+	struct values runs = run_values(run, variant, "runs");
+	struct values zero = run_values(run, variant, "zero_runs");
+	struct counts counts = {0};
+
+	for (size_t i = 0; i < iterations.n; i++)
+		if (iterations.at[i] == n) {
+			counts.runs += (size_t)runs.at[i];
+			counts.zero += (size_t)zero.at[i];
+		}
+	return counts;
+}
+
+/* "46.7 (44-50)", in percent, the interval rounded outwards. */
+static const char *share_text(struct counts counts)
+{
+	struct interval share;
+
+	if (counts.runs == 0)
+		return "-";
+	share = stats_share(counts.zero, counts.runs);
+	return text_format("%.1f (%.0f-%.0f)", share.mid * 100, floor(share.low * 100),
+			   ceil(share.high * 100));
+}
+
+static void print_table(struct run *run)
+{
+	FILE *out = run_out(run);
+
+	run_say(run,
+		"x += 1 in one thread, x -= 1 in the other, N times each, without a lock, on %d "
+		"CPU%s: how often, in percent, x was 0 at the end, and the 95 %% interval.",
+		run_cpus(), run_cpus() == 1 ? "" : "s or on one");
+	fprintf(out, "\n  %11s", "N");
+	for (size_t v = 0; v < RACY; v++)
+		if (run_selected(run, v))
+			fprintf(out, "%16s", variants[v].name);
+	fputs("\n", out);
+	for (int64_t n = SMALLEST; n <= largest; n *= 10) {
+		fprintf(out, "  %11s", text_count(n));
+		for (size_t v = 0; v < RACY; v++)
+			if (run_selected(run, v))
+				fprintf(out, "%16s", share_text(counts_of(run, v, n)));
+		fputs("\n", out);
+	}
+	fputs("\n", out);
+}
+
+/* All racy programs of so many updates together. */
+static struct counts racy_counts(struct run *run, int64_t n)
+{
+	struct counts all = {0};
+
+	for (size_t v = 0; v < RACY; v++) {
+		struct counts one = counts_of(run, v, n);
+
+		all.runs += one.runs;
+		all.zero += one.zero;
+	}
+	return all;
+}
+
+static void judge(struct run *run)
+{
+	struct counts small = racy_counts(run, SMALLEST), large = {0}, all = {0};
+	int64_t largest_n = SMALLEST;
+
+	for (int64_t n = SMALLEST; n <= largest; n *= 10) {
+		largest_n = n;
+		large = racy_counts(run, n);
+		all.runs += large.runs;
+		all.zero += large.zero;
+	}
+	if (all.runs == 0)
+		return;
+	run_verdict(run, "race-zero-is-safe", all.zero && all.zero < all.runs ? REFUTED : NOT_SEEN,
+		    (struct field[]){{"zero_runs", (int64_t)all.zero},
+				     {"runs", (int64_t)all.runs},
+				     {"zero_runs_of_smallest", (int64_t)small.zero},
+				     {"runs_of_smallest", (int64_t)small.runs},
+				     {"zero_runs_of_largest", (int64_t)large.zero},
+				     {"runs_of_largest", (int64_t)large.runs},
+				     {0}},
+		    "racy programs ended at 0 in %s of %s runs with N = %d and in %s of %s with "
+		    "N = %s",
+		    text_count((int64_t)small.zero), text_count((int64_t)small.runs), SMALLEST,
+		    text_count((int64_t)large.zero), text_count((int64_t)large.runs),
+		    text_count(largest_n));
+}
+
+static void report(struct run *run)
+{
+	double runs = stats_sum(run_values(run, ATOMIC, "runs"));
+	double zero = stats_sum(run_values(run, ATOMIC, "zero_runs"));
+
+	print_table(run);
+	run_control(run, zero == runs, "atomic: %.0f of %.0f runs did not end at 0", runs - zero,
+		    runs);
+	if (runs > 0)
+		run_say(run, "The control, an atomic update, ended at 0 in %s of %s runs.",
+			text_count((int64_t)zero), text_count((int64_t)runs));
+	judge(run);
+	run_why(run,
+		"an update is lost only where the threads overlap. A short thread is done before "
+		"the other has started, and on one CPU before its time slice ends; the race is "
+		"there all the same.");
+}
+
+int main(int argc, char *argv[])
+{
+	struct run *run = run_begin(&about, argc, argv);
+
+	while (run_next(run))
+		for (int64_t n = SMALLEST; n <= largest && !run_stopped(); n *= 10)
+			if (run_variant(run) != ATOMIC || n <= MAX_CONTROL)
+				measure(run, n);
+	return run_end(run, report);
+}

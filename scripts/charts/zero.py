@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""How often a racy program ends at 0, as if it were safe, against its number of updates."""
+import math
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter
+
+from . import style
+
+# label, look, and where along its curve (% of its height) and on which side the label stands
+RACY = {
+    "started": ("each thread starts\nwhen it is created", style.BLUE, "s", 72, "right"),
+    "barrier": ("both start at once\n(barrier)", style.RED, "o", 62, "left"),
+    "started-1cpu": ("one CPU,\nas created", style.PINK, "D", 84, "left"),
+    "barrier-1cpu": ("one CPU,\nwith barrier", style.ORANGE, "^", 60, "left"),
+}
+Z = 1.959964  # the 97.5 % quantile of the normal distribution
+
+
+def counts(samples):
+    """N, the runs that ended at 0 and all runs, by N."""
+    ns = sorted({s["iterations"] for s in samples})
+    return [(n, sum(s["zero_runs"] for s in samples if s["iterations"] == n),
+             sum(s["runs"] for s in samples if s["iterations"] == n)) for n in ns]
+
+
+def wilson(k, n):
+    """Wilson's 95 % interval of k of n, as the program's."""
+    centre = (k + Z * Z / 2) / (n + Z * Z)
+    half = Z / (n + Z * Z) * math.sqrt(k * (n - k) / n + Z * Z / 4)
+    return max(0, centre - half), min(1, centre + half)
+
+
+def place(ns, shares, level):
+    """Where the curve first comes down to a level, in percent of its height; else its end."""
+    level *= shares.max() / 100
+    for at in range(1, len(ns)):
+        if shares[at] <= level < shares[at - 1]:
+            part = (shares[at - 1] - level) / (shares[at - 1] - shares[at])
+            return ns[at - 1] * (ns[at] / ns[at - 1]) ** part, level
+    return ns[-1], shares[-1]
+
+
+def draw_curve(axes, name, samples, shift):
+    label, colour, marker, level, side = RACY[name]
+    points = counts(samples)
+    ns = np.array([n for n, _, _ in points]) * shift
+    shares = np.array([k / runs for _, k, runs in points]) * 100
+    limits = np.array([wilson(k, runs) for _, k, runs in points]).T * 100
+    axes.errorbar(ns, shares, yerr=np.abs(limits - shares), color=colour, marker=marker,
+                  markersize=7, linewidth=2, elinewidth=1.2, capsize=3, zorder=3)
+    axes.annotate(label, place(ns, shares, level), xytext=(14 if side == "left" else -14, 0),
+                  textcoords="offset points", ha=side, va="center", color=colour,
+                  weight="bold", zorder=4,
+                  bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5})
+
+
+def share_at(samples, at):
+    """How many of how many runs ended at 0, at the smallest (0) or the largest (-1) N."""
+    n = sorted({s["iterations"] for s in samples})[at]
+    k, runs = (sum(s[field] for s in samples if s["iterations"] == n)
+               for field in ("zero_runs", "runs"))
+    return n, k, runs
+
+
+def title_of(racy):
+    low, k, runs = share_at(racy, 0)
+    high, high_k, high_runs = share_at(racy, -1)
+    title = (f"“It printed 0, so it is safe”: the same race printed 0 in {k:,} of {runs:,} runs "
+             f"with N = {low:,}")
+    if high > low:
+        title += f", in {high_k:,} of {high_runs:,} with N = {high:,}"
+    return title
+
+
+def note_of(control):
+    note = ("One thread does x += 1, the other x -= 1, N times each, without a lock: wrong at "
+            "every N. Bars are 95 % intervals.")
+    if control:
+        runs = sum(s["runs"] for s in control)
+        zero = sum(s["zero_runs"] for s in control)
+        all_of = "all" if zero == runs else f"{zero:,} of"
+        note += f" With an atomic update {all_of} {runs:,} runs ended at 0."
+    return note
+
+
+def draw(result):
+    variants = style.of_variants(result.samples, *RACY)
+    racy = {name: samples for name, samples in variants.items() if name in RACY}
+    if not racy:
+        raise ValueError("no racy program was run")
+    page = style.Page(result, title_of([s for samples in racy.values() for s in samples]),
+                      note_of(variants.get("atomic", [])))
+    axes = page.fig.add_subplot(page.grid(1, 1, left=0.075, above=0.03)[0])
+    axes.set_xscale("log")
+    for at, (name, samples) in enumerate(racy.items()):
+        draw_curve(axes, name, samples, 10 ** ((at - (len(racy) - 1) / 2) * 0.035))
+    ns = [s["iterations"] for samples in racy.values() for s in samples]
+    axes.set_xlim(min(ns) / 1.6, max(ns) * 9)  # room for the last labels
+    axes.set_ylim(-3, 103)
+    axes.set_xticks(sorted(set(ns)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:,.0f}"))
+    axes.minorticks_off()
+    axes.set_xlabel("N, updates of each thread")
+    axes.set_ylabel("runs that ended at 0 (%)")
+    return page.fig

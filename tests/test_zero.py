@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""What is special to race/zero: its counts add up, and the safe program always ends at 0.
+
+No test demands that a race shows: it can, and need not.
+"""
+import pytest
+from program import BUILD, kind, parse, run
+
+ZERO = BUILD / "race" / "zero"
+RACY = {"started", "barrier", "started-1cpu", "barrier-1cpu"}
+
+
+def rows_of(*arguments):
+    ended = run(ZERO, "--quick", "--trials", "2", "--largest", "10k", "-o", "-", *arguments)
+    assert ended.returncode == 0, ended.stderr
+    return parse(ended.stdout)
+
+
+def verdict(rows):
+    row, = kind(rows, "verdict")
+    return row["verdict"]
+
+
+def test_books():
+    rows = rows_of()
+    samples = kind(rows, "sample")
+    assert {sample["variant"] for sample in samples} == RACY | {"atomic"}
+    for sample in samples:
+        assert 0 <= sample["zero_runs"] <= sample["runs"] > 0
+        assert 0 <= sample["largest_error_updates"] <= sample["iterations"]
+        assert (sample["largest_error_updates"] == 0) == (sample["zero_runs"] == sample["runs"])
+        assert sample["variant"] in RACY or sample["zero_runs"] == sample["runs"]
+    for variant in RACY | {"atomic"}:
+        ns = [sample["iterations"] for sample in samples if sample["variant"] == variant]
+        assert ns == [10, 100, 1000, 10000] * 2
+
+
+def test_verdict_is_that_of_the_rows():
+    rows = rows_of()
+    racy = [sample for sample in kind(rows, "sample") if sample["variant"] in RACY]
+    zero, runs = (sum(sample[field] for sample in racy) for field in ("zero_runs", "runs"))
+    row, = kind(rows, "verdict")
+    assert (row["numbers"]["zero_runs"], row["numbers"]["runs"]) == (zero, runs)
+    assert row["verdict"] == ("refuted" if 0 < zero < runs else "not-seen")
+
+
+@pytest.mark.parametrize("largest, ns", [("10", [10]), ("99", [10]), ("100", [10, 100])])
+def test_largest(largest, ns):
+    rows = rows_of("--largest", largest, "--trials", "1", "--variants", "barrier")
+    assert [sample["iterations"] for sample in kind(rows, "sample")] == ns
+
+
+def test_only_the_control():
+    assert verdict(rows_of("--variants", "atomic")) == "skipped"
