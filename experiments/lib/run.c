@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "span.h"
@@ -26,7 +27,7 @@ static void clear_progress(struct run *run)
 
 static void at_exit(void)
 {
-	if (current)
+	if (current && current->process == getpid()) /* not in a child that an experiment forked */
 		record_drop_at_exit(current);
 }
 
@@ -86,6 +87,7 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[])
 		err(EXIT_USAGE, "calloc");
 	setlocale(LC_CTYPE, "");
 	run->about = about;
+	run->process = getpid();
 	options_parse(about, &run->options, argc, argv);
 	run->trial = -1;
 	run->rng.state = (uint64_t)run->options.seed;

@@ -7,6 +7,7 @@
 #define RUN_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include "exp.h"
 #include "machine.h"
@@ -17,6 +18,7 @@ enum { MAX_VARIANTS = 64 };
 
 struct run {
 	const struct experiment *about;
+	pid_t process;
 	struct common options;
 	FILE *out;     /* the report; NULL under --quiet */
 	FILE *console; /* stdout, or stderr if the rows go to stdout */
