@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+#include "python.h"
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <libgen.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "exp.h"
+#include "span.h"
+
+enum { CANDIDATES = 64 };
+
+static const int64_t probe_limit_ns = 10000000000; /* a machine under load, not a slow command */
+
+/* Where version managers keep what their shims would start. */
+static const char *const managed[] = {"~/.pyenv/versions/*/bin/python",
+				      "~/.asdf/installs/python/*/bin/python",
+				      "~/.local/share/mise/installs/python/*/bin/python",
+				      "~/.local/share/uv/python/*/bin/python3"};
+
+/* --- children ------------------------------------------------------------ */
+
+/* Becomes the command; after fork in a program with threads only async-signal-safe calls count. */
+static _Noreturn void become(const char *const argv[], int out, pid_t parent, bool silent)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t none;
+
+	setpgid(0, 0); /* to kill what a shim starts, too */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127); /* it died before the line above */
+	dup2(null, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	if (silent)
+		dup2(null, STDERR_FILENO);
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execvp(argv[0], (char *const *)argv); /* which changes none of them */
+	_exit(127);
+}
+
+static struct python_child spawn(const char *const argv[], bool silent)
+{
+	struct python_child child;
+	pid_t parent = getpid();
+	int ends[2];
+
+	check_fd(pipe2(ends, O_CLOEXEC), "pipe2");
+	child.out = ends[0];
+	child.pid = check_fd(fork(), "fork");
+	if (child.pid == 0)
+		become(argv, ends[1], parent, silent);
+	setpgid(child.pid, child.pid); /* whoever comes first; it fails after its exec */
+	close(ends[1]);
+	return child;
+}
+
+struct python_child python_start(const struct python *python, const char *script,
+				 const char *const *arguments)
+{
+	/* -E: no PYTHON* settings, -S: no site, -B: no .pyc, -u: lines come when they are printed */
+	const char *argv[32] = {python->path, "-E", "-S", "-B", "-u", script};
+	size_t n = 6;
+
+	while (*arguments && n + 1 < sizeof(argv) / sizeof(argv[0]))
+		argv[n++] = *arguments++;
+	return spawn(argv, false);
+}
+
+/* Waits until there is output, or its end; false when too late, or stopped. */
+static bool has_output(const struct python_child *child, int64_t deadline_ns)
+{
+	struct pollfd fds[] = {{child->out, POLLIN, 0},
+			       {run_stop_fd(), POLLIN, 0}}; /* -1, ignored, before a run */
+
+	for (;;) {
+		int64_t left = deadline_ns - span_now();
+		struct timespec timeout = {left / 1000000000, left % 1000000000};
+
+		if (left <= 0 || run_stopped())
+			return false;
+		if (ppoll(fds, 2, &timeout, NULL) < 0 && errno != EINTR)
+			err(EXIT_USAGE, "ppoll");
+		if (!run_stopped() && fds[0].revents)
+			return true;
+	}
+}
+
+/* Reads until the end or, if asked for one, a line. */
+static bool read_text(struct python_child *child, char *text, size_t size, int64_t deadline_ns,
+		      bool line)
+{
+	size_t length = 0;
+
+	text[0] = '\0';
+	while (length + 1 < size && has_output(child, deadline_ns)) {
+		ssize_t n = read(child->out, text + length, size - 1 - length);
+
+		if (n < 0)
+			err(EXIT_USAGE, "read");
+		if (n == 0)
+			return !line;
+		length += (size_t)n;
+		text[length] = '\0';
+		if (line && strchr(text, '\n'))
+			return true;
+	}
+	return false;
+}
+
+bool python_read(struct python_child *child, char *text, size_t size, int64_t deadline_ns)
+{
+	return read_text(child, text, size, deadline_ns, false);
+}
+
+bool python_read_line(struct python_child *child, char *text, size_t size, int64_t deadline_ns)
+{
+	return read_text(child, text, size, deadline_ns, true);
+}
+
+/* Waits for a process that is about to end; or kills it at once. */
+static bool reap(struct python_child *child, bool ending)
+{
+	int status = -1;
+
+	if (!ending)
+		kill(-child->pid, SIGKILL);
+	close(child->out);
+	while (waitpid(child->pid, &status, 0) < 0)
+		if (errno != EINTR)
+			err(EXIT_USAGE, "waitpid");
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+bool python_end(struct python_child *child)
+{
+	return reap(child, false);
+}
+
+bool python_run(const struct python *python, const char *script, const char *const *arguments,
+		char *text, size_t size, int64_t limit_ns)
+{
+	struct python_child child = python_start(python, script, arguments);
+	bool ended = python_read(&child, text, size, span_now() + limit_ns);
+	bool succeeded = reap(&child, ended); /* what closes its output is ending */
+
+	if (!ended && !run_stopped())
+		warnx("%s: %s did not end in %.0f s", python->name, script, (double)limit_ns / 1e9);
+	else if (!succeeded && !run_stopped())
+		warnx("%s: %s failed", python->name, script);
+	return ended && succeeded;
+}
+
+const char *python_script(const char *name)
+{
+	static char path[2 * PATH_MAX];
+	char self[PATH_MAX] = "";
+
+	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+		return NULL;
+	snprintf(path, sizeof(path), "%s/experiments/gil/%s", dirname(dirname(dirname(self))),
+		 name);
+	return access(path, R_OK) == 0 ? path : NULL;
+}
+
+/* --- finding ------------------------------------------------------------- */
+
+/* Implementation, version, whether there is a GIL, path; for every Python since 2.7. */
+static const char probe[] =
+	"import os, sys\n"
+	"name = sys.implementation.name if hasattr(sys, 'implementation') else sys.subversion[0]\n"
+	"gil = getattr(sys, '_is_gil_enabled', lambda: True)()\n"
+	"print('%s %d %d %d %d %s' % ((name.lower(),) + tuple(sys.version_info[:3]) + (int(gil), "
+	"os.path.realpath(sys.executable))))\n";
+
+struct search {
+	char *tried[CANDIDATES]; /* real paths or, of a list, what was asked for */
+	size_t n;
+};
+
+static void add(struct search *search, char *candidate)
+{
+	for (size_t i = 0; i < search->n; i++)
+		if (strcmp(search->tried[i], candidate) == 0) {
+			free(candidate);
+			return;
+		}
+	if (search->n == CANDIDATES)
+		free(candidate);
+	else
+		search->tried[search->n++] = candidate;
+}
+
+static bool is_script(const char *path)
+{
+	char start[2] = "";
+	FILE *file = fopen(path, "re");
+	size_t n = file ? fread(start, 1, sizeof(start), file) : 0;
+
+	if (file)
+		fclose(file);
+	return n == sizeof(start) && memcmp(start, "#!", 2) == 0;
+}
+
+/* "python", "python2", "python3.13", "python3.13t": not python3-config. */
+static bool is_interpreter(const char *path)
+{
+	const char *name = strrchr(path, '/') + 1 + strlen("python");
+	size_t length = strspn(name, "0123456789.");
+
+	return access(path, X_OK) == 0 && (name[length] == '\0' || strcmp(name + length, "t") == 0);
+}
+
+/* Adds the programs (or the scripts) that match. */
+static void add_matches(struct search *search, const char *pattern, bool scripts)
+{
+	glob_t found;
+
+	if (glob(pattern, GLOB_TILDE, NULL, &found) == 0)
+		for (size_t i = 0; i < found.gl_pathc; i++) {
+			const char *path = found.gl_pathv[i];
+			char *real = is_interpreter(path) ? realpath(path, NULL) : NULL;
+
+			if (real && is_script(real) == scripts)
+				add(search, real);
+			else
+				free(real);
+		}
+	globfree(&found);
+}
+
+static void search_machine(struct search *search, bool scripts)
+{
+	const char *folders = getenv("PATH");
+	char *path = strdup(folders ? folders : "/usr/bin");
+	char *rest = path;
+	char pattern[PATH_MAX];
+
+	if (!path)
+		err(EXIT_USAGE, "strdup");
+	for (const char *folder; (folder = strsep(&rest, ":"));) {
+		snprintf(pattern, sizeof(pattern), "%s/python*", *folder ? folder : ".");
+		add_matches(search, pattern, scripts);
+	}
+	free(path);
+	for (size_t i = 0; i < sizeof(managed) / sizeof(managed[0]); i++)
+		add_matches(search, managed[i], scripts);
+}
+
+static void search_list(struct search *search, const char *list)
+{
+	while (*list) {
+		size_t length = strcspn(list, ",");
+		char *one = strndup(list, length);
+
+		if (!one)
+			err(EXIT_USAGE, "strndup");
+		add(search, one);
+		list += length + (list[length] == ',');
+	}
+}
+
+static int by_version(const void *a, const void *b)
+{
+	const struct python *one = a;
+	const struct python *two = b;
+	const int differences[] = {one->major - two->major, one->minor - two->minor,
+				   one->micro - two->micro, two->gil - one->gil};
+
+	for (size_t i = 0; i < sizeof(differences) / sizeof(differences[0]); i++)
+		if (differences[i])
+			return differences[i];
+	return strcmp(one->path, two->path);
+}
+
+/* Sorts them and gives each a name of its own. */
+static void name_all(struct python *found, size_t n)
+{
+	char twin = 'a';
+
+	qsort(found, n, sizeof(*found), by_version);
+	for (size_t i = 0; i < n; i++) {
+		struct python *p = &found[i];
+		bool same = i > 0 && p->minor == p[-1].minor && p->micro == p[-1].micro &&
+			    p->major == p[-1].major && p->gil == p[-1].gil;
+
+		twin = (char)(same ? twin + 1 : 'a');
+		snprintf(p->name, sizeof(p->name), "%d.%d.%d%s", p->major, p->minor, p->micro,
+			 p->gil ? "" : "t");
+		if (same)
+			snprintf(p->name + strlen(p->name), 2, "%c", twin);
+	}
+}
+
+/* What the probe printed; false if that is no CPython. */
+static bool read_probe(char *text, struct python *p)
+{
+	const char *name = strsep(&text, " ");
+	long number[4];
+
+	for (size_t i = 0; i < 4; i++) {
+		const char *word = strsep(&text, " ");
+
+		if (!word)
+			return false;
+		number[i] = strtol(word, NULL, 10);
+	}
+	p->major = (int)number[0];
+	p->minor = (int)number[1];
+	p->micro = (int)number[2];
+	p->gil = number[3] != 0;
+	snprintf(p->path, sizeof(p->path), "%s", text ? strsep(&text, "\n") : "");
+	return strcmp(name, "cpython") == 0 && p->path[0] == '/';
+}
+
+/* Runs what was found, all at once, and keeps each CPython once. */
+static size_t probe_all(const struct search *search, struct python *found, bool must)
+{
+	struct python_child children[CANDIDATES];
+	char text[PATH_MAX + 100];
+	size_t n = 0;
+
+	for (size_t i = 0; i < search->n; i++)
+		children[i] = spawn(
+			(const char *[]){search->tried[i], "-E", "-S", "-c", probe, NULL}, true);
+	for (size_t i = 0; i < search->n; i++) {
+		struct python p = {0};
+		bool good =
+			python_read(&children[i], text, sizeof(text), span_now() + probe_limit_ns);
+		size_t twin = 0;
+
+		good = reap(&children[i], good) && good && read_probe(text, &p);
+		if (!good && must)
+			errx(EXIT_USAGE, "--python: '%s' is no CPython that runs here",
+			     search->tried[i]);
+		while (twin < n && strcmp(found[twin].path, p.path) != 0)
+			twin++;
+		if (good && twin == n && n < PYTHONS)
+			found[n++] = p;
+	}
+	return n;
+}
+
+size_t python_find(const char *list, struct python found[PYTHONS])
+{
+	struct search search = {.n = 0};
+	size_t n;
+
+	if (list)
+		search_list(&search, list);
+	else
+		search_machine(&search, false);
+	if (!list && search.n == 0)
+		search_machine(&search, true);
+	n = probe_all(&search, found, list != NULL);
+	for (size_t i = 0; i < search.n; i++)
+		free(search.tried[i]);
+	name_all(found, n);
+	return n;
+}
+
+const char *python_asked(int argc, char *argv[])
+{
+	const char *list = NULL;
+
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		size_t length = strcspn(argv[i], "=");
+
+		/* getopt_long(3) takes what begins like it, too */
+		if (length < strlen("--p") || strncmp(argv[i], "--python", length) != 0)
+			continue;
+		list = argv[i][length] ? argv[i] + length + 1 : argv[i + 1];
+	}
+	return list;
+}
