@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main_first - a thread sums range(1, 100000) and prints the sum; main prints a line meanwhile.
+ * Which one comes first?
+ *
+ * The program runs in C and in every CPython found, many times.  Both lines go into one pipe, in
+ * which they stay in the order in which they were printed; what was printed is compared with the
+ * only two outputs that are right.
+ *
+ * Whether main comes first is the scheduler's choice in C, and the GIL's in CPython: since 3.2
+ * a thread keeps the GIL for a switch interval (5 ms), longer than this sum takes, unless it waits
+ * or prints.  So each CPython 3 runs the program once more with an interval that is shorter than
+ * the sum takes.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "exp.h"
+#include "python.h"
+#include "span.h"
+#include "text.h"
+
+enum { IN_C, VARIANTS = 1 + 2 * PYTHONS, NAME = 32, REPEATS = 10, LAST = 99999 };
+
+static const char main_line[] = "main\n";
+static const char sum_line[] = "sum 4999950000\n";
+
+/* "c"; the interpreters, the oldest first; the same ones with a short interval. */
+static struct variant variants[VARIANTS + 1] = {{"c", "a pthread"}};
+static char names[VARIANTS][NAME];
+static struct python pythons[PYTHONS];
+static const struct python *python_of[VARIANTS];
+static size_t plain_end, all_end; /* what follows the variants as they are, and all of them */
+
+static const struct claim claims[] = {
+	{"gil-main-first",
+	 "a started thread and the main thread run interleaved: the main line may "
+	 "print first, and range(1, 100000) sums to 4,999,950,000"},
+	{0}};
+
+static const char *python_list;
+static int64_t interval_us = 100;
+
+static const struct opt opts[] = {
+	{0, "python", "CPython interpreters, with commas (default: all found)",
+	 .text = &python_list, .metavar = "PATH"},
+	{0, "short-interval-us", "the short switch interval in microseconds", .num = &interval_us,
+	 .min = 1, .max = 1000000},
+	{0}};
+
+static const struct experiment about = {
+	.name = "main_first",
+	.group = "gil",
+	.summary = "Which line is printed first: the thread's or main's?",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.trials = 8,
+	.quick_trials = 1,
+};
+
+/* --- one trial ----------------------------------------------------------- */
+
+static void *sum_and_print(void *out)
+{
+	int64_t sum = 0;
+
+	for (int64_t number = 1; number <= LAST; number++) {
+		sum += number;
+		__asm__ volatile("" : "+r"(sum)); /* else the optimiser knows Gauss's formula */
+	}
+	if (dprintf(*(int *)out, "sum %lld\n", (long long)sum) < 0)
+		err(EXIT_USAGE, "dprintf");
+	return NULL;
+}
+
+/* The program in C; what it printed, as a string. */
+static void run_in_c(char *text, size_t size)
+{
+	pthread_t thread;
+	size_t length = 0;
+	ssize_t n;
+	int fds[2];
+
+	check_fd(pipe2(fds, O_CLOEXEC), "pipe2");
+	check(pthread_create(&thread, NULL, sum_and_print, &fds[1]), "pthread_create");
+	if (dprintf(fds[1], "%s", main_line) < 0)
+		err(EXIT_USAGE, "dprintf");
+	check(pthread_join(thread, NULL), "pthread_join");
+	close(fds[1]);
+	while ((n = read(fds[0], text + length, size - 1 - length)) > 0)
+		length += (size_t)n;
+	text[length] = '\0';
+	close(fds[0]);
+}
+
+/* False if the run was stopped meanwhile. */
+static bool run_in_python(size_t variant, char *text, size_t size)
+{
+	const int64_t limit_ns = 60000000000;
+	const char *interval[] = {
+		variant >= plain_end ? text_format("%lld", (long long)interval_us) : NULL, NULL};
+	const char *script = python_script("main_first.py");
+
+	if (python_run(python_of[variant], script, interval, text, size, limit_ns))
+		return true;
+	if (!run_stopped())
+		exit(EXIT_USAGE); /* python_run() has said why */
+	return false;
+}
+
+static void measure(struct run *run)
+{
+	size_t variant = run_variant(run);
+	int64_t begin_ns = span_now();
+	char text[128];
+	bool main_first;
+
+	if (variant == IN_C)
+		run_in_c(text, sizeof(text));
+	else if (!run_in_python(variant, text, sizeof(text)))
+		return;
+	main_first = strncmp(text, main_line, strlen(main_line)) == 0;
+	run_record(run, (struct field[]){
+				{"main_first", main_first},
+				{"wrong_output",
+				 strcmp(text, text_format("%s%s", main_first ? main_line : sum_line,
+							  main_first ? sum_line : main_line)) != 0},
+				{"interval_us", variant >= plain_end ? interval_us : 0},
+				{"elapsed_ns", span_now() - begin_ns},
+				{0}});
+}
+
+/* --- report -------------------------------------------------------------- */
+
+struct count {
+	size_t main_first, wrong, programs;
+};
+
+/* Of the variants from begin to end. */
+static struct count count(struct run *run, size_t begin, size_t end)
+{
+	struct count sum = {0};
+
+	for (size_t v = begin; v < end; v++) {
+		struct values main_first = run_values(run, v, "main_first");
+
+		sum.programs += main_first.n;
+		sum.main_first += stats_nonzero(main_first);
+		sum.wrong += stats_nonzero(run_values(run, v, "wrong_output"));
+	}
+	return sum;
+}
+
+static const char *of(size_t some, size_t all)
+{
+	return all ? text_format("%zu of %zu", some, all) : "";
+}
+
+static const char *told(struct count count, const char *where)
+{
+	return count.programs
+		       ? text_format("%zu of %zu %s", count.main_first, count.programs, where)
+		       : text_format("none measured %s", where);
+}
+
+/* A line for each interpreter, with both intervals side by side. */
+static void print_table(struct run *run)
+{
+	FILE *out = run_out(run);
+
+	fprintf(out, "  %-20s %13s %13s   %24s\n", "", "main first", "sum first",
+		text_format("main first at %lld us", (long long)interval_us));
+	for (size_t v = 0; v < plain_end; v++) {
+		struct count plain = count(run, v, v + 1);
+		struct count hurried = {0};
+
+		for (size_t other = plain_end; other < all_end; other++)
+			if (python_of[other] == python_of[v])
+				hurried = count(run, other, other + 1);
+		if (plain.programs + hurried.programs > 0)
+			fprintf(out, "  %-20s %13s %13s   %24s\n",
+				v == IN_C ? "C, pthread"
+					  : text_format("CPython %s", variants[v].name),
+				of(plain.main_first, plain.programs),
+				of(plain.programs - plain.main_first, plain.programs),
+				of(hurried.main_first, hurried.programs));
+	}
+	fputs("\n", out);
+}
+
+static void report(struct run *run)
+{
+	struct count c = count(run, IN_C, IN_C + 1);
+	struct count python = count(run, IN_C + 1, plain_end);
+	struct count hurried = count(run, plain_end, all_end);
+	struct count all = count(run, 0, all_end);
+
+	print_table(run);
+	run_verdict(run, "gil-main-first", all.main_first ? HOLDS : NOT_SEEN,
+		    (struct field[]){{"c_main_first", (int64_t)c.main_first},
+				     {"c_programs", (int64_t)c.programs},
+				     {"python_main_first", (int64_t)python.main_first},
+				     {"python_programs", (int64_t)python.programs},
+				     {"short_interval_main_first", (int64_t)hurried.main_first},
+				     {"short_interval_programs", (int64_t)hurried.programs},
+				     {"wrong_outputs", (int64_t)all.wrong},
+				     {0}},
+		    "main came first in %s, %s, %s; the sum was exact in %s", told(c, "in C"),
+		    told(python, "in CPython as it is"),
+		    told(hurried, "at a short switch interval"),
+		    of(all.programs - all.wrong, all.programs));
+	run_control(run, all.wrong == 0, "%zu of %zu programs printed something else", all.wrong,
+		    all.programs);
+	if (plain_end == IN_C + 1)
+		run_note(run, python_script("main_first.py")
+				      ? "CPython is left out: none was found; see --python"
+				      : "CPython is left out: experiments/gil/main_first.py is not "
+					"there");
+	run_why(run,
+		"nothing orders the two lines. In C main goes on while the new thread is being "
+		"started. In CPython 3 the new thread takes the GIL; main gets it back after a "
+		"switch "
+		"interval, 5 ms, or when the thread lets go of it, which it does to print: then "
+		"the "
+		"two lines race. A short interval lets main in before.");
+}
+
+static void add_variant(const struct python *python, size_t at, const char *suffix,
+			const char *help)
+{
+	snprintf(names[at], NAME, "%s%s", python->name, suffix);
+	variants[at] = (struct variant){names[at], help};
+	python_of[at] = python;
+}
+
+int main(int argc, char *argv[])
+{
+	size_t n = 0, at = 1;
+	struct run *run;
+
+	if (python_script("main_first.py"))
+		n = python_find(python_asked(argc, argv), pythons);
+	for (size_t i = 0; i < n; i++)
+		add_variant(&pythons[i], at++, "", "CPython");
+	plain_end = at;
+	for (size_t i = 0; i < n; i++)
+		if (pythons[i].major >= 3)
+			add_variant(&pythons[i], at++, "-short",
+				    "CPython, a short switch interval");
+	all_end = at;
+	run = run_begin(&about, argc, argv);
+	while (run_next(run))
+		for (int i = 0; i < (run_variant(run) == IN_C ? REPEATS : 1); i++)
+			measure(run);
+	return run_end(run, report);
+}

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * switch - what does it cost to go on somewhere else: in a coroutine, a thread, a process?
+ *
+ * Two sides hand a turn to and fro; nothing else is done, so the time of a turn is the cost of a
+ * switch.
+ *
+ *	own        two stacks in one thread; a switch saves and loads the registers that a called
+ *	           function must keep, by a few instructions of our own.
+ *	ucontext   the same by the C library, which also saves the signal mask: a system call.
+ *	futex      two threads, or two processes, that sleep on a shared word and wake each other.
+ *	pipe       the same by one byte through a pipe: a way to wait that costs more.
+ *
+ * So that threads and processes differ in nothing else, both use both ways, with the same calls.
+ * The two sides share one CPU, or have one each: then nothing is switched out, one CPU wakes the
+ * other instead.
+ *
+ * Both sides count their turns.  On one CPU no turn can be passed without a context switch, so the
+ * kernel's count of them is the control.
+ */
+#include <err.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "exp.h"
+#include "span.h"
+#include "text.h"
+
+enum {
+	OWN,
+	UCONTEXT,
+	FUTEX_THREADS,
+	FUTEX_PROCESSES,
+	PIPE_THREADS,
+	PIPE_PROCESSES,
+	TWO_CPUS, /* the same four again */
+	VARIANTS = TWO_CPUS + 4,
+	WARM_UP = 50,
+	STACK_BYTES = 64 << 10,
+};
+
+static const struct variant variants[] = {
+	[OWN] = {"coroutine-own", "registers swapped by a few instructions"},
+	[UCONTEXT] = {"coroutine-ucontext", "swapcontext(3)"},
+	[FUTEX_THREADS] = {"thread-futex", "two threads on one CPU"},
+	[FUTEX_PROCESSES] = {"process-futex", "two processes on one CPU"},
+	[PIPE_THREADS] = {"thread-pipe", "two threads on one CPU"},
+	[PIPE_PROCESSES] = {"process-pipe", "two processes on one CPU"},
+	[TWO_CPUS] = {"thread-futex-2cpus", "two threads, a CPU each"},
+	{"process-futex-2cpus", "two processes, a CPU each"},
+	{"thread-pipe-2cpus", "two threads, a CPU each"},
+	{"process-pipe-2cpus", "two processes, a CPU each"},
+	{0}};
+
+static const struct claim claims[] = {
+	{"srv-coroutine-switch",
+	 "a coroutine switch costs less than a thread switch, and that less "
+	 "than a process switch"},
+	{0}};
+
+static int64_t rounds = 2000;
+
+static const struct opt opts[] = {
+	{'n', "rounds", "turns of each side (coroutines: 10 times, two CPUs: a 20th of it)",
+	 .num = &rounds, .min = 200, .max = 50000, .quick = 1000},
+	{0}};
+
+static const struct experiment about = {
+	.name = "switch",
+	.group = "race",
+	.summary = "What does a switch cost between coroutines, threads and processes?",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.trials = 40,
+	.quick_trials = 5,
+	.scatter = "elapsed_ns",
+};
+
+/* --- two coroutines in one thread ---------------------------------------- */
+
+/*
+ * switch_stacks(&from, to) pushes the registers that a callee must keep, stores the stack pointer
+ * in from, takes the other one and pops what was pushed there.  The floating point unit's control
+ * words are left alone: neither side changes them.
+ */
+void switch_stacks(void **from, void *to);
+
+#if defined(__x86_64__)
+__asm__(".text; .p2align 4\n"
+	"switch_stacks:\n"
+	"	pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
+	"	movq %rsp, (%rdi); movq %rsi, %rsp\n"
+	"	popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp\n"
+	"	ret\n");
+/*
+ * In words: how far below the stack's end a new one's frame begins, and where in it the address to
+ * go on at stands.
+ */
+enum { FRAME = 8, RETURN = 6 };
+#elif defined(__aarch64__)
+__asm__(".text; .p2align 4\n"
+	"switch_stacks:\n"
+	"	sub sp, sp, #160\n"
+	"	stp x19, x20, [sp, #0]; stp x21, x22, [sp, #16]; stp x23, x24, [sp, #32]\n"
+	"	stp x25, x26, [sp, #48]; stp x27, x28, [sp, #64]; stp x29, x30, [sp, #80]\n"
+	"	stp d8, d9, [sp, #96]; stp d10, d11, [sp, #112]\n"
+	"	stp d12, d13, [sp, #128]; stp d14, d15, [sp, #144]\n"
+	"	mov x9, sp; str x9, [x0]; mov sp, x1\n"
+	"	ldp x19, x20, [sp, #0]; ldp x21, x22, [sp, #16]; ldp x23, x24, [sp, #32]\n"
+	"	ldp x25, x26, [sp, #48]; ldp x27, x28, [sp, #64]; ldp x29, x30, [sp, #80]\n"
+	"	ldp d8, d9, [sp, #96]; ldp d10, d11, [sp, #112]\n"
+	"	ldp d12, d13, [sp, #128]; ldp d14, d15, [sp, #144]\n"
+	"	add sp, sp, #160\n"
+	"	ret\n");
+enum { FRAME = 20, RETURN = 11 };
+#else
+enum { FRAME = 0, RETURN = 0 }; /* no such instructions written yet: left out, never called */
+void switch_stacks(void **from, void *to)
+{
+	*from = to;
+}
+#endif
+
+#ifndef __has_feature /* gcc has the names below instead */
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
+	__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
+static struct {
+	void *main_sp, *other_sp;           /* of `own` */
+	ucontext_t main_place, other_place; /* of `ucontext` */
+	int64_t turns;                      /* of the other side */
+} coroutine;
+
+static void own_turns(void)
+{
+	for (;;) {
+		coroutine.turns++;
+		switch_stacks(&coroutine.other_sp, coroutine.main_sp);
+	}
+}
+
+static void ucontext_turns(void)
+{
+	for (;;) {
+		coroutine.turns++;
+		swapcontext(&coroutine.other_place, &coroutine.main_place);
+	}
+}
+
+static void to_other(size_t variant)
+{
+	if (variant == OWN)
+		switch_stacks(&coroutine.main_sp, coroutine.other_sp);
+	else
+		swapcontext(&coroutine.main_place, &coroutine.other_place);
+}
+
+/* Makes the other coroutine's stack look as if it had been left just before its first line. */
+static void prepare(size_t variant, uintptr_t *stack)
+{
+	uintptr_t *frame = stack + STACK_BYTES / sizeof(*stack) - FRAME;
+
+	memset(stack, 0, STACK_BYTES);
+	coroutine.turns = 0;
+	if (variant == OWN) {
+		frame[RETURN] = (uintptr_t)own_turns;
+		coroutine.other_sp = frame;
+		return;
+	}
+	check_fd(getcontext(&coroutine.other_place), "getcontext");
+	coroutine.other_place.uc_stack.ss_sp = stack;
+	coroutine.other_place.uc_stack.ss_size = STACK_BYTES;
+	makecontext(&coroutine.other_place, ucontext_turns, 0);
+}
+
+/* --- two threads or processes -------------------------------------------- */
+
+/* One of the two sides.  All of it lies in memory that forked processes share. */
+struct side {
+	_Atomic uint32_t *turn; /* whose turn it is: 0 or 1 */
+	uint32_t me;
+	int cpu;
+	int in, out; /* of pipes; -1 = by futex */
+	int64_t rounds;
+	struct span span;
+	int64_t turns, voluntary, involuntary; /* context switches, as the kernel counts them */
+};
+
+static struct side *sides; /* two, and the word of the futex behind them */
+
+/* Not by exit(3), which in a forked process would clean up what is the first one's. */
+static _Noreturn void fail(const char *call)
+{
+	warn("%s", call);
+	_exit(EXIT_USAGE);
+}
+
+static void await_turn(const struct side *s)
+{
+	char byte;
+
+	if (s->in >= 0) {
+		if (read(s->in, &byte, 1) != 1)
+			fail("read");
+		return;
+	}
+	while (atomic_load(s->turn) != s->me)
+		syscall(SYS_futex, s->turn, FUTEX_WAIT, !s->me, NULL, NULL, 0);
+}
+
+static void pass_turn(const struct side *s)
+{
+	if (s->out >= 0) {
+		if (write(s->out, "", 1) != 1)
+			fail("write");
+		return;
+	}
+	atomic_store(s->turn, !s->me);
+	syscall(SYS_futex, s->turn, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void context_switches(int64_t *voluntary, int64_t *involuntary)
+{
+	struct rusage usage;
+
+	check_fd(getrusage(RUSAGE_THREAD, &usage), "getrusage");
+	*voluntary = usage.ru_nvcsw - *voluntary;
+	*involuntary = usage.ru_nivcsw - *involuntary;
+}
+
+/* Side 0 begins. */
+static void *play(void *argument)
+{
+	struct side *s = argument;
+
+	run_pin(s->cpu);
+	for (int64_t i = -WARM_UP; i < s->rounds; i++) {
+		if (i == 0) {
+			context_switches(&s->voluntary, &s->involuntary);
+			span_begin(&s->span);
+		}
+		await_turn(s);
+		s->turns += i >= 0;
+		pass_turn(s);
+	}
+	span_end(&s->span);
+	context_switches(&s->voluntary, &s->involuntary);
+	return NULL;
+}
+
+static pid_t start_process(struct side *s)
+{
+	pid_t parent = getpid();
+	pid_t child = check_fd(fork(), "fork");
+	sigset_t none;
+
+	if (child > 0)
+		return child;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() == parent)
+		play(s);
+	_exit(0);
+}
+
+static void run_sides(bool processes)
+{
+	pthread_t threads[2];
+	pid_t children[2];
+	int status;
+
+	for (int i = 0; i < 2; i++)
+		if (processes)
+			children[i] = start_process(&sides[i]);
+		else
+			check(pthread_create(&threads[i], NULL, play, &sides[i]), "pthread_create");
+	for (int i = 0; i < 2; i++)
+		if (!processes)
+			check(pthread_join(threads[i], NULL), "pthread_join");
+		else if (check_fd(waitpid(children[i], &status, 0), "waitpid") && status != 0 &&
+			 run_sleep_until(span_now() + 500000000)) /* no signal ended us all */
+			errx(EXIT_USAGE, "a forked process died");
+}
+
+/* --- one trial ----------------------------------------------------------- */
+
+static void measure_coroutines(struct run *run, uintptr_t *stack)
+{
+	struct span span = {0};
+	int64_t turns = 10 * rounds;
+
+	run_pin(0);
+	prepare(run_variant(run), stack);
+	for (int i = 0; i < WARM_UP; i++)
+		to_other(run_variant(run));
+	span_begin(&span);
+	for (int64_t i = 0; i < turns; i++)
+		to_other(run_variant(run));
+	span_end(&span);
+	run_pin(-1);
+	run_record(run, (struct field[]){{"cpus", 1},
+					 {"switches", 2 * turns},
+					 {"missing_turns", turns - (coroutine.turns - WARM_UP)},
+					 {"elapsed_ns", span_wall(&span)},
+					 {"cpu_ns", span.cpu_ns},
+					 {0}});
+}
+
+static void measure_sides(struct run *run, int cpus, bool pipes, bool processes)
+{
+	_Atomic uint32_t *turn = (_Atomic uint32_t *)(void *)&sides[2];
+	int64_t turns = cpus == 2 ? rounds / 20 : rounds; /* to wake another CPU takes long */
+	struct span all = {0};
+	int fds[2][2] = {{-1, -1}, {-1, -1}};
+
+	atomic_store(turn, 0);
+	for (int i = 0; pipes && i < 2; i++)
+		check_fd(pipe(fds[i]), "pipe");
+	for (int i = 0; i < 2; i++)
+		sides[i] = (struct side){.turn = turn,
+					 .me = (uint32_t)i,
+					 .cpu = cpus == 2 ? i : 0,
+					 .in = fds[i][0],
+					 .out = fds[!i][1],
+					 .rounds = turns};
+	if (pipes)
+		pass_turn(&sides[1]);
+	run_sides(processes);
+	for (int i = 0; i < 2; i++)
+		span_cover(&all, &sides[i].span);
+	for (int i = 0; pipes && i < 4; i++)
+		close(fds[i / 2][i % 2]);
+	run_record(run,
+		   (struct field[]){
+			   {"cpus", cpus},
+			   {"switches", 2 * turns},
+			   {"missing_turns", 2 * turns - sides[0].turns - sides[1].turns},
+			   {"elapsed_ns", span_wall(&all)},
+			   {"cpu_ns", all.cpu_ns},
+			   {"voluntary_switches", sides[0].voluntary + sides[1].voluntary},
+			   {"involuntary_switches", sides[0].involuntary + sides[1].involuntary},
+			   {0}});
+}
+
+/* Why a variant is left out here, or NULL. */
+static const char *left_out(size_t variant)
+{
+	if (variant <= UCONTEXT && SANITIZED)
+		return "a sanitizer is built in, and knows nothing of stacks of our own";
+	if (variant == OWN && FRAME == 0)
+		return "no instructions written for this kind of CPU";
+	if (variant >= TWO_CPUS && run_cpus() < 2)
+		return "one CPU only";
+	return NULL;
+}
+
+/* --- report -------------------------------------------------------------- */
+
+/* ns a switch: the median with its interval.  All NAN where nothing was measured. */
+static struct interval cost(struct run *run, size_t variant)
+{
+	struct interval ns = stats_median(run_values(run, variant, "elapsed_ns"));
+	double switches = stats_quantile(run_values(run, variant, "switches"), 0.5);
+
+	return (struct interval){ns.mid / switches, ns.low / switches, ns.high / switches};
+}
+
+static void print_variant(struct run *run, size_t variant)
+{
+	struct interval ns = cost(run, variant);
+	double switches = stats_sum(run_values(run, variant, "switches"));
+	struct values voluntary = run_values(run, variant, "voluntary_switches");
+	double forced = stats_sum(run_values(run, variant, "involuntary_switches"));
+
+	fprintf(run_out(run), "  %-20s ", variants[variant].name);
+	if (left_out(variant))
+		text_wrap(run_out(run), 23, 23, text_format("left out: %s", left_out(variant)));
+	else
+		fprintf(run_out(run), "%10s %20s %12s %10s\n", text_time(ns.mid),
+			text_format("%s to %s", text_time(ns.low), text_time(ns.high)),
+			voluntary.n ? text_format("%.2f", stats_sum(voluntary) / switches) : "none",
+			voluntary.n ? text_format("%.2f", forced / switches) : "none");
+}
+
+/*
+ * -1 = a costs less than b, 1 = more, 0 = too close to tell: by the differences within each round,
+ * because what disturbs a round disturbs all of it.
+ */
+static int compare(struct run *run, size_t a, size_t b)
+{
+	struct values a_ns = run_values(run, a, "elapsed_ns");
+	struct values b_ns = run_values(run, b, "elapsed_ns");
+	struct values a_switches = run_values(run, a, "switches");
+	struct values b_switches = run_values(run, b, "switches");
+	struct interval difference;
+
+	for (size_t i = 0; i < a_ns.n && i < b_ns.n; i++) /* in ps a switch */
+		a_ns.at[i] =
+			1000 * a_ns.at[i] / a_switches.at[i] - 1000 * b_ns.at[i] / b_switches.at[i];
+	difference = stats_median(a_ns);
+	return difference.high < 0 ? -1 : difference.low > 0;
+}
+
+static void judge(struct run *run)
+{
+	size_t fast = !left_out(OWN) && run_selected(run, OWN) ? OWN : UCONTEXT;
+	double ns[TWO_CPUS];
+	int less = 0, more = 0;
+
+	for (size_t v = FUTEX_THREADS; v < TWO_CPUS; v++)
+		if (!run_selected(run, fast) || !run_selected(run, v))
+			return;
+	if (left_out(fast)) {
+		run_verdict(run, "srv-coroutine-switch", SKIPPED, NULL, "%s", left_out(fast));
+		return;
+	}
+	for (size_t v = 0; v < TWO_CPUS; v++)
+		ns[v] = cost(run, v).mid;
+	for (size_t v = FUTEX_THREADS; v < TWO_CPUS; v += 2) {
+		int coroutine_to_thread = compare(run, fast, v);
+		int thread_to_process = compare(run, v, v + 1);
+
+		less += (coroutine_to_thread < 0) + (thread_to_process < 0);
+		more += (coroutine_to_thread > 0) + (thread_to_process > 0);
+	}
+	run_verdict(
+		run, "srv-coroutine-switch",
+		less == 4 ? HOLDS
+		: more    ? REFUTED
+			  : DEPENDS,
+		(struct field[]){{"coroutine_ns", .real = &ns[fast]},
+				 {"thread_futex_ns", .real = &ns[FUTEX_THREADS]},
+				 {"process_futex_ns", .real = &ns[FUTEX_PROCESSES]},
+				 {"thread_pipe_ns", .real = &ns[PIPE_THREADS]},
+				 {"process_pipe_ns", .real = &ns[PIPE_PROCESSES]},
+				 {"comparisons_less", less},
+				 {"comparisons_more", more},
+				 {0}},
+		"on one CPU: coroutine %s; thread %s, process %s by futex; thread %s, process %s "
+		"by pipe%s",
+		text_time(ns[fast]), text_time(ns[FUTEX_THREADS]), text_time(ns[FUTEX_PROCESSES]),
+		text_time(ns[PIPE_THREADS]), text_time(ns[PIPE_PROCESSES]),
+		less == 4 ? ""
+			  : text_format("; of these 4 comparisons %s: %d",
+					more ? "the other way round" : "within the noise",
+					more ? more : 4 - less));
+}
+
+static void judge_controls(struct run *run)
+{
+	for (size_t v = 0; v < VARIANTS; v++) {
+		struct values counted = run_values(run, v, "voluntary_switches");
+		double kernel =
+			stats_sum(counted) + stats_sum(run_values(run, v, "involuntary_switches"));
+		double turns = stats_sum(run_values(run, v, "switches"));
+		size_t missing = stats_nonzero(run_values(run, v, "missing_turns"));
+
+		run_control(run, missing == 0, "%s: turns are missing in %zu trials",
+			    variants[v].name, missing);
+		/* the last turn of a trial is passed to nobody, and the first may be taken at once */
+		run_control(run,
+			    v >= TWO_CPUS || !counted.n ||
+				    kernel >= turns - 2.0 * (double)counted.n,
+			    "%s: %.0f turns on one CPU, but only %.0f context switches",
+			    variants[v].name, turns, kernel);
+	}
+}
+
+static void report(struct run *run)
+{
+	FILE *out = run_out(run);
+
+	fprintf(out, "  %-20s %10s %20s %23s\n", "", "", "", "context switches a turn");
+	fprintf(out, "  %-20s %10s %20s %12s %10s\n", "variant", "a switch", "95 % interval",
+		"voluntary", "forced");
+	for (size_t v = 0; v < VARIANTS; v++)
+		if (run_selected(run, v))
+			print_variant(run, v);
+	fputs("\n", out);
+	judge(run);
+	judge_controls(run);
+	run_why(run,
+		"a coroutine saves a few registers and jumps. Threads go through the kernel, which "
+		"saves all registers, puts one to sleep and chooses the next; between processes it "
+		"changes the page tables as well. On two CPUs nothing is switched: the time is "
+		"that "
+		"of waking the other CPU.");
+}
+
+int main(int argc, char *argv[])
+{
+	struct run *run = run_begin(&about, argc, argv);
+	uintptr_t *stack =
+		mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	sides = mmap(NULL, 3 * sizeof(*sides), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		     -1, 0);
+	if (stack == MAP_FAILED || sides == MAP_FAILED)
+		err(EXIT_USAGE, "mmap");
+	while (run_next(run)) {
+		size_t v = run_variant(run);
+		size_t way = v >= TWO_CPUS ? v - TWO_CPUS : v - FUTEX_THREADS;
+
+		if (left_out(v))
+			continue;
+		if (v <= UCONTEXT)
+			measure_coroutines(run, stack);
+		else
+			measure_sides(run, v >= TWO_CPUS ? 2 : 1, way / 2, way % 2);
+	}
+	return run_end(run, report);
+}

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""What is special to race/speedup: right sums, and no more CPU time than there are CPUs."""
+import os
+
+from program import BUILD, environment, kind, parse, run
+
+SPEEDUP = BUILD / "race" / "speedup"
+C_VARIANTS = ("free-1-1cpu,free-2-1cpu,free-4-1cpu,free-1,free-2,free-4,lock-1,lock-2,lock-4")
+
+
+def rows_of(*arguments, **how):
+    ended = run(SPEEDUP, "--quick", "--trials", "2", "-o", "-", *arguments, **how)
+    assert ended.returncode == 0, ended.stderr
+    return parse(ended.stdout)
+
+
+def check(rows):
+    samples = kind(rows, "sample")
+    for sample in samples:
+        assert sample["wrong_sums"] == 0
+        assert sample["threads"] == int(sample["variant"].split("-")[1])
+        assert 0 < sample["cpu_ns"] < (sample["cpus"] + 0.1) * sample["elapsed_ns"] + 2e6
+        assert sample["variant"].startswith("python") == ("python" in sample)
+    return {sample["variant"] for sample in samples}
+
+
+def verdicts(rows):
+    return {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
+
+
+def test_sums():
+    for iterations in ("1", "3", "1M"):
+        found = check(rows_of("--iterations", iterations, "--variants", C_VARIANTS))
+        assert found == set(C_VARIANTS.split(","))
+
+
+def test_one_cpu_shows_no_parallelism():
+    rows = rows_of("--cpus", str(min(os.sched_getaffinity(0))), "--variants", C_VARIANTS)
+    check(rows)
+    assert set(verdicts(rows).values()) == {"skipped"}
+
+
+def test_without_python(tmp_path):
+    """It is not needed: the lock in C stands for the GIL."""
+    rows = rows_of("--variants", C_VARIANTS + ",python-1,python-2",
+                   env=environment(PATH=str(tmp_path), HOME=str(tmp_path)))
+    assert check(rows) == set(C_VARIANTS.split(","))
+
+
+def test_a_python_that_is_none():
+    ended = run(SPEEDUP, "--quick", "--python", "/bin/true")
+    assert ended.returncode == 2 and "/bin/true" in ended.stderr
