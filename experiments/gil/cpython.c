@@ -24,6 +24,7 @@
 #include "gil.h"
 #include "python.h"
 #include "span.h"
+#include "team.h"
 #include "text.h"
 
 enum { POLICIES = GIL_FROM_310 + 1, SUBJECTS = PYTHONS + POLICIES, PLACES = 32, WORD = 32 };
@@ -189,58 +190,47 @@ static int64_t calibrate(const struct python *python)
 /* --- the model ----------------------------------------------------------- */
 
 struct worker {
-	pthread_t thread;
-	pthread_barrier_t *start;
 	struct gil_thread gil;
 	size_t program;
 	int64_t n, step;
-	struct span span;
 };
 
-static void *work(void *argument)
+static void work(int member, void *argument)
 {
-	struct worker *w = argument;
+	struct worker *w = (struct worker *)argument + member;
 
-	pthread_barrier_wait(w->start);
-	span_begin(&w->span);
 	gil_take(&w->gil);
 	gil_run(&w->gil, &gil_programs[w->program], w->n, w->step);
 	gil_drop(&w->gil);
-	span_end(&w->span);
-	return NULL;
 }
 
-/* Runs a program in two threads of the model, for a time if there is one; returns x. */
+/*
+ * Runs a program in two threads of the model, for a time if there is one; returns x.
+ */
 static int64_t run_model(enum gil_policy policy, size_t program, int64_t n, int64_t duration_ns,
-			 struct worker workers[2])
+			 struct worker workers[2], struct span *all)
 {
 	atomic_bool stop = false;
-	pthread_barrier_t start;
+	struct team team;
 	struct gil_data data;
 	struct gil gil;
 	int64_t x;
 
 	gil_init(&gil, policy, duration_ns ? SAMPLE_INTERVAL_US : interval_of(program), true);
 	gil_data_init(&data);
-	check(pthread_barrier_init(&start, NULL, 2), "pthread_barrier_init");
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++)
 		workers[i] = (struct worker){
-			.start = &start,
 			.gil = {.gil = &gil, .data = &data, .number = i, .stop = &stop},
 			.program = program,
 			.n = n,
 			.step = i ? -1 : 1};
-		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]),
-		      "pthread_create");
-	}
+	team_start(&team, 2, TEAM_FREE, work, workers);
 	if (duration_ns) {
 		run_sleep_until(span_now() + duration_ns);
 		atomic_store(&stop, true);
 	}
-	for (int i = 0; i < 2; i++)
-		check(pthread_join(workers[i].thread, NULL), "pthread_join");
+	*all = team_join(&team);
 	x = atomic_load(&data.x);
-	pthread_barrier_destroy(&start);
 	gil_data_destroy(&data);
 	gil_destroy(&gil);
 	return x;
@@ -249,19 +239,16 @@ static int64_t run_model(enum gil_policy policy, size_t program, int64_t n, int6
 static bool measure_model(const struct subject *subject, struct outcome *out)
 {
 	struct worker w[2];
+	struct span all;
 
 	for (size_t p = 0; p < GIL_PROGRAMS && !run_stopped(); p++) {
-		struct span all = {0};
-
-		out->x[p] = run_model(subject->policy, p, iterations_of(p), 0, w);
-		span_cover(&all, &w[0].span);
-		span_cover(&all, &w[1].span);
+		out->x[p] = run_model(subject->policy, p, iterations_of(p), 0, w, &all);
 		out->elapsed_ns[p] = span_wall(&all);
 	}
 	if (subject->policy == GIL_NONE)
 		return true;
 	/* twice as long: without the third thread, which asks for it too, it drops less often */
-	run_model(subject->policy, GIL_PLAIN, INT64_MAX, 2 * places_ms * 1000000, w);
+	run_model(subject->policy, GIL_PLAIN, INT64_MAX, 2 * places_ms * 1000000, w, &all);
 	for (size_t op = 0; op < GIL_OPS; op++) {
 		struct place *place = &out->places[out->places_n];
 

@@ -31,6 +31,7 @@
 #include "exp.h"
 #include "gil.h"
 #include "span.h"
+#include "team.h"
 #include "text.h"
 
 enum {
@@ -123,25 +124,18 @@ static struct line {
 } lines[VARIANTS];
 
 struct worker {
-	pthread_t thread;
 	struct gil_thread vm;
 	const struct gil_program *program;
 	int64_t n, step;
-	pthread_barrier_t *start;
-	struct span span;
 };
 
-static void *work(void *argument)
+static void work(int member, void *argument)
 {
-	struct worker *w = argument;
+	struct worker *w = (struct worker *)argument + member;
 
-	pthread_barrier_wait(w->start);
-	span_begin(&w->span);
 	gil_take(&w->vm);
 	gil_run(&w->vm, w->program, w->n, w->step);
 	gil_drop(&w->vm);
-	span_end(&w->span);
-	return NULL;
 }
 
 struct result {
@@ -151,7 +145,7 @@ struct result {
 };
 
 /* Without a lock a thread holds what there is to hold all the time that it runs. */
-static void keep_line(struct line *line, const struct gil *gil, const struct worker *workers,
+static void keep_line(struct line *line, const struct gil *gil, const struct team *team,
 		      int64_t zero_ns)
 {
 	line->zero_ns = zero_ns;
@@ -159,8 +153,8 @@ static void keep_line(struct line *line, const struct gil *gil, const struct wor
 	if (gil->policy != GIL_NONE)
 		return;
 	for (int i = 0; i < THREADS; i++)
-		line->holds[line->n++] =
-			(struct gil_hold){i, workers[i].span.begin_ns, workers[i].span.end_ns};
+		line->holds[line->n++] = (struct gil_hold){i, team->members[i].span.begin_ns,
+							   team->members[i].span.end_ns};
 }
 
 /* Runs n updates in each of `threads` threads; line = NULL keeps no time line. */
@@ -170,34 +164,28 @@ static struct result measure(size_t variant, int threads, int64_t n, struct line
 	struct result result = {0};
 	struct gil gil;
 	struct gil_data data;
-	pthread_barrier_t start;
+	struct team team;
 
 	gil_init(&gil, setups[variant].policy, interval_us, !no_forced_switching);
 	gil_data_init(&data);
 	if (line)
 		gil_log(&gil, line->holds, LOGGED);
-	check(pthread_barrier_init(&start, NULL, (unsigned int)threads), "pthread_barrier_init");
-	for (int i = 0; i < threads; i++) {
+	for (int i = 0; i < threads; i++)
 		workers[i] = (struct worker){.vm = {.gil = &gil, .data = &data, .number = i},
 					     .program = &gil_programs[setups[variant].program],
 					     .n = n,
-					     .step = i % 2 ? -1 : 1,
-					     .start = &start};
-		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]),
-		      "pthread_create");
-	}
+					     .step = i % 2 ? -1 : 1};
+	team_start(&team, threads, TEAM_FREE, work, workers);
+	result.all = team_join(&team);
 	for (int i = 0; i < threads; i++) {
-		check(pthread_join(workers[i].thread, NULL), "pthread_join");
-		span_cover(&result.all, &workers[i].span);
 		result.drops_inside += workers[i].vm.drops_inside;
 		for (size_t op = 0; op < GIL_OPS; op++)
 			result.drops[op] += workers[i].vm.drops[op];
 	}
 	if (line)
-		keep_line(line, &gil, workers, result.all.begin_ns);
+		keep_line(line, &gil, &team, result.all.begin_ns);
 	result.x = atomic_load(&data.x);
 	result.switches = gil_switches(&gil);
-	pthread_barrier_destroy(&start);
 	gil_data_destroy(&data);
 	gil_destroy(&gil);
 	return result;

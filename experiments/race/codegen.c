@@ -32,6 +32,7 @@
 #include "check.h"
 #include "exp.h"
 #include "span.h"
+#include "team.h"
 #include "text.h"
 
 enum { THREADS = 2, COMPILERS = 3, OTHER = 2, LEVELS = 4, NAME = 32, PATH = 4096, LINES = 64 };
@@ -415,44 +416,22 @@ static void compile(struct cell *cell)
 
 /* --- losing updates ------------------------------------------------------- */
 
-struct worker {
-	pthread_t thread;
-	const struct cell *cell;
-	int cpu;
-	pthread_barrier_t *start;
-	struct span span;
-};
-
-static void *work(void *argument)
+static void work(int member, void *argument)
 {
-	struct worker *w = argument;
+	const struct cell *cell = argument;
 
-	run_pin(w->cpu);
-	pthread_barrier_wait(w->start);
-	span_begin(&w->span);
-	w->cell->loop(w->cell->updates);
-	span_end(&w->span);
-	return NULL;
+	(void)member;
+	cell->loop(cell->updates);
 }
 
 /* How many updates two threads lose. */
-static int64_t measure(const struct cell *cell, bool one_cpu, struct span *all)
+static int64_t measure(struct cell *cell, bool one_cpu, struct span *all)
 {
-	struct worker workers[THREADS];
-	pthread_barrier_t start;
+	struct team team;
 
 	cell->reset();
-	check(pthread_barrier_init(&start, NULL, THREADS), "pthread_barrier_init");
-	for (int i = 0; i < THREADS; i++) {
-		workers[i] = (struct worker){.cell = cell, .cpu = one_cpu ? 0 : i, .start = &start};
-		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]),
-		      "pthread_create");
-	}
-	for (int i = 0; i < THREADS; i++) {
-		check(pthread_join(workers[i].thread, NULL), "pthread_join");
-		span_cover(all, &workers[i].span);
-	}
-	pthread_barrier_destroy(&start);
+	team_start(&team, THREADS, one_cpu ? TEAM_SAME : TEAM_SPREAD, work, cell);
+	*all = team_join(&team);
 	return THREADS * cell->updates - cell->get();
 }
 

@@ -27,9 +27,10 @@
 #include "check.h"
 #include "exp.h"
 #include "span.h"
+#include "team.h"
 #include "text.h"
 
-enum { SPLIT, VOLATILE, PLAIN, MUTEX, ATOMIC, VARIANTS, MAX_THREADS = 64, CACHE_LINE = 64 };
+enum { SPLIT, VOLATILE, PLAIN, MUTEX, ATOMIC, VARIANTS, CACHE_LINE = 64 };
 
 static const struct variant variants[] = {
 	[SPLIT] = {"split", "load, add and store as relaxed atomics (loses)"},
@@ -54,7 +55,7 @@ static const char *placement = "spread";
 
 static const struct opt opts[] = {
 	{'t', "threads", "threads; they add 1 and subtract 1 by turns", .num = &threads, .min = 2,
-	 .max = MAX_THREADS},
+	 .max = TEAM_MAX},
 	{'n', "iterations", "updates of each thread", .num = &iterations, .max = 1000000000,
 	 .zero = "calibrated: a racy trial takes 5 ms or more"},
 	{0, "same-sign", "only the ++ program: every thread adds 1", .flag = &same_sign},
@@ -157,56 +158,35 @@ static void reset_x(void)
 	atomic_store(&x.atomic, 0);
 }
 
-struct worker {
-	pthread_t thread;
+struct program {
 	size_t variant;
-	int cpu; /* -1 = wherever */
-	int64_t step, n;
-	pthread_barrier_t *start;
-	struct span span;
+	bool increments_only;
+	int64_t n; /* updates of each thread */
 };
 
-static void *work(void *argument)
+static void work(int member, void *argument)
 {
-	struct worker *w = argument;
+	const struct program *program = argument;
 
-	run_pin(w->cpu);
-	pthread_barrier_wait(w->start);
-	span_begin(&w->span);
-	updates[w->variant](w->n, w->step);
-	span_end(&w->span);
-	return NULL;
+	updates[program->variant](program->n, member % 2 && !program->increments_only ? -1 : 1);
 }
 
-static int cpu_of(int64_t thread)
+static enum team_place place(void)
 {
 	if (strcmp(placement, "free") == 0)
-		return -1;
-	return strcmp(placement, "same") == 0 ? 0 : (int)thread;
+		return TEAM_FREE;
+	return strcmp(placement, "same") == 0 ? TEAM_SAME : TEAM_SPREAD;
 }
 
 /* Runs one program of n updates a thread and returns x; *all covers the threads' spans. */
 static int64_t measure(size_t variant, bool increments_only, int64_t n, struct span *all)
 {
-	struct worker workers[MAX_THREADS];
-	pthread_barrier_t start;
+	struct program program = {variant, increments_only, n};
+	struct team team;
 
 	reset_x();
-	check(pthread_barrier_init(&start, NULL, (unsigned int)threads), "pthread_barrier_init");
-	for (int64_t i = 0; i < threads; i++) {
-		workers[i] = (struct worker){.variant = variant,
-					     .cpu = cpu_of(i),
-					     .step = i % 2 && !increments_only ? -1 : 1,
-					     .n = n,
-					     .start = &start};
-		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]),
-		      "pthread_create");
-	}
-	for (int64_t i = 0; i < threads; i++) {
-		check(pthread_join(workers[i].thread, NULL), "pthread_join");
-		span_cover(all, &workers[i].span);
-	}
-	pthread_barrier_destroy(&start);
+	team_start(&team, (int)threads, place(), work, &program);
+	*all = team_join(&team);
 	return x_of(variant);
 }
 

@@ -24,6 +24,7 @@
 #include "exp.h"
 #include "python.h"
 #include "span.h"
+#include "team.h"
 #include "text.h"
 
 enum { FREE_1CPU, FREE, LOCK, PYTHON, WAYS, COUNTS = 3, MAX_THREADS = 4 };
@@ -110,12 +111,9 @@ static void hand_over(void)
 	pthread_mutex_unlock(&lock.mutex);
 }
 
-struct worker {
-	pthread_t thread;
-	int way, cpu;
+struct part {
+	int way;
 	int64_t begin, end, sum;
-	pthread_barrier_t *start;
-	struct span span;
 };
 
 static int64_t sum_of(int64_t begin, int64_t end)
@@ -129,14 +127,11 @@ static int64_t sum_of(int64_t begin, int64_t end)
 	return sum;
 }
 
-static void *work(void *argument)
+static void work(int member, void *argument)
 {
-	struct worker *w = argument;
+	struct part *w = (struct part *)argument + member;
 	int64_t slice = w->way == LOCK ? iterations / SLICES + 1 : w->end - w->begin;
 
-	run_pin(w->cpu);
-	pthread_barrier_wait(w->start);
-	span_begin(&w->span);
 	for (int64_t at = w->begin; at < w->end; at += slice) {
 		if (w->way == LOCK)
 			take();
@@ -144,8 +139,6 @@ static void *work(void *argument)
 		if (w->way == LOCK)
 			hand_over();
 	}
-	span_end(&w->span);
-	return NULL;
 }
 
 /* --- one trial ----------------------------------------------------------- */
@@ -163,32 +156,25 @@ static int64_t gauss(int64_t begin, int64_t end)
 
 static struct outcome in_threads(int way, int threads)
 {
-	struct worker workers[MAX_THREADS];
+	struct part parts[MAX_THREADS];
 	struct outcome result = {0};
-	struct span all = {0};
 	int64_t last_begin = 0, first_end = INT64_MAX;
-	pthread_barrier_t start;
+	struct team team;
+	struct span all;
 
-	check(pthread_barrier_init(&start, NULL, (unsigned int)threads), "pthread_barrier_init");
+	for (int i = 0; i < threads; i++)
+		parts[i] = (struct part){.way = way,
+					 .begin = iterations * i / threads,
+					 .end = iterations * (i + 1) / threads};
+	team_start(&team, threads, way == FREE_1CPU ? TEAM_SAME : TEAM_SPREAD, work, parts);
+	all = team_join(&team);
 	for (int i = 0; i < threads; i++) {
-		workers[i] = (struct worker){.way = way,
-					     .cpu = way == FREE_1CPU ? 0 : i,
-					     .begin = iterations * i / threads,
-					     .end = iterations * (i + 1) / threads,
-					     .start = &start};
-		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]),
-		      "pthread_create");
-	}
-	for (int i = 0; i < threads; i++) {
-		const struct worker *w = &workers[i];
+		const struct span *span = &team.members[i].span;
 
-		check(pthread_join(w->thread, NULL), "pthread_join");
-		span_cover(&all, &w->span);
-		result.wrong += w->sum != gauss(w->begin, w->end);
-		last_begin = w->span.begin_ns > last_begin ? w->span.begin_ns : last_begin;
-		first_end = w->span.end_ns < first_end ? w->span.end_ns : first_end;
+		result.wrong += parts[i].sum != gauss(parts[i].begin, parts[i].end);
+		last_begin = span->begin_ns > last_begin ? span->begin_ns : last_begin;
+		first_end = span->end_ns < first_end ? span->end_ns : first_end;
 	}
-	pthread_barrier_destroy(&start);
 	result.elapsed_ns = span_wall(&all);
 	result.cpu_ns = all.cpu_ns;
 	result.overlap_ns = first_end > last_begin ? first_end - last_begin : 0;

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#include "team.h"
+
+#include "check.h"
+#include "exp.h"
+
+static void *take_part(void *argument)
+{
+	struct team_member *member = argument;
+	struct team *team = member->team;
+	int number = (int)(member - team->members);
+
+	if (team->place != TEAM_FREE)
+		run_pin(team->place == TEAM_SAME ? 0 : number);
+	pthread_barrier_wait(&team->start);
+	span_begin(&member->span);
+	team->work(number, team->argument);
+	span_end(&member->span);
+	return NULL;
+}
+
+void team_start(struct team *team, int threads, enum team_place place,
+		void (*work)(int member, void *argument), void *argument)
+{
+	team->threads = threads;
+	team->place = place;
+	team->work = work;
+	team->argument = argument;
+	check(pthread_barrier_init(&team->start, NULL, (unsigned int)threads),
+	      "pthread_barrier_init");
+	for (int i = 0; i < threads; i++) {
+		struct team_member *member = &team->members[i];
+
+		member->team = team;
+		check(pthread_create(&member->thread, NULL, take_part, member), "pthread_create");
+	}
+}
+
+struct span team_join(struct team *team)
+{
+	struct span all = {0};
+
+	for (int i = 0; i < team->threads; i++) {
+		check(pthread_join(team->members[i].thread, NULL), "pthread_join");
+		span_cover(&all, &team->members[i].span);
+	}
+	pthread_barrier_destroy(&team->start);
+	return all;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * team.h - threads that start together: a barrier, a CPU for each, and each stamps its own work.
+ *
+ * Without the barrier a short thread is done before the next one has been created, and nothing races.
+ */
+#ifndef TEAM_H
+#define TEAM_H
+
+#include <pthread.h>
+
+#include "span.h"
+
+enum { TEAM_MAX = 64 };
+
+enum team_place {
+	TEAM_SPREAD, /* the members by turns on the CPUs allowed (run_pin) */
+	TEAM_SAME,   /* all on one CPU */
+	TEAM_FREE,   /* where the scheduler likes */
+};
+
+struct team {
+	int threads;
+	enum team_place place;
+	void (*work)(int member, void *argument); /* from the barrier on, and timed */
+	void *argument;
+	pthread_barrier_t start;
+	struct team_member {
+		struct team *team;
+		pthread_t thread;
+		struct span span; /* of its work; to be read after team_join() */
+	} members[TEAM_MAX];
+};
+
+/* Starts work(0, argument) to work(threads - 1, argument), 1 <= threads <= TEAM_MAX. */
+void team_start(struct team *team, int threads, enum team_place place,
+		void (*work)(int member, void *argument), void *argument);
+
+/* Waits for all of them; the span covers theirs. */
+struct span team_join(struct team *team);
+
+#endif
