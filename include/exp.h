@@ -103,6 +103,9 @@ void run_row(struct run *run, const char *kind, const struct field *fields);
  */
 struct values run_values(struct run *run, size_t variant, const char *field);
 
+/* Their median; NAN for none. */
+double run_median(struct run *run, size_t variant, const char *field);
+
 /* True once a signal asked to stop: whoever waits or loops for long must look. */
 bool run_stopped(void);
 

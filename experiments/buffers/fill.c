@@ -289,28 +289,23 @@ static void measure(struct run *run, const struct kind *kind, const struct size 
 
 /* --- report -------------------------------------------------------------- */
 
-static double median_of(struct run *run, size_t cell, const char *field)
-{
-	return stats_quantile(run_values(run, cell, field), 0.5);
-}
-
 /* Bytes held for each byte that getsockopt promised. */
 static double held_share(struct run *run, size_t cell)
 {
-	return median_of(run, cell, "drained_bytes") / median_of(run, cell, "capacity_bytes");
+	return run_median(run, cell, "drained_bytes") / run_median(run, cell, "capacity_bytes");
 }
 
 static void print_cell(struct run *run, size_t cell)
 {
 	const struct kind *kind = &kinds[cell / SIZES];
-	const char *sndbuf = text_count((int64_t)median_of(run, cell, "granted_sndbuf_bytes"));
-	const char *rcvbuf = text_count((int64_t)median_of(run, cell, "granted_rcvbuf_bytes"));
+	const char *sndbuf = text_count((int64_t)run_median(run, cell, "granted_sndbuf_bytes"));
+	const char *rcvbuf = text_count((int64_t)run_median(run, cell, "granted_rcvbuf_bytes"));
 
 	fprintf(run_out(run), "  %-11s %7s %9s %9s %12s %11s %10.2f\n", kind->name,
 		sizes[cell % SIZES].name, kind->charges_sender ? sndbuf : "",
 		kind->charges_receiver ? rcvbuf : "",
-		text_count((int64_t)median_of(run, cell, "first_full_bytes")),
-		text_count((int64_t)median_of(run, cell, "drained_bytes")), held_share(run, cell));
+		text_count((int64_t)run_median(run, cell, "first_full_bytes")),
+		text_count((int64_t)run_median(run, cell, "drained_bytes")), held_share(run, cell));
 }
 
 static void print_table(struct run *run)
@@ -437,7 +432,8 @@ static struct interval held_range(struct run *run, const char *field)
 	struct interval range = {NAN, INFINITY, 0};
 
 	for (size_t cell = 0; cell < CELLS; cell++) {
-		double share = median_of(run, cell, "drained_bytes") / median_of(run, cell, field);
+		double share =
+			run_median(run, cell, "drained_bytes") / run_median(run, cell, field);
 
 		if (isfinite(share)) {
 			range.low = fmin(range.low, share);

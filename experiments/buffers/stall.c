@@ -230,11 +230,6 @@ static void record(struct run *run, const struct trial *t)
 
 static struct trial shown[VARIANTS]; /* each variant's first trial, for the picture */
 
-static double median_of(struct run *run, size_t variant, const char *field)
-{
-	return stats_quantile(run_values(run, variant, field), 0.5);
-}
-
 /* "1,001 ms"; "-" for nothing. */
 static const char *ms(double ns)
 {
@@ -266,7 +261,7 @@ static const char *main_cause(struct run *run, size_t variant)
 			cause = parts[i].cause;
 		}
 	}
-	return median_of(run, variant, "blocked_calls") > 0
+	return run_median(run, variant, "blocked_calls") > 0
 		       ? text_format("%s %s", cause_names[cause], text_share(most / blocked))
 		       : "-";
 }
@@ -289,22 +284,22 @@ static void print_table(struct run *run)
 	for (size_t v = 0; v < VARIANTS; v++)
 		if (run_selected(run, v))
 			fprintf(out, "  %-8s %6zu %6.0f %8.0f %12s %10s  %s\n", variants[v].name,
-				run_values(run, v, "calls").n, median_of(run, v, "calls"),
-				median_of(run, v, "blocked_calls"),
-				ms(median_of(run, v, "blocked_ns")),
-				ms(median_of(run, v, "longest_ns")), main_cause(run, v));
+				run_values(run, v, "calls").n, run_median(run, v, "calls"),
+				run_median(run, v, "blocked_calls"),
+				ms(run_median(run, v, "blocked_ns")),
+				ms(run_median(run, v, "longest_ns")), main_cause(run, v));
 }
 
 static void judge_send(struct run *run)
 {
-	double accepted = median_of(run, SLEEP, "before_read_bytes");
-	double first = median_of(run, SLEEP, "first_call_ns");
-	double stall = median_of(run, SLEEP, "longest_ns");
-	double blocked = median_of(run, SLEEP, "blocked_ns");
-	double peer = median_of(run, SLEEP, "rwnd_limited_ns");
+	double accepted = run_median(run, SLEEP, "before_read_bytes");
+	double first = run_median(run, SLEEP, "first_call_ns");
+	double stall = run_median(run, SLEEP, "longest_ns");
+	double blocked = run_median(run, SLEEP, "blocked_ns");
+	double peer = run_median(run, SLEEP, "rwnd_limited_ns");
 	double share = blocked / (double)(sleep_ms * 1000000);
 	double wmem = stats_quantile(run_values(run, SLEEP, "longest_wmem_bytes"), 0);
-	double granted = median_of(run, SLEEP, "granted_sndbuf_bytes");
+	double granted = run_median(run, SLEEP, "granted_sndbuf_bytes");
 	struct values changed_bytes = run_values(run, SLEEP, "misplaced_bytes");
 
 	run_verdict(run, "buf-send-copies",
@@ -341,7 +336,7 @@ static void judge_send(struct run *run)
 		"TCP_INFO, to a tick of %s: held up by the peer's window for %s of the %s blocked; "
 		"the window probes' timer doubled %.0f times",
 		ms((double)span_tick()), ms(peer), ms(blocked),
-		median_of(run, SLEEP, "longest_backoff"));
+		run_median(run, SLEEP, "longest_backoff"));
 }
 
 static void judge_recv(struct run *run)
@@ -349,7 +344,7 @@ static void judge_recv(struct run *run)
 	struct values waited = run_values(run, EMPTY, "recv_blocked");
 	struct values again = run_values(run, EMPTY, "recv_again");
 	struct values early = run_values(run, EMPTY, "recv_after_send_ns");
-	double elapsed = median_of(run, EMPTY, "recv_elapsed_ns");
+	double elapsed = run_median(run, EMPTY, "recv_elapsed_ns");
 	bool all = stats_nonzero(waited) == waited.n && stats_nonzero(again) == again.n &&
 		   stats_quantile(early, 0) >= 0;
 

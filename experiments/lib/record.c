@@ -147,6 +147,11 @@ struct values run_values(struct run *run, size_t variant, const char *field)
 	return values;
 }
 
+double run_median(struct run *run, size_t variant, const char *field)
+{
+	return stats_quantile(run_values(run, variant, field), 0.5);
+}
+
 void record_free(struct run *run)
 {
 	for (size_t i = 0; i < run->kept_n; i++)

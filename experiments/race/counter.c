@@ -243,7 +243,7 @@ static struct values errors_of(struct run *run, size_t variant)
  */
 static double ns_per_update(struct run *run, size_t variant)
 {
-	double elapsed = stats_quantile(run_values(run, variant, "elapsed_ns"), 0.5);
+	double elapsed = run_median(run, variant, "elapsed_ns");
 
 	return elapsed / (double)(threads * iterations);
 }
@@ -251,7 +251,7 @@ static double ns_per_update(struct run *run, size_t variant)
 static void print_variant(struct run *run, size_t variant)
 {
 	struct values errors = errors_of(run, variant);
-	double lost = stats_quantile(run_values(run, variant, "lost_updates"), 0.5);
+	double lost = run_median(run, variant, "lost_updates");
 	size_t wrong = stats_nonzero(errors);
 
 	for (size_t i = 0; i < errors.n; i++)
@@ -356,7 +356,7 @@ static void judge_controls(struct run *run)
 /* What the optimiser did to the plain loop, told from its speed: no loop takes 0.05 ns a turn. */
 static void explain_plain(struct run *run)
 {
-	double elapsed = stats_quantile(run_values(run, PLAIN, "elapsed_ns"), 0.5);
+	double elapsed = run_median(run, PLAIN, "elapsed_ns");
 
 	if (ns_per_update(run, PLAIN) < 0.05)
 		run_note(run,

@@ -379,7 +379,7 @@ static const char *left_out(size_t variant)
 static struct interval cost(struct run *run, size_t variant)
 {
 	struct interval ns = stats_median(run_values(run, variant, "elapsed_ns"));
-	double switches = stats_quantile(run_values(run, variant, "switches"), 0.5);
+	double switches = run_median(run, variant, "switches");
 
 	return (struct interval){ns.mid / switches, ns.low / switches, ns.high / switches};
 }
