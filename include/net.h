@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * net.h - connected pairs of sockets on this machine, and what their buffers hold.
+ * net.h - sockets of this machine, connected pairs of them, and what their buffers hold.
  *
  * Everything here ends the process with status 2 if the environment refuses it.
  */
 #ifndef NET_H
 #define NET_H
 
+#include <netinet/in.h>
 #include <stdint.h>
 
 enum net_kind { NET_TCP, NET_UNIX_STREAM, NET_UNIX_DGRAM, NET_UDP, NET_PIPE };
@@ -29,7 +30,25 @@ struct net_ask {
  */
 struct net_pair net_pair(enum net_kind kind, struct net_ask ask);
 
+/*
+ * The same of two fresh AF_INET sockets of the caller's, both TCP or both UDP, which it takes over:
+ * rx is bound to a free port of this address.
+ */
+struct net_pair net_join(int tx, int rx, struct in_addr address, struct net_ask ask);
+
 void net_close(struct net_pair *pair);
+
+/*
+ * The parts of a pair, on 127.0.0.1: a socket bound to a free port (SOCK_STREAM, SOCK_DGRAM and
+ * SOCK_NONBLOCK as of socket(2)), one that listens there, one connected to it, one accepted.
+ */
+int net_bound(int type, struct sockaddr_in *where);
+int net_listen(int backlog, struct sockaddr_in *where);
+int net_connect(const struct sockaddr_in *where);
+int net_accept(int listener);
+
+/* setsockopt of an int, which must be allowed. */
+void net_set(int fd, int level, int option, int value);
 
 /* getsockopt SO_SNDBUF, SO_RCVBUF in bytes: what the kernel granted; for a pipe its size. */
 int64_t net_sndbuf(int fd);

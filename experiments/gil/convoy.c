@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "child.h"
 #include "exp.h"
 #include "gil.h"
 #include "pattern.h"
@@ -152,33 +153,24 @@ static bool ask(int port, struct measured *m)
 	return true;
 }
 
-/* The child: it dies with its parent, and of the signals that the parent waits for. */
-static _Noreturn void be_client(int port, pid_t parent, struct measured *m)
+static _Noreturn void be_client(int port, struct measured *m)
 {
-	sigset_t none;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_TIMERSLACK, 1UL); /* ns: its sleeps shall end when they should */
-	if (getppid() != parent)
-		_exit(EXIT_USAGE);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	_exit(ask(port, m) ? 0 : EXIT_USAGE);
 }
 
 /* Runs a client to its end; false if the run was stopped. */
 static bool run_client(int port, struct measured *m)
 {
-	pid_t parent = getpid();
 	struct pollfd ends[2] = {{.events = POLLIN}, {run_stop_fd(), POLLIN, 0}};
 	int status = 0;
 	int alive[2];
 	pid_t child;
 
 	check_fd(pipe2(alive, O_CLOEXEC), "pipe2"); /* reads as ended when the child has */
-	child = check_fd(fork(), "fork");
+	child = child_fork();
 	if (child == 0)
-		be_client(port, parent, m);
+		be_client(port, m);
 	close(alive[1]);
 	ends[0].fd = alive[0];
 	while (poll(ends, 2, -1) < 0 && errno == EINTR)

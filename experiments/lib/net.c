@@ -16,12 +16,16 @@
 
 #include "check.h"
 
-static void set_option(int fd, int option, int64_t bytes, const char *name)
+void net_set(int fd, int level, int option, int value)
 {
-	int value = (int)bytes;
+	if (setsockopt(fd, level, option, &value, sizeof(value)) != 0)
+		err(2, "setsockopt %d of level %d to %d", option, level, value);
+}
 
+static void ask_for(int fd, int option, int64_t bytes)
+{
 	if (bytes)
-		check_fd(setsockopt(fd, SOL_SOCKET, option, &value, sizeof(value)), name);
+		net_set(fd, SOL_SOCKET, option, (int)bytes);
 }
 
 static int64_t get_option(int fd, int option, const char *name)
@@ -33,37 +37,77 @@ static int64_t get_option(int fd, int option, const char *name)
 	return value;
 }
 
-/* A socket bound to a free port of 127.0.0.1; *address is where. */
-static int bound(int type, int64_t rcvbuf, struct sockaddr_in *address)
-{
-	int fd = check_fd(socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
-	socklen_t size = sizeof(*address);
+/* --- sockets --------------------------------------------------------------- */
 
-	*address =
-		(struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	set_option(fd, SO_RCVBUF, rcvbuf, "SO_RCVBUF");
-	check_fd(bind(fd, (struct sockaddr *)address, sizeof(*address)), "bind");
-	check_fd(getsockname(fd, (struct sockaddr *)address, &size), "getsockname");
+static int fresh(int type)
+{
+	return check_fd(socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
+}
+
+/* Binds the socket to a free port of the address; *where is which. */
+static void bind_to(int fd, struct in_addr address, struct sockaddr_in *where)
+{
+	socklen_t size = sizeof(*where);
+
+	*where = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = address};
+	check_fd(bind(fd, (struct sockaddr *)where, sizeof(*where)), "bind");
+	check_fd(getsockname(fd, (struct sockaddr *)where, &size), "getsockname");
+}
+
+static struct in_addr loopback(void)
+{
+	return (struct in_addr){htonl(INADDR_LOOPBACK)};
+}
+
+int net_bound(int type, struct sockaddr_in *where)
+{
+	int fd = fresh(type);
+
+	bind_to(fd, loopback(), where);
 	return fd;
 }
 
-static struct net_pair inet_pair(int type, struct net_ask ask)
+int net_listen(int backlog, struct sockaddr_in *where)
 {
-	struct sockaddr_in address;
-	struct net_pair pair = {.rx = bound(type, ask.rcvbuf, &address)};
-	int listener = pair.rx;
+	int fd = net_bound(SOCK_STREAM, where);
 
-	if (type == SOCK_STREAM)
-		check_fd(listen(listener, 1), "listen");
-	pair.tx = check_fd(socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
-	set_option(pair.tx, SO_SNDBUF, ask.sndbuf, "SO_SNDBUF");
-	if (ask.congestion && setsockopt(pair.tx, IPPROTO_TCP, TCP_CONGESTION, ask.congestion,
+	check_fd(listen(fd, backlog), "listen");
+	return fd;
+}
+
+int net_connect(const struct sockaddr_in *where)
+{
+	int fd = fresh(SOCK_STREAM);
+
+	check_fd(connect(fd, (const struct sockaddr *)where, sizeof(*where)), "connect");
+	return fd;
+}
+
+int net_accept(int listener)
+{
+	return check_fd(accept4(listener, NULL, NULL, SOCK_CLOEXEC), "accept");
+}
+
+/* --- pairs ----------------------------------------------------------------- */
+
+struct net_pair net_join(int tx, int rx, struct in_addr address, struct net_ask ask)
+{
+	bool stream = get_option(rx, SO_TYPE, "SO_TYPE") == SOCK_STREAM;
+	struct net_pair pair = {tx, rx};
+	struct sockaddr_in where;
+
+	ask_for(rx, SO_RCVBUF, ask.rcvbuf);
+	ask_for(tx, SO_SNDBUF, ask.sndbuf);
+	if (ask.congestion && setsockopt(tx, IPPROTO_TCP, TCP_CONGESTION, ask.congestion,
 					 (socklen_t)strlen(ask.congestion)) != 0)
 		err(2, "congestion control '%s'", ask.congestion);
-	check_fd(connect(pair.tx, (struct sockaddr *)&address, sizeof(address)), "connect");
-	if (type == SOCK_STREAM) {
-		pair.rx = check_fd(accept4(listener, NULL, NULL, SOCK_CLOEXEC), "accept");
-		close(listener);
+	bind_to(rx, address, &where);
+	if (stream)
+		check_fd(listen(rx, 1), "listen");
+	check_fd(connect(tx, (struct sockaddr *)&where, sizeof(where)), "connect");
+	if (stream) {
+		pair.rx = net_accept(rx);
+		close(rx);
 	}
 	return pair;
 }
@@ -73,8 +117,8 @@ static struct net_pair unix_pair(int type, struct net_ask ask)
 	int fd[2];
 
 	check_fd(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd), "socketpair");
-	set_option(fd[1], SO_SNDBUF, ask.sndbuf, "SO_SNDBUF");
-	set_option(fd[0], SO_RCVBUF, ask.rcvbuf, "SO_RCVBUF");
+	ask_for(fd[1], SO_SNDBUF, ask.sndbuf);
+	ask_for(fd[0], SO_RCVBUF, ask.rcvbuf);
 	return (struct net_pair){.tx = fd[1], .rx = fd[0]};
 }
 
@@ -93,9 +137,9 @@ struct net_pair net_pair(enum net_kind kind, struct net_ask ask)
 {
 	switch (kind) {
 	case NET_TCP:
-		return inet_pair(SOCK_STREAM, ask);
+		return net_join(fresh(SOCK_STREAM), fresh(SOCK_STREAM), loopback(), ask);
 	case NET_UDP:
-		return inet_pair(SOCK_DGRAM, ask);
+		return net_join(fresh(SOCK_DGRAM), fresh(SOCK_DGRAM), loopback(), ask);
 	case NET_UNIX_STREAM:
 		return unix_pair(SOCK_STREAM, ask);
 	case NET_UNIX_DGRAM:

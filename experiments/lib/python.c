@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "child.h"
 #include "exp.h"
 #include "span.h"
 
@@ -32,22 +32,16 @@ static const char *const managed[] = {"~/.pyenv/versions/*/bin/python",
 /* --- children ------------------------------------------------------------ */
 
 /* Becomes the command; after fork in a program with threads only async-signal-safe calls count. */
-static _Noreturn void become(const char *const argv[], int out, pid_t parent, bool silent)
+static _Noreturn void become(const char *const argv[], int out, bool silent)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	sigset_t none;
 
 	setpgid(0, 0); /* to kill what a shim starts, too */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127); /* it died before the line above */
 	dup2(null, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	if (silent)
 		dup2(null, STDERR_FILENO);
 	signal(SIGPIPE, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	execvp(argv[0], (char *const *)argv); /* which changes none of them */
 	_exit(127);
 }
@@ -55,14 +49,13 @@ static _Noreturn void become(const char *const argv[], int out, pid_t parent, bo
 static struct python_child spawn(const char *const argv[], bool silent)
 {
 	struct python_child child;
-	pid_t parent = getpid();
 	int ends[2];
 
 	check_fd(pipe2(ends, O_CLOEXEC), "pipe2");
 	child.out = ends[0];
-	child.pid = check_fd(fork(), "fork");
+	child.pid = child_fork();
 	if (child.pid == 0)
-		become(argv, ends[1], parent, silent);
+		become(argv, ends[1], silent);
 	setpgid(child.pid, child.pid); /* whoever comes first; it fails after its exec */
 	close(ends[1]);
 	return child;

@@ -16,5 +16,14 @@ struct tcpinfo tcpinfo_read(int fd)
 	return (struct tcpinfo){.busy = (int64_t)info.tcpi_busy_time * 1000,
 				.rwnd_limited = (int64_t)info.tcpi_rwnd_limited * 1000,
 				.sndbuf_limited = (int64_t)info.tcpi_sndbuf_limited * 1000,
-				.backoff = info.tcpi_backoff};
+				.backoff = info.tcpi_backoff,
+				.state = info.tcpi_state,
+				.rtt = (int64_t)info.tcpi_rtt * 1000,
+				.cwnd = info.tcpi_snd_cwnd,
+				.mss = info.tcpi_snd_mss,
+				.retransmits = info.tcpi_total_retrans,
+				.segs_out = info.tcpi_segs_out,
+				.segs_in = info.tcpi_segs_in,
+				.data_out = info.tcpi_data_segs_out,
+				.data_in = info.tcpi_data_segs_in};
 }

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "child.h"
 #include "exp.h"
 #include "span.h"
 #include "team.h"
@@ -137,7 +138,7 @@ static pid_t folder_begin(void)
 	if (!mkdtemp(folder))
 		err(EXIT_USAGE, "%s", folder);
 	check_fd(prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L), "prctl"); /* of compilers' parts */
-	remover = check_fd(fork(), "fork");
+	remover = child_fork();
 	if (remover == 0) { /* the signals that are blocked in us stay so here */
 		char byte;
 
@@ -173,14 +174,11 @@ static const char *in_folder(const char *file)
 /* In the child: only this program, its output in a file of the folder. */
 static _Noreturn void become(const char *const argv[], const char *output)
 {
-	sigset_t none;
 	int out;
 
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* so that a compiler removes its own files */
 	setpgid(0, 0);
-	sigemptyset(&none);
 	signal(SIGPIPE, SIG_DFL);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	out = open(in_folder(output), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (out >= 0 && dup2(out, STDOUT_FILENO) >= 0 && dup2(out, STDERR_FILENO) >= 0 &&
 	    setenv("TMPDIR", folder, 1) == 0 && setenv("LC_ALL", "C", 1) == 0)

@@ -15,16 +15,15 @@
  */
 #include <err.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <threads.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "child.h"
 #include "exp.h"
 #include "span.h"
 #include "text.h"
@@ -133,19 +132,12 @@ static void run_thread(struct visit *visit)
 /* A copy of this process, with a copy of the first one's stack; it answers through a pipe. */
 static void run_process(struct visit *visit, int64_t *own)
 {
-	pid_t parent = getpid();
-	sigset_t none;
 	int fds[2];
 	pid_t child;
 
 	check_fd(pipe(fds), "pipe");
-	child = check_fd(fork(), "fork");
+	child = child_fork();
 	if (child == 0) {
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
 		write_there(visit, own);
 		_exit(write(fds[1], visit, sizeof(*visit)) == sizeof(*visit) ? 0 : 1);
 	}

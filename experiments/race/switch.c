@@ -21,18 +21,17 @@
 #include <err.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "child.h"
 #include "exp.h"
 #include "span.h"
 #include "text.h"
@@ -268,17 +267,11 @@ static void *play(void *argument)
 
 static pid_t start_process(struct side *s)
 {
-	pid_t parent = getpid();
-	pid_t child = check_fd(fork(), "fork");
-	sigset_t none;
+	pid_t child = child_fork();
 
 	if (child > 0)
 		return child;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent)
-		play(s);
+	play(s);
 	_exit(0);
 }
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#include "child.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "check.h"
+
+pid_t child_fork(void)
+{
+	pid_t parent = getpid();
+	pid_t child = check_fd(fork(), "fork");
+	sigset_t none;
+
+	if (child > 0)
+		return child;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127); /* it died before the line above */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	return 0;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+#include "link.h"
+
+#include <arpa/inet.h>
+#include <err.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "child.h"
+#include "text.h"
+
+enum { OUTPUT = 64 << 10, COMMAND = 512, FRAME = 1500, QUEUE = 256 << 10, BURST = 16 << 10 };
+
+/* What the parent asks of the child: a socket, or to run a command. */
+struct request {
+	enum link_host host;
+	int type; /* of a socket; 0 = run the command */
+	char command[COMMAND];
+};
+
+struct link {
+	pid_t child;
+	int channel; /* SOCK_SEQPACKET: requests, and answers of text or with a socket */
+	char said[OUTPUT + 1];
+};
+
+/* --- the child --------------------------------------------------------------- */
+
+static int hosts[2]; /* the child's descriptors of both network namespaces */
+
+/* Runs it in the namespace this process is in; its output, ended by 0.  Its wait status. */
+static int shell(const char *command, char output[OUTPUT + 1])
+{
+	FILE *pipe = popen(text_format("exec 2>&1 </dev/null; %s", command), "re");
+	size_t n;
+
+	output[0] = 0;
+	if (!pipe)
+		return -1;
+	n = fread(output, 1, OUTPUT, pipe);
+	output[n] = 0;
+	return pclose(pipe);
+}
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+/* Goes into a network namespace of its own: as root, else as the root of a user namespace. */
+static bool leave(void)
+{
+	const char *uids = text_format("0 %d 1", (int)geteuid());
+	const char *gids = text_format("0 %d 1", (int)getegid());
+
+	if (unshare(CLONE_NEWNET) == 0)
+		return true;
+	return unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 &&
+	       write_file("/proc/self/setgroups", "deny") &&
+	       write_file("/proc/self/uid_map", uids) && write_file("/proc/self/gid_map", gids);
+}
+
+/* NULL, or what the host's commands complained of. */
+static const char *configure(enum link_host host, const char *command, char output[OUTPUT + 1])
+{
+	check_fd(setns(hosts[host], CLONE_NEWNET), "setns");
+	if (shell(command, output) == 0)
+		return NULL;
+	output[strcspn(output, "\n")] = 0;
+	return text_format("no cable could be made (%s)", *output ? output : "ip: failed");
+}
+
+/* "ip addr add ..." and all that makes a host's end of the cable work. */
+static const char *plug_in(enum link_host host)
+{
+	char address[INET_ADDRSTRLEN];
+	struct in_addr of = link_address(host);
+
+	return text_format("ip link set lo up && ip addr add %s/24 brd + dev cable && "
+			   "ip link set cable up",
+			   inet_ntop(AF_INET, &of, address, sizeof(address)));
+}
+
+/* Makes both hosts and the cable.  NULL, or why it could not be. */
+static const char *set_up(struct link_ask ask, char output[OUTPUT + 1])
+{
+	int mtu = ask.mtu ? (int)ask.mtu : FRAME;
+	long long queue = ask.queue ? ask.queue : QUEUE;
+	const char *path = getenv("PATH");
+	const char *failed;
+
+	/* ordinary users often have not got these folders on their PATH */
+	setenv("PATH", text_format("%s:/usr/sbin:/sbin", path ? path : "/usr/bin:/bin"), 1);
+	for (enum link_host host = LINK_TX; host <= LINK_RX; host++) {
+		if (!leave())
+			return text_format("network namespaces are not allowed here (%s)",
+					   strerror(errno));
+		hosts[host] = check_fd(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), "ns/net");
+	}
+	failed = configure(LINK_TX,
+			   text_format("ip link add cable mtu %d type veth peer name cable mtu %d "
+				       "netns /proc/%d/fd/%d",
+				       mtu, mtu, (int)getpid(), hosts[LINK_RX]),
+			   output);
+	if (!failed)
+		failed = configure(LINK_RX, plug_in(LINK_RX), output);
+	if (!failed)
+		failed = configure(LINK_TX, plug_in(LINK_TX), output);
+	if (!failed && ask.rate)
+		failed = configure(LINK_TX,
+				   text_format("tc qdisc add dev cable root tbf rate %lldbps "
+					       "burst %d limit %lld",
+					       (long long)ask.rate, BURST, queue),
+				   output);
+	return failed;
+}
+
+/* Sends an answer: a descriptor, or text. */
+static void answer(int channel, int fd, const char *text)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec data = {(void *)(uintptr_t)text, strlen(text) + 1};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		struct cmsghdr *head = &control.align;
+
+		message.msg_control = control.space;
+		message.msg_controllen = sizeof(control.space);
+		*head = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+		memcpy(CMSG_DATA(head), &fd, sizeof(fd));
+	}
+	if (sendmsg(channel, &message, MSG_NOSIGNAL) < 0)
+		_exit(EXIT_SUCCESS); /* the parent has gone */
+}
+
+/* Answers what is asked, until the parent closes its end. */
+static _Noreturn void serve(int channel, struct link_ask ask, char output[OUTPUT + 1])
+{
+	const char *failed = set_up(ask, output);
+	struct request request;
+
+	answer(channel, -1, failed ? failed : "");
+	while (!failed && recv(channel, &request, sizeof(request), 0) == sizeof(request)) {
+		check_fd(setns(hosts[request.host], CLONE_NEWNET), "setns");
+		if (request.type) {
+			int fd =
+				check_fd(socket(AF_INET, request.type | SOCK_CLOEXEC, 0), "socket");
+
+			answer(channel, fd, "");
+			close(fd);
+		} else {
+			shell(request.command, output);
+			answer(channel, -1, output);
+		}
+	}
+	_exit(EXIT_SUCCESS);
+}
+
+/* --- the parent -------------------------------------------------------------- */
+
+/* The next answer's text; its descriptor, or -1. */
+static int hear(struct link *link)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec data = {link->said, OUTPUT + 1};
+	struct msghdr message = {.msg_iov = &data,
+				 .msg_iovlen = 1,
+				 .msg_control = control.space,
+				 .msg_controllen = sizeof(control.space)};
+	ssize_t n = recvmsg(link->channel, &message, MSG_CMSG_CLOEXEC);
+	int fd = -1;
+
+	if (n <= 0)
+		errx(2, "the process that makes the network namespaces has died");
+	link->said[n - 1] = 0;
+	if (CMSG_FIRSTHDR(&message))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+	return fd;
+}
+
+static int ask_child(struct link *link, const struct request *request)
+{
+	check_fd((int)send(link->channel, request, sizeof(*request), MSG_NOSIGNAL), "send");
+	return hear(link);
+}
+
+struct link *link_open(struct link_ask ask, const char **why)
+{
+	struct link *link = calloc(1, sizeof(*link));
+	int ends[2];
+
+	if (!link)
+		err(2, "calloc");
+	check_fd(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
+	link->child = child_fork();
+	if (link->child == 0) {
+		close(ends[0]);
+		serve(ends[1], ask, link->said);
+	}
+	close(ends[1]);
+	link->channel = ends[0];
+	hear(link);
+	if (!*link->said)
+		return link;
+	*why = text_format("%s", link->said);
+	link_close(link);
+	return NULL;
+}
+
+struct in_addr link_address(enum link_host host)
+{
+	return (struct in_addr){htonl(0xc0000201 + host)}; /* 192.0.2.1 and .2: RFC 5737 */
+}
+
+int link_socket(struct link *link, enum link_host host, int type)
+{
+	return ask_child(link, &(struct request){.host = host, .type = type});
+}
+
+struct net_pair link_pair(struct link *link, enum net_kind kind, struct net_ask ask)
+{
+	int type = kind == NET_TCP ? SOCK_STREAM : SOCK_DGRAM;
+
+	return net_join(link_socket(link, LINK_TX, type), link_socket(link, LINK_RX, type),
+			link_address(LINK_RX), ask);
+}
+
+const char *link_run(struct link *link, enum link_host host, const char *command)
+{
+	struct request request = {.host = host};
+
+	snprintf(request.command, sizeof(request.command), "%s", command);
+	ask_child(link, &request);
+	return link->said;
+}
+
+void link_close(struct link *link)
+{
+	close(link->channel);
+	waitpid(link->child, NULL, 0);
+	free(link);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * child.h - processes that an experiment forks.
+ */
+#ifndef CHILD_H
+#define CHILD_H
+
+#include <sys/types.h>
+
+/*
+ * fork(2), and in the child: the signals that the library's thread waits for in the parent do what
+ * they do by default, and the child is killed when the thread that forked it ends, whatever ends
+ * it.  The child has no other threads, and leaves with _exit(2).  Ends the process with status 2
+ * if the environment refuses it.
+ */
+pid_t child_fork(void);
+
+#endif
