@@ -7,7 +7,10 @@
  *	sleep   sleeps first, then reads all it can: one long stall;
  *	drain   reads at a fixed rate: many short stalls, both queues a saw-tooth;
  *	eager   reads at once: the control, with nothing to wait for but the other thread;
- *	empty   reads at once from a sender who is late: now recv is the call that blocks.
+ *	slow    reads at once, at the other end of a slow link: the sender waits for the network.
+ *
+ * TCP counts a window that is full of bytes under way as the peer's limit, too.  So the receiver
+ * behind the slow link has a window larger than all that the sender can have under way.
  *
  * Every send is timed, both queues are sampled meanwhile (trace.h), and the cause of each blocked
  * call is named from what TCP says of itself, not from what the experiment set up.
@@ -21,19 +24,22 @@
 
 #include "check.h"
 #include "exp.h"
+#include "link.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
 #include "text.h"
 #include "trace.h"
 
-enum { SLEEP, DRAIN, EAGER, EMPTY, VARIANTS };
+enum { WIDE = 1 << 20 /* SO_RCVBUF of the slow link's receiver, bytes */ };
+
+enum { SLEEP, DRAIN, EAGER, SLOW, VARIANTS };
 
 static const struct variant variants[] = {
 	[SLEEP] = {"sleep", "the receiver sleeps, then reads all"},
 	[DRAIN] = {"drain", "the receiver reads at a fixed rate"},
 	[EAGER] = {"eager", "the receiver reads at once (control)"},
-	[EMPTY] = {"empty", "the sender sleeps, the receiver sleeps in recv"},
+	[SLOW] = {"slow", "the receiver reads at once behind a slow link of its own"},
 	{0}};
 
 static const struct claim claims[] = {
@@ -41,12 +47,11 @@ static const struct claim claims[] = {
 	 "send returns once the data is in the kernel, not once it is delivered"},
 	{"buf-send-blocks-full", "send blocks when the send buffer is full"},
 	{"buf-peer-full-blocks", "a full receive buffer at the peer blocks the sender"},
-	{"buf-recv-blocks-empty", "recv blocks when the receive buffer is empty"},
 	{0}};
 
 static int64_t sleep_ms = 1000;
 static int64_t rate = 1 << 20;
-static int64_t total = 2 << 20;
+static int64_t total = 1 << 20;
 static int64_t write_size = 16 << 10;
 static int64_t sndbuf = 64 << 10;
 static int64_t rcvbuf = 64 << 10;
@@ -54,12 +59,12 @@ static int64_t sample_us = 1000;
 static const char *congestion;
 
 static const struct opt opts[] = {
-	{'s', "sleep", "how long the late side sleeps", .num = &sleep_ms, .min = 50, .max = 60000,
+	{'s', "sleep", "how long the receiver sleeps", .num = &sleep_ms, .min = 50, .max = 60000,
 	 .quick = 300, .unit = OPT_MS},
-	{'r', "rate", "what drain reads a second", .num = &rate, .min = 1024, .max = 1 << 30,
-	 .unit = OPT_BYTES_PER_S},
+	{'r', "rate", "what drain reads, and the slow link takes, a second", .num = &rate,
+	 .min = 1024, .max = 1 << 30, .unit = OPT_BYTES_PER_S},
 	{'n', "total", "what the sender writes", .num = &total, .min = 1, .max = 1 << 30,
-	 .quick = 1 << 20, .unit = OPT_BYTES},
+	 .quick = 512 << 10, .unit = OPT_BYTES},
 	{'w', "write", "size of one send", .num = &write_size, .min = 1, .max = 1 << 24,
 	 .unit = OPT_BYTES},
 	{0, "sndbuf", "SO_SNDBUF to ask for", .num = &sndbuf, .max = INT32_MAX, .unit = OPT_BYTES,
@@ -89,12 +94,12 @@ struct trial {
 	int64_t begin_ns; /* CLOCK_MONOTONIC; the times below count from it */
 	int64_t granted_sndbuf, granted_rcvbuf;
 	int64_t received, misplaced;
-	int64_t before_read_bytes;    /* accepted by send, when the first recv was called */
-	bool recv_again;              /* a recv that must not wait said EAGAIN then */
-	bool recv_blocked;            /* the first recv slept */
-	int64_t recv_ns, recv_end_ns; /* the first recv */
+	int64_t before_read_bytes; /* accepted by send, when the first recv was called */
 	int64_t elapsed_ns;
 };
+
+static struct link *cable;   /* the slow link; NULL: there is none */
+static const char *no_cable; /* why */
 
 /* Waits until ns after the begin; if a signal comes, wakes whoever is blocked in send or recv. */
 static void wait_until(const struct trial *t, double ns)
@@ -113,8 +118,6 @@ static void *send_all(void *argument)
 
 	if (!buffer)
 		err(EXIT_USAGE, "malloc");
-	if (t->variant == EMPTY)
-		wait_until(t, (double)sleep_ms * 1e6);
 	while (sent < total && !run_stopped()) {
 		size_t length = (size_t)(total - sent < write_size ? total - sent : write_size);
 		ssize_t n;
@@ -131,23 +134,6 @@ static void *send_all(void *argument)
 	return NULL;
 }
 
-/* The first recv of a trial, which has to wait if nothing has arrived. */
-static ssize_t first_recv(struct trial *t, void *buffer)
-{
-	int fd = t->trace.fd.rx;
-	int64_t sleeps;
-	ssize_t n;
-
-	t->recv_again = recv(fd, buffer, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
-	t->before_read_bytes = atomic_load(&t->trace.sent);
-	sleeps = span_sleeps();
-	t->recv_ns = span_now() - t->begin_ns;
-	n = recv(fd, buffer, (size_t)write_size, 0);
-	t->recv_end_ns = span_now() - t->begin_ns;
-	t->recv_blocked = span_sleeps() > sleeps;
-	return n;
-}
-
 static void *receive_all(void *argument)
 {
 	struct trial *t = argument;
@@ -158,8 +144,8 @@ static void *receive_all(void *argument)
 		err(EXIT_USAGE, "malloc");
 	if (t->variant == SLEEP)
 		wait_until(t, (double)sleep_ms * 1e6);
-	for (n = first_recv(t, buffer); n > 0;
-	     n = recv(t->trace.fd.rx, buffer, (size_t)write_size, 0)) {
+	t->before_read_bytes = atomic_load(&t->trace.sent);
+	while ((n = recv(t->trace.fd.rx, buffer, (size_t)write_size, 0)) > 0) {
 		t->misplaced +=
 			(int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)t->received);
 		t->received += n;
@@ -174,7 +160,9 @@ static void *receive_all(void *argument)
 
 static void measure(struct trial *t)
 {
-	struct net_pair fd = net_pair(NET_TCP, (struct net_ask){sndbuf, rcvbuf, congestion});
+	struct net_ask ask = {sndbuf, t->variant == SLOW ? WIDE : rcvbuf, congestion};
+	struct net_pair fd =
+		t->variant == SLOW ? link_pair(cable, NET_TCP, ask) : net_pair(NET_TCP, ask);
 	pthread_t sender;
 	pthread_t receiver;
 
@@ -218,10 +206,6 @@ static void record(struct run *run, const struct trial *t)
 					 {"longest_wmem_bytes", sum.longest_wmem},
 					 {"longest_backoff", sum.longest_backoff},
 					 {"before_read_bytes", t->before_read_bytes},
-					 {"recv_again", t->recv_again},
-					 {"recv_blocked", t->recv_blocked},
-					 {"recv_elapsed_ns", t->recv_end_ns - t->recv_ns},
-					 {"recv_after_send_ns", t->recv_end_ns - first->begin_ns},
 					 {"elapsed_ns", t->elapsed_ns},
 					 {0}});
 }
@@ -282,7 +266,7 @@ static void print_table(struct run *run)
 	fprintf(out, "  %-8s %6s %6s %8s %12s %10s  %s\n", "receiver", "trials", "calls", "blocked",
 		"blocked for", "longest", "mostly because of");
 	for (size_t v = 0; v < VARIANTS; v++)
-		if (run_selected(run, v))
+		if (run_selected(run, v) && !(v == SLOW && no_cable))
 			fprintf(out, "  %-8s %6zu %6.0f %8.0f %12s %10s  %s\n", variants[v].name,
 				run_values(run, v, "calls").n, run_median(run, v, "calls"),
 				run_median(run, v, "blocked_calls"),
@@ -297,6 +281,8 @@ static void judge_send(struct run *run)
 	double stall = run_median(run, SLEEP, "longest_ns");
 	double blocked = run_median(run, SLEEP, "blocked_ns");
 	double peer = run_median(run, SLEEP, "rwnd_limited_ns");
+	double slow = stats_sum(run_values(run, SLOW, "blocked_ns"));
+	double slow_peer = stats_sum(run_values(run, SLOW, "rwnd_limited_ns"));
 	double share = blocked / (double)(sleep_ms * 1000000);
 	double wmem = stats_quantile(run_values(run, SLEEP, "longest_wmem_bytes"), 0);
 	double granted = run_median(run, SLEEP, "granted_sndbuf_bytes");
@@ -331,31 +317,18 @@ static void judge_send(struct run *run)
 		    text_count((int64_t)granted), text_count((int64_t)wmem));
 	run_verdict(
 		run, "buf-peer-full-blocks", peer >= stall / 2 ? HOLDS : NOT_SEEN,
-		(struct field[]){
-			{"rwnd_limited_ns", (int64_t)peer}, {"blocked_ns", (int64_t)blocked}, {0}},
+		(struct field[]){{"rwnd_limited_ns", (int64_t)peer},
+				 {"blocked_ns", (int64_t)blocked},
+				 {"slow_link_rwnd_limited_ns", (int64_t)slow_peer},
+				 {"slow_link_blocked_ns", (int64_t)slow},
+				 {0}},
 		"TCP_INFO, to a tick of %s: held up by the peer's window for %s of the %s blocked; "
-		"the window probes' timer doubled %.0f times",
+		"the window probes' timer doubled %.0f times%s",
 		ms((double)span_tick()), ms(peer), ms(blocked),
-		run_median(run, SLEEP, "longest_backoff"));
-}
-
-static void judge_recv(struct run *run)
-{
-	struct values waited = run_values(run, EMPTY, "recv_blocked");
-	struct values again = run_values(run, EMPTY, "recv_again");
-	struct values early = run_values(run, EMPTY, "recv_after_send_ns");
-	double elapsed = run_median(run, EMPTY, "recv_elapsed_ns");
-	bool all = stats_nonzero(waited) == waited.n && stats_nonzero(again) == again.n &&
-		   stats_quantile(early, 0) >= 0;
-
-	run_verdict(run, "buf-recv-blocks-empty", all ? HOLDS : REFUTED,
-		    (struct field[]){{"blocked_trials", (int64_t)stats_nonzero(waited)},
-				     {"trials", (int64_t)waited.n},
-				     {"recv_elapsed_ns", (int64_t)elapsed},
-				     {0}},
-		    "in %zu of %zu trials recv slept, for %s; the sender came %s late. "
-		    "With MSG_DONTWAIT it said EAGAIN instead",
-		    stats_nonzero(waited), waited.n, ms(elapsed), ms((double)sleep_ms * 1e6));
+		run_median(run, SLEEP, "longest_backoff"),
+		slow > 0 ? text_format(". Behind a slow link: for %s of %s",
+				       slow_peer > 0 ? ms(slow_peer) : "none", ms(slow))
+			 : "");
 }
 
 static void report(struct run *run)
@@ -363,10 +336,11 @@ static void report(struct run *run)
 	FILE *out = run_out(run);
 
 	print_table(run);
-	for (size_t v = SLEEP; v <= DRAIN; v++) {
-		fputs("\n", out);
-		trace_draw(&shown[v].trace, out, variants[v].name);
-	}
+	for (size_t v = 0; v < VARIANTS; v++)
+		if (v != EAGER) {
+			fputs("\n", out);
+			trace_draw(&shown[v].trace, out, variants[v].name);
+		}
 	fputs("\n", out);
 	for (size_t v = 0; v < VARIANTS; v++) {
 		struct values short_of = run_values(run, v, "missing_bytes");
@@ -378,23 +352,27 @@ static void report(struct run *run)
 	}
 	if (run_selected(run, SLEEP))
 		judge_send(run);
-	if (run_selected(run, EMPTY))
-		judge_recv(run);
 	run_why(run,
 		"send only copies into the kernel's buffer. What the receiver does not read "
 		"stays in its own; when that is full its window closes, the send buffer fills, "
 		"and send waits.");
 	for (size_t v = 0; v < VARIANTS; v++)
 		trace_free(&shown[v].trace);
+	if (no_cable)
+		run_note(run, "no slow link, so the variant slow was left out: %s", no_cable);
 }
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	if (run_selected(run, SLOW))
+		cable = link_open((struct link_ask){.rate = rate}, &no_cable);
 	while (run_next(run)) {
 		struct trial t = {.variant = run_variant(run)};
 
+		if (t.variant == SLOW && !cable)
+			continue;
 		measure(&t);
 		record(run, &t);
 		if (run_trial(run) == 0)
@@ -402,5 +380,7 @@ int main(int argc, char *argv[])
 		else
 			trace_free(&t.trace);
 	}
+	if (cable)
+		link_close(cable);
 	return run_end(run, report);
 }

@@ -6,18 +6,19 @@ from matplotlib.ticker import MaxNLocator
 from . import style
 
 CAUSES = {  # as the rows name them: how people would, and their look
-    "peer-window": ("the receiver's buffer is full", style.RED, "o"),
-    "send-buffer": ("the send buffer is too small", style.BLUE, "s"),
-    "network": ("the network is slow", style.ORANGE, "D"),
-    "too-short": ("blocked too briefly to tell why", style.PINK, "v"),
-    "untold": ("blocked, the kernel does not tell why", style.BLACK, "X"),
+    "peer-window": ("receiver's buffer full", style.RED, "o"),
+    "send-buffer": ("send buffer too small", style.BLUE, "s"),
+    "network": ("network is slow", style.ORANGE, "D"),
+    "too-short": ("too brief to tell why", style.PINK, "v"),
+    "untold": ("the kernel does not tell", style.BLACK, "X"),
     "none": ("did not block", style.GREY, "."),
 }
 ZOOM = 3  # stalls to be seen where many follow each other
 KIB = 1024
 FLOOR_MS, ROOF_MS = 5e-4, 3e4  # of the axis of the calls; no call takes less, some take more
+AGAIN = ("drain", "slow")  # many stalls, of which a few are shown
 WHO = {"sleep": "a sleeping receiver", "drain": "a slow receiver", "eager": "an eager receiver",
-       "empty": "a late sender"}
+       "slow": "a slow link"}
 
 
 class Trial:
@@ -59,24 +60,24 @@ def title_of(trials):
         who = WHO[trial.variant]
         if not trial.stalls:
             told.append(f"{who} never makes send() wait")
-        elif trial.variant == "drain":
+        elif trial.variant in AGAIN:
             told.append(f"{who} makes it wait {style.time_of(trial.usual())} again and again")
         else:
             told.append(f"{who} makes send() wait {style.time_of(trial.sample['blocked_ns'])}")
     title = told[0].replace("makes it wait", "makes send() wait")
-    for more in told[1:]:  # the same subject and verb need no repetition
-        title += ", " + more.replace("receiver makes it wait", "one")
+    for more in told[1:]:  # the same verb needs no repetition
+        title += ", " + more.replace(" makes it wait", "")
     return title[0].upper() + title[1:]
 
 
 def heading(trial, params):
     if trial.variant == "sleep":
-        return f"The receiver sleeps {style.time_of(params['sleep_ms'] * 1e6)}, then reads all"
-    if trial.variant == "drain":
+        return f"Receiver sleeps {style.time_of(params['sleep_ms'] * 1e6)}"
+    if trial.variant in AGAIN:
         rate = style.bytes_of(params["rate_bytes_per_s"])
-        return f"The receiver reads {rate} a second" + (" (zoom)" if trial.begin else "")
-    return {"eager": "The receiver reads at once", "empty": "The sender begins late"}.get(
-        trial.variant, trial.variant)
+        who = "Receiver reads" if trial.variant == "drain" else "Link carries"
+        return f"{who} {rate}/s" + (" (zoom)" if trial.begin else "")
+    return "Receiver reads at once"
 
 
 def draw_queue(axes, trial, field, what, colour, size):
@@ -134,11 +135,11 @@ def draw_trial(panels, trial, params):
 
 def draw(result):
     params = result.run["params"]
-    variants = style.of_variants(result.samples, "sleep", "drain", "empty", "eager")
-    shown = [name for name in ("sleep", "drain") if name in variants] or list(variants)[:2]
+    variants = style.of_variants(result.samples, "sleep", "drain", "slow", "eager")
+    shown = [name for name in variants if name != "eager"] or list(variants)
     trials = {name: Trial(result, name) for name in shown}
-    if "drain" in trials:
-        trials["drain"].zoom()
+    for name in set(AGAIN) & set(trials):
+        trials[name].zoom()
     page = style.Page(result, title_of(trials),
                       "One TCP connection, "
                       f"send({style.bytes_of(params['write_bytes'])}) again and again. "
