@@ -13,6 +13,7 @@
 #ifndef OPT_H
 #define OPT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -44,6 +45,29 @@ struct opt {
 	const char *const *choices; /* ... one of these, NULL at the end; NULL = any */
 	const char *metavar;        /* what --help calls the string; NULL = WORD */
 };
+
+enum { OPT_TABLES = 2 };
+
+/* A command line: its options, and what --help says. */
+struct opt_page {
+	const char *doc; /* before the options, and after them behind a \v */
+	struct opt_table {
+		const char *heading;
+		const struct opt *opts; /* ended by {0} */
+	} tables[OPT_TABLES];
+	const char *arguments; /* what --help calls the arguments that follow; NULL = none may */
+	int *rest;             /* where their first one stands in argv; argc = there is none */
+	const bool *quick; /* if it is set at the end, what was not given gets its quick value */
+};
+
+/*
+ * Sets the variables of the tables.  Ends the process: 0 after --help and --version, 2 with one
+ * line on stderr for bad input.
+ */
+void opt_parse(const struct opt_page *page, int argc, char *argv[]);
+
+/* Adds every option of a table with its value to a row's parameters. */
+void opt_record(json_t *params, const struct opt *opts);
 
 /*
  * Reads a number with the suffixes of its unit.  0, or EINVAL for anything that is not one

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+#include "opt.h"
+
+#include <argp.h>
+#include <ctype.h>
+#include <err.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exp.h"
+#include "machine.h"
+#include "text.h"
+
+/* Keys of options without a letter: above every character. */
+enum { MAX_OPTS = 64, LONG_ONLY = 0x100 };
+
+/* What argp's parser works on: all tables as one list. */
+struct parse {
+	const struct opt *opts[MAX_OPTS];
+	bool given[MAX_OPTS];
+	size_t n;
+	int *rest;
+};
+
+int opt_number(const char *text, enum opt_unit unit, int64_t *number)
+{
+	static const char suffixes[] = "kMG";
+	int64_t kilo = unit == OPT_COUNT ? 1000 : 1024;
+	int64_t scale = 1;
+	long long value;
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]) && text[0] != '-')
+		return EINVAL;
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	if (errno)
+		return ERANGE;
+	if (end == text)
+		return EINVAL;
+	if (unit == OPT_MS) {
+		if (strcmp(end, "s") == 0)
+			scale = 1000;
+		else if (*end && strcmp(end, "ms") != 0)
+			return EINVAL;
+	} else if (*end) {
+		const char *place = strchr(suffixes, *end == 'K' ? 'k' : *end);
+
+		if (!place || end[1])
+			return EINVAL;
+		for (const char *c = suffixes; c <= place; c++)
+			scale *= kilo;
+	}
+	return __builtin_mul_overflow(value, scale, number) ? ERANGE : 0;
+}
+
+static const char *number_text(const struct opt *opt, int64_t number)
+{
+	switch (opt->unit) {
+	case OPT_BYTES:
+		return text_bytes(number);
+	case OPT_BYTES_PER_S:
+		return text_format("%s/s", text_bytes(number));
+	case OPT_MS:
+		return text_format("%s ms", text_count(number));
+	case OPT_COUNT:
+		break;
+	}
+	return text_count(number);
+}
+
+static void set_number(const struct opt *opt, const char *arg)
+{
+	int64_t number;
+	int error = opt_number(arg, opt->unit, &number);
+
+	if (error == EINVAL)
+		errx(EXIT_USAGE, "--%s: '%s' is not a number%s", opt->name, arg,
+		     opt->unit == OPT_MS ? " of milliseconds (2000, 2000ms, 2s)" : "");
+	if (error || number < opt->min || number > opt->max)
+		errx(EXIT_USAGE, "--%s: %s is not in the range %s to %s", opt->name, arg,
+		     text_count(opt->min), text_count(opt->max));
+	*opt->num = number;
+}
+
+static void set_text(const struct opt *opt, const char *arg)
+{
+	const char *list = "";
+
+	for (const char *const *c = opt->choices; c && *c; c++) {
+		if (strcmp(*c, arg) == 0)
+			break;
+		list = text_format("%s %s", list, *c);
+		if (!c[1])
+			errx(EXIT_USAGE, "--%s: '%s' is none of:%s", opt->name, arg, list);
+	}
+	*opt->text = arg;
+}
+
+static int key_of(const struct parse *parse, size_t i)
+{
+	return parse->opts[i]->key ? parse->opts[i]->key : LONG_ONLY + (int)i;
+}
+
+static error_t parse_one(int key, char *arg, struct argp_state *state)
+{
+	struct parse *parse = state->input;
+
+	if (key == ARGP_KEY_INIT) {
+		state->err_stream =
+			NULL; /* getopt says what is wrong; argp would add a second line */
+		return 0;
+	}
+	if (key == ARGP_KEY_ARG && parse->rest)
+		return ARGP_ERR_UNKNOWN; /* the rest follows */
+	if (key == ARGP_KEY_ARGS) {
+		*parse->rest = state->next;
+		return 0;
+	}
+	if (key == ARGP_KEY_ARG)
+		errx(EXIT_USAGE, "unexpected argument '%s'", arg);
+	for (size_t i = 0; i < parse->n; i++) {
+		const struct opt *opt = parse->opts[i];
+
+		if (key_of(parse, i) != key)
+			continue;
+		parse->given[i] = true;
+		if (opt->num)
+			set_number(opt, arg);
+		else if (opt->flag)
+			*opt->flag = true;
+		else
+			set_text(opt, arg);
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+/* The option's help with its range, choices and default; to be freed. */
+static char *help_of(const struct opt *opt)
+{
+	char *help = NULL;
+	size_t size;
+	FILE *out = open_memstream(&help, &size);
+
+	if (!out)
+		err(EXIT_USAGE, "open_memstream");
+	fputs(opt->help, out);
+	if (opt->num) {
+		fprintf(out, " (%s to %s; default %s", number_text(opt, opt->min),
+			number_text(opt, opt->max), number_text(opt, *opt->num));
+		if (opt->quick)
+			fprintf(out, ", quick %s", number_text(opt, opt->quick));
+		fprintf(out, "%s%s)", opt->zero ? "; 0 is " : "", opt->zero ? opt->zero : "");
+	}
+	for (const char *const *c = opt->choices; c && *c; c++)
+		fprintf(out, "%s%s", c == opt->choices ? " (" : ", ", *c);
+	if (opt->choices)
+		fprintf(out, "; default %s)", *opt->text);
+	fclose(out);
+	return help;
+}
+
+static const char *argument_of(const struct opt *opt)
+{
+	static const char *const units[] = {[OPT_COUNT] = "N",
+					    [OPT_BYTES] = "BYTES",
+					    [OPT_BYTES_PER_S] = "BYTES/S",
+					    [OPT_MS] = "MS"};
+
+	if (opt->flag)
+		return NULL;
+	if (opt->num)
+		return units[opt->unit];
+	return opt->metavar ? opt->metavar : "WORD";
+}
+
+static void print_version(FILE *out, struct argp_state *state)
+{
+	fprintf(out, "%s, %s\n", state->name, machine_version());
+}
+
+/* Adds a table to the list and to argp's, whose used options are freed by opt_parse(). */
+static size_t add_table(const struct opt_table *table, int group, struct parse *parse,
+			struct argp_option *options)
+{
+	size_t used = 0;
+
+	options[used++] = (struct argp_option){.doc = table->heading, .group = group};
+	for (const struct opt *opt = table->opts; opt && opt->name; opt++) {
+		if (parse->n == MAX_OPTS)
+			errx(EXIT_USAGE, "more than %d options", MAX_OPTS);
+		parse->opts[parse->n++] = opt;
+		options[used++] = (struct argp_option){.name = opt->name,
+						       .key = key_of(parse, parse->n - 1),
+						       .arg = argument_of(opt),
+						       .doc = help_of(opt),
+						       .group = group};
+	}
+	return used;
+}
+
+void opt_parse(const struct opt_page *page, int argc, char *argv[])
+{
+	struct parse parse = {.rest = page->rest};
+	struct argp_option options[MAX_OPTS + OPT_TABLES + 1] = {{0}};
+	struct argp argp = {options, parse_one, page->arguments, page->doc, NULL, NULL, NULL};
+	size_t used = 0;
+
+	if (page->rest)
+		*page->rest = argc;
+	for (int t = 0; t < OPT_TABLES && page->tables[t].opts; t++)
+		used += add_table(&page->tables[t], t + 1, &parse, &options[used]);
+	argp_program_version_hook = print_version;
+	argp_err_exit_status = EXIT_USAGE;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &parse) != 0)
+		exit(EXIT_USAGE); /* NOLINT(concurrency-mt-unsafe): no thread runs yet */
+	for (size_t i = 0; page->quick && *page->quick && i < parse.n; i++)
+		if (parse.opts[i]->quick && !parse.given[i])
+			*parse.opts[i]->num = parse.opts[i]->quick;
+	for (size_t i = 0; i < used; i++)
+		if (options[i].name)
+			free((char *)options[i].doc);
+}
+
+static void add_param(json_t *params, const struct opt *opt)
+{
+	static const char *const suffix[] = {[OPT_COUNT] = "",
+					     [OPT_BYTES] = "_bytes",
+					     [OPT_BYTES_PER_S] = "_bytes_per_s",
+					     [OPT_MS] = "_ms"};
+	char name[64];
+	json_t *value;
+
+	snprintf(name, sizeof(name), "%s%s", opt->name, opt->num ? suffix[opt->unit] : "");
+	for (char *c = name; *c; c++)
+		if (*c == '-')
+			*c = '_';
+	if (opt->num)
+		value = json_integer(*opt->num);
+	else if (opt->flag)
+		value = json_boolean(*opt->flag);
+	else
+		value = *opt->text ? rows_text(*opt->text) : json_null();
+	json_object_set_new(params, name, value);
+}
+
+void opt_record(json_t *params, const struct opt *opts)
+{
+	for (const struct opt *opt = opts; opt && opt->name; opt++)
+		add_param(params, opt);
+}
