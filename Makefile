@@ -31,28 +31,34 @@ link      = $(CC) $(CFLAGS) $(SANFLAGS) -pthread $(LDFLAGS)
 libs      = $(JANSSONL) -lm $(LDLIBS)
 
 LIB_SRC  := $(wildcard experiments/lib/*.c)
-EXP_ALL  := $(filter-out $(LIB_SRC),$(wildcard experiments/*/*.c))
+# The echo servers, their client and load generator are no experiments: scripts/shootout measures with them.
+ECHO_SRC := $(wildcard experiments/echo/*.c)
+EXP_ALL  := $(filter-out $(LIB_SRC) $(ECHO_SRC),$(wildcard experiments/*/*.c))
+MODELS   := $(wildcard experiments/echo/models/*.c)
 # FILE:LIBRARY of each program that says /* needs: LIBRARY */, a name of pkg-config's, on a line of its own.
-NEEDS    := $(shell grep -Ho '^/\* needs: [^ ]*' /dev/null $(EXP_ALL) | sed 's|/\* needs: ||')
+NEEDS    := $(shell grep -Ho '^/\* needs: [^ ]*' /dev/null $(EXP_ALL) $(MODELS) | sed 's|/\* needs: ||')
 LACKING  := $(foreach n,$(NEEDS),$(if $(shell pkg-config --exists $(lastword $(subst :, ,$n)) && echo y),,$n))
-EXP_SRC  := $(filter-out $(foreach n,$(LACKING),$(firstword $(subst :, ,$n))),$(EXP_ALL))
+LEFT_OUT := $(foreach n,$(LACKING),$(firstword $(subst :, ,$n)))
+EXP_SRC  := $(filter-out $(LEFT_OUT),$(EXP_ALL))
+MODEL_SRC := $(filter-out $(LEFT_OUT),$(MODELS))
 pkg       = $(foreach n,$(filter experiments/$*.c:%,$(NEEDS)),$(shell pkg-config $(1) $(lastword $(subst :, ,$n))))
 UNIT_SRC := $(wildcard tests/unit/*.c)
 HEADERS  := $(wildcard include/*.h include/*/*.h experiments/*/*.h tests/unit/*.h)
 LIB      := $(BUILD)/libexp.a
 LIB_OBJ  := $(LIB_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 BINS     := $(EXP_SRC:experiments/%.c=$(BUILD)/%)
+ECHO     := $(patsubst %,$(BUILD)/echo/echo-%,$(filter server client load,$(basename $(notdir $(ECHO_SRC)))))
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 GROUPS   := $(sort $(notdir $(patsubst %/,%,$(dir $(EXP_ALL)))))
 # What an earlier build left and no source makes any more.
-STALE    := $(filter-out $(BINS) $(UNITS) $(GROUPS:%=$(BUILD)/%) $(addprefix $(BUILD)/,obj unit libexp.a \
-	    build.h flags sources),$(wildcard $(BUILD)/* $(foreach g,unit $(GROUPS),$(BUILD)/$(g)/*)))
+STALE    := $(filter-out $(BINS) $(ECHO) $(UNITS) $(GROUPS:%=$(BUILD)/%) $(addprefix $(BUILD)/,obj unit echo \
+	    libexp.a build.h flags sources),$(wildcard $(BUILD)/* $(foreach g,unit echo $(GROUPS),$(BUILD)/$(g)/*)))
 PYTEST   := scripts/python pytest -- -m pytest
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BINS) prune ## build every experiment
+all: $(BINS) $(ECHO) prune ## build every experiment
 	@$(foreach n,$(LACKING),echo "  not built: $(firstword $(subst :, ,$n)), $(lastword $(subst :, ,$n)) is missing";)
 
 help: ## print this
@@ -97,11 +103,11 @@ doctor: ## say what is there, what is missing and what is skipped for it
 	@scripts/bootstrap --doctor
 
 format: ## lay the C files out with clang-format
-	clang-format -i $(LIB_SRC) $(EXP_SRC) $(UNIT_SRC) $(HEADERS)
+	clang-format -i $(LIB_SRC) $(EXP_SRC) $(ECHO_SRC) $(MODELS) $(UNIT_SRC) $(HEADERS)
 
 lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy and shellcheck
-	clang-format --dry-run --Werror $(LIB_SRC) $(EXP_SRC) $(UNIT_SRC) $(HEADERS)
-	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
+	clang-format --dry-run --Werror $(LIB_SRC) $(EXP_SRC) $(ECHO_SRC) $(MODELS) $(UNIT_SRC) $(HEADERS)
+	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) $(ECHO_SRC) $(MODEL_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
 	shellcheck scripts/bootstrap scripts/python scripts/run scripts/test .ci/run
 
 clean: ## remove what was built; results stay
@@ -116,7 +122,7 @@ $(BUILD)/flags: FORCE
 	@echo '$(compile) $(link) $(libs)' | { $(write_if_changed); }
 
 $(BUILD)/sources: FORCE
-	@echo '$(LIB_SRC)' | { $(write_if_changed); }
+	@echo '$(LIB_SRC) $(MODEL_SRC)' | { $(write_if_changed); }
 
 $(BUILD)/build.h: FORCE
 	@{ echo '#define BUILD_VERSION "$(VERSION)"'; \
@@ -136,6 +142,15 @@ $(BINS): $(BUILD)/%: $(BUILD)/obj/%.o $(LIB)
 	@mkdir -p $(@D) && echo "  LD $@"
 	$(quiet)$(link) $< $(LIB) $(libs) $(call pkg,--libs) -o $@
 
+# Every model that can be built is linked in; each registers itself.
+$(BUILD)/echo/echo-server: $(MODEL_SRC:experiments/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/echo/conn.o
+$(BUILD)/echo/echo-load: $(BUILD)/obj/echo/histogram.o
+$(BUILD)/echo/echo-server: model_libs = $(shell pkg-config --libs $(foreach n,$(filter $(MODEL_SRC:%=%:%),$(NEEDS)),\
+	$(lastword $(subst :, ,$n))) 2>/dev/null)
+$(ECHO): $(BUILD)/echo/echo-%: $(BUILD)/obj/echo/%.o $(LIB) $(BUILD)/sources
+	@mkdir -p $(@D) && echo "  LD $@"
+	$(quiet)$(link) $(filter %.o,$^) $(LIB) $(libs) $(model_libs) -o $@
+
 $(UNITS): $(BUILD)/unit/%: tests/unit/%.c $(LIB) $(BUILD)/flags
 	@mkdir -p $(@D) $(BUILD)/obj && echo "  LD $@"
 	$(quiet)$(compile) -MMD -MP -MF $(BUILD)/obj/unit-$*.d $< $(LIB) $(LDFLAGS) $(libs) -lcmocka -o $@
@@ -145,7 +160,7 @@ units: $(UNITS) prune
 prune:
 	@$(if $(STALE),rm -rf $(STALE))
 
--include $(wildcard $(BUILD)/obj/*.d $(BUILD)/obj/*/*.d)
+-include $(wildcard $(BUILD)/obj/*.d $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
 
 FORCE:
 .PHONY: all help demo test smoke bench plots reference deps doctor format lint clean units prune FORCE \

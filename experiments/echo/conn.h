@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conn.h - one connection of the echo server: what an echo is, whatever way the server waits.
+ *
+ * A model accepts with conn_accept(), waits however it likes, and calls conn_step() when something
+ * may have happened.  Here is the rest: short writes, back-pressure (a peer that does not read is
+ * not read from, so at most one read's bytes wait for it), half-close, resets, the modes of the
+ * server, and its end.
+ *
+ * The end is a state of the sockets, not a message: conn_stop() shuts the listener and every
+ * connection down for reading.  So accept(2) fails, recv(2) returns 0, and every poll(2) wakes: a
+ * model that serves its connections to their ends and stops accepting when it is told so, stops.
+ */
+#ifndef CONN_H
+#define CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How the server behaves, whatever the model. */
+struct conn_rules {
+	bool reverse;            /* answer each line reversed, by code points of UTF-8 */
+	bool once;               /* serve one connection, then end */
+	bool verbose;            /* log connections and what they say to stdout */
+	const char *greeting;    /* say this to whoever connects, and close; NULL = echo */
+	int64_t max_connections; /* at a time; more are closed at once; 0 = no limit */
+	int64_t idle_ms;         /* connections silent for so long are closed; 0 = never */
+};
+
+enum conn_want {
+	CONN_READ,  /* wait until it is readable */
+	CONN_WRITE, /* wait until it is writable; do not read */
+	CONN_MORE,  /* there is more to do at once; others may go first */
+	CONN_CLOSE, /* it is at its end: conn_close() */
+};
+
+/* Nearly always all there is of a connection: buffers exist while something waits in them. */
+struct conn {
+	int fd;
+	uint8_t watched;          /* for the model: the want it waits for */
+	bool ended;               /* nothing more is read */
+	_Atomic uint32_t seen_ms; /* when it last did something; kept under idle_ms only */
+	struct rest *unsent;      /* what the peer has not taken yet; NULL = nothing */
+	struct rest *line;        /* the part of a line that has come (reverse); NULL = nothing */
+};
+
+/*
+ * Once, before the others, with SIGINT and SIGTERM blocked: from then on a thread waits for them
+ * and calls conn_stop().
+ */
+void conn_begin(const struct conn_rules *rules);
+
+/* First of all in a forked process, which has only this connection, or none: NULL. */
+void conn_forked(struct conn *mine);
+
+/* A socket that is shut when the server stops. */
+void conn_listens(int listener);
+
+/*
+ * The next connection of a listening socket; flags are accept4(2)'s (SOCK_NONBLOCK).  NULL with
+ *	EAGAIN		none is waiting (a non-blocking listener),
+ *	ESHUTDOWN	the server stops: watch the listener no longer.
+ * Those for whom there is no descriptor, or no room, are turned away rather than left waiting, so
+ * that a level-triggered wait does not spin; a spare descriptor is kept for that.
+ */
+struct conn *conn_accept(int listener, int flags);
+
+/*
+ * Reads, answers and writes as far as it goes without waiting; on a blocking socket until the
+ * connection has nothing to say for the moment (call it again), or has ended.
+ */
+enum conn_want conn_step(struct conn *conn);
+
+/* For models whose system calls are not conn_step()'s: the answer to what was received. */
+struct conn_answer {
+	const char *bytes; /* in `received`, or in a buffer of the calling thread */
+	size_t length;
+	bool last; /* then the connection ends */
+};
+
+/* length 0: the peer has closed its side. */
+struct conn_answer conn_answer(struct conn *conn, const char *received, size_t length);
+
+/* The connection of a descriptor: a place in one table, the same for as long as it is open. */
+struct conn *conn_of(int fd);
+
+void conn_close(struct conn *conn);
+
+/* Closes this process's descriptor of a connection that another one serves. */
+void conn_hand_over(struct conn *conn);
+
+/* How many are open in this process. */
+int64_t conn_count(void);
+
+/* Waits until none is. */
+void conn_await_all(void);
+
+/* True from conn_stop() on. */
+bool conn_stopping(void);
+
+/* Makes everything end; peers that do not read have a second to take what is theirs.  Any thread. */
+void conn_stop(void);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model.h - a way to serve many connections.
+ *
+ * A model is one file in models/ that registers itself:
+ *
+ *	static int serve(const struct server *server) { ... }
+ *
+ *	static struct model model = {.name = "epoll", .summary = "...", .serve = serve};
+ *
+ *	__attribute__((constructor)) static void add(void)
+ *	{
+ *		model_add(&model);
+ *	}
+ *
+ * Nothing else in the tree names it.  How it waits is the experiment, so there is nothing finer.
+ */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct server {
+	int listener; /* listening, blocking */
+	int64_t workers; /* threads, processes or loops, for models that have them; 0 = its own number */
+	int64_t bound; /* connections with a thread of their own (coroutine-nm) */
+};
+
+struct model {
+	const char *name;
+	const char *summary; /* a line for --list */
+	/*
+	 * Serves until it is told to stop (conn.h) and every connection has ended.  0, or the error
+	 * number of what this machine refuses it.
+	 */
+	int (*serve)(const struct server *server);
+	const char *(*missing)(void); /* why this machine cannot run it, or NULL; may be left out */
+	bool shares_port;             /* listens again with model_listen_too() */
+	struct model *next;           /* the registry's */
+};
+
+void model_add(struct model *model);
+
+/* How many workers the user asked for, or this number. */
+int model_workers(const struct server *server, int otherwise);
+
+/* CPUs this process may use. */
+int model_cpus(void);
+
+/* One more socket that listens where the server does (SO_REUSEPORT). */
+int model_listen_too(const struct server *server);
+
+/* Gives up waiting blocking: O_NONBLOCK. */
+void model_nonblocking(int fd);
+
+#endif

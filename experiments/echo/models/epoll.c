@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * epoll - one thread, level-triggered: the kernel keeps the list of watched connections and hands
+ * out those that are ready.  What a connection waits for changes only when its peer stops reading.
+ *
+ * reuseport - the same loop once a CPU, each with a listening socket of its own on the same port:
+ * the kernel deals the connections out, and the loops share nothing.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "../conn.h"
+#include "../model.h"
+
+enum { EVENTS = 256, LOOPS = 256 };
+
+struct loop {
+	pthread_t thread;
+	int epoll, listener;
+	bool listening;
+	int64_t open; /* its connections */
+	int error;
+};
+
+static bool watch(struct loop *loop, struct conn *conn, int how, enum conn_want want)
+{
+	struct epoll_event event = {.events = want == CONN_WRITE ? EPOLLOUT : EPOLLIN,
+				    .data.ptr = conn};
+
+	conn->watched = (uint8_t)want;
+	return epoll_ctl(loop->epoll, how, conn->fd, &event) == 0;
+}
+
+static void end(struct loop *loop, struct conn *conn)
+{
+	conn_close(conn); /* which takes it from the list, too */
+	loop->open--;
+}
+
+static void step(struct loop *loop, struct conn *conn)
+{
+	enum conn_want want = conn_step(conn);
+
+	if (want == CONN_MORE)
+		want = CONN_READ; /* still readable: the next wait says so again */
+	if (want == CONN_CLOSE ||
+	    (want != conn->watched && !watch(loop, conn, EPOLL_CTL_MOD, want)))
+		end(loop, conn);
+}
+
+/* Lets in all who wait at the door. */
+static void admit(struct loop *loop)
+{
+	struct conn *conn;
+
+	while ((conn = conn_accept(loop->listener, SOCK_NONBLOCK)) != NULL) {
+		loop->open++;
+		if (!watch(loop, conn, EPOLL_CTL_ADD, CONN_READ))
+			end(loop, conn);
+	}
+	if (errno != ESHUTDOWN)
+		return;
+	epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->listener, NULL);
+	loop->listening = false;
+}
+
+static void *run(void *argument)
+{
+	struct loop *loop = argument;
+	struct epoll_event events[EVENTS] = {{.events = EPOLLIN}}; /* with no connection */
+
+	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+	model_nonblocking(loop->listener);
+	if (loop->epoll < 0 || epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->listener, events) != 0)
+		loop->error = errno;
+	for (loop->listening = !loop->error; loop->listening || loop->open;) {
+		int n = epoll_wait(loop->epoll, events, EVENTS, -1);
+
+		for (int i = 0; i < n; i++)
+			if (events[i].data.ptr)
+				step(loop, events[i].data.ptr);
+			else
+				admit(loop);
+	}
+	if (loop->epoll >= 0)
+		close(loop->epoll);
+	return NULL;
+}
+
+static int serve(const struct server *server)
+{
+	struct loop loop = {.listener = server->listener};
+
+	run(&loop);
+	return loop.error;
+}
+
+static int serve_reuseport(const struct server *server)
+{
+	static struct loop loops[LOOPS];
+	int n = model_workers(server, model_cpus());
+	int error = 0;
+
+	for (int i = 0; i < n && i < LOOPS; i++) {
+		loops[i].listener = i ? model_listen_too(server) : server->listener;
+		error = pthread_create(&loops[i].thread, NULL, run, &loops[i]);
+		if (error)
+			return error;
+	}
+	for (int i = 0; i < n && i < LOOPS; i++) {
+		pthread_join(loops[i].thread, NULL);
+		error = loops[i].error ? loops[i].error : error;
+	}
+	return error;
+}
+
+static struct model models[] = {
+	{.name = "epoll", .summary = "one thread, epoll, level-triggered", .serve = serve},
+	{.name = "reuseport",
+	 .summary = "an epoll loop and a listening socket a CPU (SO_REUSEPORT)",
+	 .serve = serve_reuseport,
+	 .shares_port = true}};
+
+__attribute__((constructor)) static void add(void)
+{
+	model_add(&models[0]);
+	model_add(&models[1]);
+}
