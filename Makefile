@@ -144,7 +144,6 @@ $(BINS): $(BUILD)/%: $(BUILD)/obj/%.o $(LIB)
 
 # Every model that can be built is linked in; each registers itself.
 $(BUILD)/echo/echo-server: $(MODEL_SRC:experiments/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/echo/conn.o
-$(BUILD)/echo/echo-load: $(BUILD)/obj/echo/histogram.o
 $(BUILD)/echo/echo-server: model_libs = $(shell pkg-config --libs $(foreach n,$(filter $(MODEL_SRC:%=%:%),$(NEEDS)),\
 	$(lastword $(subst :, ,$n))) 2>/dev/null)
 $(ECHO): $(BUILD)/echo/echo-%: $(BUILD)/obj/echo/%.o $(LIB) $(BUILD)/sources

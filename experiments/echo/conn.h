@@ -49,7 +49,7 @@ struct conn {
  * Once, before the others, with SIGINT and SIGTERM blocked: from then on a thread waits for them
  * and calls conn_stop().
  */
-void conn_begin(const struct conn_rules *rules);
+void conn_begin(const struct conn_rules *all);
 
 /* First of all in a forked process, which has only this connection, or none: NULL. */
 void conn_forked(struct conn *mine);
@@ -74,13 +74,13 @@ enum conn_want conn_step(struct conn *conn);
 
 /* For models whose system calls are not conn_step()'s: the answer to what was received. */
 struct conn_answer {
-	const char *bytes; /* in `received`, or in a buffer of the calling thread */
+	const char *bytes; /* what was received, or in a buffer of the calling thread */
 	size_t length;
 	bool last; /* then the connection ends */
 };
 
 /* length 0: the peer has closed its side. */
-struct conn_answer conn_answer(struct conn *conn, const char *received, size_t length);
+struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t length);
 
 /* The connection of a descriptor: a place in one table, the same for as long as it is open. */
 struct conn *conn_of(int fd);

@@ -177,7 +177,7 @@ static int serve_datagrams(int fd)
 	static char bytes[DATAGRAM];
 
 	while (!conn_stopping()) {
-		struct sockaddr_in peer;
+		struct sockaddr_in peer = {0};
 		socklen_t size = sizeof(peer);
 		ssize_t n = recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&peer, &size);
 		char ip[INET_ADDRSTRLEN];

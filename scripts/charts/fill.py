@@ -55,11 +55,11 @@ def note_of(result, kinds):
     note = (f"The sender writes {style.bytes_of(params['write_bytes'])} at a time (datagrams: "
             f"{style.bytes_of(params['datagram_bytes'])}), nobody reads. A dot is a trial.")
     grown = kinds.get("tcp", {}).get(0, [])
-    before = style.column(grown, "default_sndbuf_bytes")
-    after = style.column(grown, "granted_sndbuf_bytes")
+    before = style.column(grown, "granted_sndbuf_bytes")
+    after = style.column(grown, "grown_sndbuf_bytes")
     if len(grown) and np.median(after) > np.median(before):
-        note += (f" TCP's default send buffer began with {style.bytes_of(np.median(before))} and "
-                 "grew by itself.")
+        note += (" TCP's default send buffer grew by itself meanwhile, from "
+                 f"{style.bytes_of(np.median(before))} to {style.bytes_of(np.median(after))}.")
     return note
 
 
