@@ -49,6 +49,15 @@ int model_workers(const struct server *server, int otherwise);
 /* CPUs this process may use. */
 int model_cpus(void);
 
+/*
+ * A detached thread for work whose end nobody waits for but conn_await_all().  0, or an error number:
+ * then none can be had.
+ */
+int model_thread(void *(*work)(void *), void *argument);
+
+/* Serves a connection on a blocking socket to its end and closes it: the work of such a thread. */
+void *model_serve_blocking(void *conn);
+
 /* One more socket that listens where the server does (SO_REUSEPORT). */
 int model_listen_too(const struct server *server);
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +27,12 @@
 #include "model.h"
 #include "opt.h"
 
-enum { DATAGRAM = 65536, BACKLOG = 4096 };
+enum {
+	DATAGRAM = 65536,
+	BACKLOG = 4096,
+	STACK = 512
+		<< 10, /* of a thread, bytes: conn.c's buffers are in it, and cost nothing until used */
+};
 
 static struct model *models;
 
@@ -84,6 +90,30 @@ int model_cpus(void)
 
 	check_fd(sched_getaffinity(0, sizeof(cpus), &cpus), "sched_getaffinity");
 	return CPU_COUNT(&cpus);
+}
+
+int model_thread(void *(*work)(void *), void *argument)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	int error;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, STACK);
+	error = pthread_create(&thread, &attributes, work, argument);
+	pthread_attr_destroy(&attributes);
+	return error;
+}
+
+void *model_serve_blocking(void *argument)
+{
+	struct conn *conn = argument;
+
+	while (conn_step(conn) != CONN_CLOSE)
+		;
+	conn_close(conn);
+	return NULL;
 }
 
 void model_nonblocking(int fd)

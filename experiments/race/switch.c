@@ -34,6 +34,7 @@
 #include "child.h"
 #include "exp.h"
 #include "span.h"
+#include "stack.h"
 #include "text.h"
 
 enum {
@@ -89,59 +90,6 @@ static const struct experiment about = {
 
 /* --- two coroutines in one thread ---------------------------------------- */
 
-/*
- * switch_stacks(&from, to) pushes the registers that a callee must keep, stores the stack pointer
- * in from, takes the other one and pops what was pushed there.  The floating point unit's control
- * words are left alone: neither side changes them.
- */
-void switch_stacks(void **from, void *to);
-
-#if defined(__x86_64__)
-__asm__(".text; .p2align 4\n"
-	"switch_stacks:\n"
-	"	pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
-	"	movq %rsp, (%rdi); movq %rsi, %rsp\n"
-	"	popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp\n"
-	"	ret\n");
-/*
- * In words: how far below the stack's end a new one's frame begins, and where in it the address to
- * go on at stands.
- */
-enum { FRAME = 8, RETURN = 6 };
-#elif defined(__aarch64__)
-__asm__(".text; .p2align 4\n"
-	"switch_stacks:\n"
-	"	sub sp, sp, #160\n"
-	"	stp x19, x20, [sp, #0]; stp x21, x22, [sp, #16]; stp x23, x24, [sp, #32]\n"
-	"	stp x25, x26, [sp, #48]; stp x27, x28, [sp, #64]; stp x29, x30, [sp, #80]\n"
-	"	stp d8, d9, [sp, #96]; stp d10, d11, [sp, #112]\n"
-	"	stp d12, d13, [sp, #128]; stp d14, d15, [sp, #144]\n"
-	"	mov x9, sp; str x9, [x0]; mov sp, x1\n"
-	"	ldp x19, x20, [sp, #0]; ldp x21, x22, [sp, #16]; ldp x23, x24, [sp, #32]\n"
-	"	ldp x25, x26, [sp, #48]; ldp x27, x28, [sp, #64]; ldp x29, x30, [sp, #80]\n"
-	"	ldp d8, d9, [sp, #96]; ldp d10, d11, [sp, #112]\n"
-	"	ldp d12, d13, [sp, #128]; ldp d14, d15, [sp, #144]\n"
-	"	add sp, sp, #160\n"
-	"	ret\n");
-enum { FRAME = 20, RETURN = 11 };
-#else
-enum { FRAME = 0, RETURN = 0 }; /* no such instructions written yet: left out, never called */
-void switch_stacks(void **from, void *to)
-{
-	*from = to;
-}
-#endif
-
-#ifndef __has_feature /* gcc has the names below instead */
-#define __has_feature(feature) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
-	__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 static struct {
 	void *main_sp, *other_sp;           /* of `own` */
 	ucontext_t main_place, other_place; /* of `ucontext` */
@@ -152,7 +100,7 @@ static void own_turns(void)
 {
 	for (;;) {
 		coroutine.turns++;
-		switch_stacks(&coroutine.other_sp, coroutine.main_sp);
+		stack_switch(&coroutine.other_sp, coroutine.main_sp);
 	}
 }
 
@@ -167,21 +115,18 @@ static void ucontext_turns(void)
 static void to_other(size_t variant)
 {
 	if (variant == OWN)
-		switch_stacks(&coroutine.main_sp, coroutine.other_sp);
+		stack_switch(&coroutine.main_sp, coroutine.other_sp);
 	else
 		swapcontext(&coroutine.main_place, &coroutine.other_place);
 }
 
 /* Makes the other coroutine's stack look as if it had been left just before its first line. */
-static void prepare(size_t variant, uintptr_t *stack)
+static void prepare(size_t variant, void *stack)
 {
-	uintptr_t *frame = stack + STACK_BYTES / sizeof(*stack) - FRAME;
-
 	memset(stack, 0, STACK_BYTES);
 	coroutine.turns = 0;
 	if (variant == OWN) {
-		frame[RETURN] = (uintptr_t)own_turns;
-		coroutine.other_sp = frame;
+		coroutine.other_sp = stack_begin(stack, STACK_BYTES, own_turns);
 		return;
 	}
 	check_fd(getcontext(&coroutine.other_place), "getcontext");
@@ -296,7 +241,7 @@ static void run_sides(bool processes)
 
 /* --- one trial ----------------------------------------------------------- */
 
-static void measure_coroutines(struct run *run, uintptr_t *stack)
+static void measure_coroutines(struct run *run, void *stack)
 {
 	struct span span = {0};
 	int64_t turns = 10 * rounds;
@@ -357,10 +302,8 @@ static void measure_sides(struct run *run, int cpus, bool pipes, bool processes)
 /* Why a variant is left out here, or NULL. */
 static const char *left_out(size_t variant)
 {
-	if (variant <= UCONTEXT && SANITIZED)
-		return "a sanitizer is built in, and knows nothing of stacks of our own";
-	if (variant == OWN && FRAME == 0)
-		return "no instructions written for this kind of CPU";
+	if (variant <= UCONTEXT && stack_missing(variant == OWN))
+		return stack_missing(variant == OWN);
 	if (variant >= TWO_CPUS && run_cpus() < 2)
 		return "one CPU only";
 	return NULL;
@@ -502,7 +445,7 @@ static void report(struct run *run)
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
-	uintptr_t *stack =
+	void *stack =
 		mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	sides = mmap(NULL, 3 * sizeof(*sides), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,

@@ -4,23 +4,19 @@
  * one in service has gone.
  */
 #include <errno.h>
+#include <stddef.h>
 
 #include "../conn.h"
 #include "../model.h"
 
 static int serve(const struct server *server)
 {
-	for (;;) {
-		struct conn *conn = conn_accept(server->listener, 0);
+	struct conn *conn;
 
-		if (!conn && errno == ESHUTDOWN)
-			return 0;
-		if (!conn)
-			continue;
-		while (conn_step(conn) != CONN_CLOSE)
-			;
-		conn_close(conn);
-	}
+	while ((conn = conn_accept(server->listener, 0)) || errno != ESHUTDOWN)
+		if (conn)
+			model_serve_blocking(conn);
+	return 0;
 }
 
 static struct model model = {
