@@ -183,13 +183,37 @@ static struct conn_answer reversed(struct conn *conn, const char *bytes, size_t 
 	return answer;
 }
 
+static uint32_t now_ms(void)
+{
+	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000);
+}
+
+/* It did something. */
+static void touch(struct conn *conn)
+{
+	if (rules.idle_ms)
+		atomic_store_explicit(&conn->seen_ms, now_ms(), memory_order_relaxed);
+}
+
 struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t length)
 {
+	touch(conn);
 	if (rules.verbose && length)
 		log_received(conn, bytes, length);
 	if (rules.reverse)
 		return reversed(conn, bytes, length);
 	return (struct conn_answer){bytes, length, length == 0};
+}
+
+const char *conn_hold(struct conn *conn, struct conn_answer answer)
+{
+	keep(&conn->unsent, answer.bytes, answer.length);
+	return conn->unsent->bytes;
+}
+
+void conn_let_go(struct conn *conn)
+{
+	drop(&conn->unsent);
 }
 
 /* --- a step ------------------------------------------------------------------ */
@@ -229,15 +253,11 @@ static bool flush(struct conn *conn, bool *broken)
 			*broken = errno != EAGAIN;
 			return false;
 		}
+		touch(conn);
 		rest->at += (uint32_t)n;
 	}
 	drop(&conn->unsent);
 	return true;
-}
-
-static uint32_t now_ms(void)
-{
-	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000);
 }
 
 /* Answers; false if the connection is broken. */
@@ -253,8 +273,6 @@ enum conn_want conn_step(struct conn *conn)
 {
 	bool broken = false;
 
-	if (rules.idle_ms)
-		atomic_store_explicit(&conn->seen_ms, now_ms(), memory_order_relaxed);
 	for (int turn = 0; turn < TURNS; turn++) {
 		ssize_t n;
 

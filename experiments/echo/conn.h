@@ -82,6 +82,10 @@ struct conn_answer {
 /* length 0: the peer has closed its side. */
 struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t length);
 
+/* Keeps an answer until conn_let_go(), one at a time: returns where its bytes stay. */
+const char *conn_hold(struct conn *conn, struct conn_answer answer);
+void conn_let_go(struct conn *conn);
+
 /* The connection of a descriptor: a place in one table, the same for as long as it is open. */
 struct conn *conn_of(int fd);
 
