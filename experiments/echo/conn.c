@@ -396,12 +396,14 @@ struct conn *conn_accept(int listener, int flags)
 	}
 }
 
-static void leave(struct conn *conn)
+/* Takes it from the table.  Nobody may shut down what has its number next, so it is closed here. */
+static void leave(struct conn *conn, bool closing)
 {
 	drop(&conn->unsent);
 	drop(&conn->line);
-	pthread_mutex_lock(&registry); /* nobody may shut down what has the number next */
-	close(conn->fd);
+	pthread_mutex_lock(&registry);
+	if (closing)
+		close(conn->fd);
 	conn->fd = -1;
 	if (--opened == 0)
 		pthread_cond_broadcast(&nobody);
@@ -411,12 +413,18 @@ static void leave(struct conn *conn)
 void conn_close(struct conn *conn)
 {
 	log_event(conn, "%s closed\n");
-	leave(conn);
+	leave(conn, true);
+}
+
+void conn_forget(struct conn *conn)
+{
+	log_event(conn, "%s closed\n");
+	leave(conn, false);
 }
 
 void conn_hand_over(struct conn *conn)
 {
-	leave(conn);
+	leave(conn, true);
 }
 
 int64_t conn_count(void)

@@ -91,6 +91,9 @@ struct conn *conn_of(int fd);
 
 void conn_close(struct conn *conn);
 
+/* The same, but for its descriptor, which is the caller's from then on. */
+void conn_forget(struct conn *conn);
+
 /* Closes this process's descriptor of a connection that another one serves. */
 void conn_hand_over(struct conn *conn);
 

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* needs: libevent */
+/*
+ * libevent - its buffered events, as a reference: one thread, callbacks, epoll below.
+ *
+ * Left alone it queues whatever a peer does not read.  So here a connection is not read from while
+ * output of it waits.
+ */
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <sys/socket.h>
+
+#include "../conn.h"
+#include "../model.h"
+
+enum { READ_SIZE = 64 << 10 };
+
+static struct event_base *base;
+static struct event *door;
+static int64_t open_conns;
+
+static void end(struct bufferevent *buffered, struct conn *conn)
+{
+	bufferevent_free(buffered);
+	conn_close(conn);
+	open_conns--;
+	if (!door && open_conns == 0)
+		event_base_loopbreak(base);
+}
+
+/* Answers; reads on only when there is nothing left to write. */
+static void answer(struct bufferevent *buffered, struct conn *conn, const char *bytes, size_t n)
+{
+	struct conn_answer answer = conn_answer(conn, bytes, n);
+
+	conn->ended = answer.last;
+	bufferevent_write(buffered, answer.bytes, answer.length);
+	if (conn->ended && evbuffer_get_length(bufferevent_get_output(buffered)) == 0)
+		end(buffered, conn);
+	else
+		bufferevent_disable(buffered, EV_READ);
+}
+
+static void received(struct bufferevent *buffered, void *argument)
+{
+	struct evbuffer *input = bufferevent_get_input(buffered);
+	size_t n = evbuffer_get_length(input);
+
+	answer(buffered, argument, (const char *)evbuffer_pullup(input, -1), n);
+	evbuffer_drain(input, n);
+}
+
+static void written(struct bufferevent *buffered, void *argument)
+{
+	struct conn *conn = argument;
+
+	if (conn->ended)
+		end(buffered, conn);
+	else
+		bufferevent_enable(buffered, EV_READ);
+}
+
+static void happened(struct bufferevent *buffered, short what, void *argument)
+{
+	struct conn *conn = argument;
+
+	if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING) && !conn->ended)
+		answer(buffered, conn, "", 0);
+	else
+		end(buffered, conn);
+}
+
+static void admit(evutil_socket_t listener, short what, void *argument)
+{
+	struct conn *conn;
+
+	(void)what;
+	(void)argument;
+	while ((conn = conn_accept(listener, SOCK_NONBLOCK)) != NULL) {
+		struct bufferevent *buffered = bufferevent_socket_new(base, conn->fd, 0);
+
+		if (!buffered) {
+			conn_close(conn);
+			continue;
+		}
+		open_conns++;
+		bufferevent_setcb(buffered, received, written, happened, conn);
+		bufferevent_set_max_single_read(buffered, READ_SIZE);
+		bufferevent_enable(buffered, EV_READ | EV_WRITE);
+	}
+	if (errno != ESHUTDOWN)
+		return;
+	event_free(door);
+	door = NULL;
+	if (open_conns == 0)
+		event_base_loopbreak(base);
+}
+
+static int serve(const struct server *server)
+{
+	base = event_base_new();
+	if (!base)
+		return ENOMEM;
+	model_nonblocking(server->listener);
+	door = event_new(base, server->listener, EV_READ | EV_PERSIST, admit, NULL);
+	if (!door || event_add(door, NULL) != 0)
+		return ENOMEM;
+	event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
+	event_base_free(base);
+	return 0;
+}
+
+static struct model model = {.name = "libevent",
+			     .summary = "libevent's buffered events, as a reference",
+			     .serve = serve};
+
+__attribute__((constructor)) static void add(void)
+{
+	model_add(&model);
+}

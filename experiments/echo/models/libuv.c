@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* needs: libuv */
+/*
+ * libuv - the event loop of Node.js, as a reference: one thread, callbacks, epoll below.
+ *
+ * Left alone it queues whatever a peer does not read.  So here a connection is not read from while
+ * a write of it is queued.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "../conn.h"
+#include "../model.h"
+
+enum { READ_SIZE = 64 << 10 };
+
+struct client {
+	uv_tcp_t tcp;
+	uv_write_t write;
+	struct conn *conn;
+	bool last;
+};
+
+static char bytes[READ_SIZE]; /* one read at a time: it is answered before the next */
+
+static void freed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+static void end(struct client *client)
+{
+	if (uv_is_closing((uv_handle_t *)&client->tcp))
+		return;
+	conn_forget(client->conn); /* uv_close() closes its descriptor */
+	uv_close((uv_handle_t *)&client->tcp, freed);
+}
+
+static void offer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+	(void)handle;
+	(void)suggested;
+	*buffer = uv_buf_init(bytes, sizeof(bytes));
+}
+
+static void received(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer);
+
+static void written(uv_write_t *write, int status)
+{
+	struct client *client = write->handle->data;
+
+	if (uv_is_closing((uv_handle_t *)&client->tcp))
+		return;
+	conn_let_go(client->conn);
+	if (status < 0 || client->last)
+		end(client);
+	else
+		uv_read_start((uv_stream_t *)&client->tcp, offer, received);
+}
+
+/* Writes what fits at once; for the rest it waits, and does not read meanwhile. */
+static void answer(struct client *client, struct conn_answer answer)
+{
+	uv_stream_t *stream = (uv_stream_t *)&client->tcp;
+	uv_buf_t out = uv_buf_init((char *)(uintptr_t)answer.bytes, (unsigned int)answer.length);
+	int n = answer.length ? uv_try_write(stream, &out, 1) : 0;
+
+	client->last = answer.last;
+	if (n == UV_EAGAIN)
+		n = 0;
+	if (n < 0 || (size_t)n == answer.length) {
+		if (n < 0 || answer.last)
+			end(client);
+		return;
+	}
+	answer.bytes += n;
+	answer.length -= (size_t)n;
+	out = uv_buf_init((char *)(uintptr_t)conn_hold(client->conn, answer),
+			  (unsigned int)answer.length);
+	uv_read_stop(stream);
+	if (uv_write(&client->write, stream, &out, 1, written) != 0)
+		end(client);
+}
+
+static void received(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
+{
+	struct client *client = stream->data;
+
+	if (n >= 0 || n == UV_EOF) {
+		if (n != 0) /* 0 is its EAGAIN */
+			answer(client,
+			       conn_answer(client->conn, buffer->base, n > 0 ? (size_t)n : 0));
+	} else {
+		end(client);
+	}
+}
+
+static void admit(uv_poll_t *door, int status, int events)
+{
+	int listener = (int)(intptr_t)door->data;
+	struct conn *conn;
+
+	(void)status;
+	(void)events;
+	while ((conn = conn_accept(listener, SOCK_NONBLOCK)) != NULL) {
+		struct client *client = calloc(1, sizeof(*client));
+
+		if (!client || uv_tcp_init(door->loop, &client->tcp) != 0 ||
+		    uv_tcp_open(&client->tcp, conn->fd) != 0) {
+			conn_close(conn);
+			free(client);
+			continue;
+		}
+		client->conn = conn;
+		client->tcp.data = client;
+		uv_read_start((uv_stream_t *)&client->tcp, offer, received);
+	}
+	if (errno == ESHUTDOWN)
+		uv_close((uv_handle_t *)door, NULL); /* the loop ends with its last handle */
+}
+
+static int serve(const struct server *server)
+{
+	uv_loop_t loop;
+	uv_poll_t door = {.data = (void *)(intptr_t)server->listener};
+	int error = uv_loop_init(&loop);
+
+	model_nonblocking(server->listener);
+	if (!error)
+		error = uv_poll_init(&loop, &door, server->listener);
+	if (!error)
+		error = uv_poll_start(&door, UV_READABLE | UV_DISCONNECT, admit);
+	if (error)
+		return -error;
+	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_loop_close(&loop);
+	return 0;
+}
+
+static struct model model = {
+	.name = "libuv", .summary = "the library of Node.js, as a reference", .serve = serve};
+
+__attribute__((constructor)) static void add(void)
+{
+	model_add(&model);
+}
