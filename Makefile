@@ -47,7 +47,7 @@ HEADERS  := $(wildcard include/*.h include/*/*.h experiments/*/*.h tests/unit/*.
 LIB      := $(BUILD)/libexp.a
 LIB_OBJ  := $(LIB_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 BINS     := $(EXP_SRC:experiments/%.c=$(BUILD)/%)
-ECHO     := $(patsubst %,$(BUILD)/echo/echo-%,$(filter server client load,$(basename $(notdir $(ECHO_SRC)))))
+ECHO     := $(patsubst %,$(BUILD)/echo/echo-%,$(filter server client load limits,$(basename $(notdir $(ECHO_SRC)))))
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 GROUPS   := $(sort $(notdir $(patsubst %/,%,$(dir $(EXP_ALL)))))
 # What an earlier build left and no source makes any more.

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""One thread waits for all connections by the best selector there is: epoll on Linux."""
+import selectors
+import socket
+
+import common
+
+selector = selectors.DefaultSelector()
+
+
+def accept(server):
+    connection, _ = server.accept()
+    connection.setblocking(False)
+    selector.register(connection, selectors.EVENT_READ, {"do": serve, "unsent": bytearray()})
+
+
+def serve(connection, data, events):
+    """Reads only when everything has been sent: a slow reader holds up itself alone."""
+    unsent = data["unsent"]
+    try:
+        if events & selectors.EVENT_READ:
+            received = connection.recv(65536)
+            if not received:
+                raise ConnectionResetError
+            unsent += received
+        sent = connection.send(unsent)
+        del unsent[:sent]
+    except BlockingIOError:
+        pass
+    except OSError:
+        selector.unregister(connection)
+        connection.close()
+        return
+    selector.modify(connection,
+                    selectors.EVENT_WRITE if unsent else selectors.EVENT_READ, data)
+
+
+with common.listener(__doc__) as server:
+    server.setblocking(False)
+    selector.register(server, selectors.EVENT_READ)
+    try:
+        while True:
+            for key, events in selector.select():
+                if key.data is None:
+                    try:
+                        accept(server)
+                    except (BlockingIOError, socket.error):
+                        pass
+                else:
+                    key.data["do"](key.fileobj, key.data, events)
+    except KeyboardInterrupt:
+        pass

@@ -1,0 +1,25 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A thread for every connection, by the standard library's socketserver."""
+import socketserver
+
+import common
+
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        common.echo(self.request, self.client_address, log=False)
+
+
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+
+with common.listener(__doc__) as listening:
+    with Server(listening.getsockname(), Echo, bind_and_activate=False) as server:
+        server.socket.close()
+        server.socket = listening
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            pass

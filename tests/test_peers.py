@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""The Python programs in experiments/echo/peers and ours in C talk to each other."""
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from program import BUILD, ROOT, TIMEOUT, environment
+
+PEERS = ROOT / "experiments" / "echo" / "peers"
+CLIENTS = {"c": [BUILD / "echo" / "echo-client"], "python": [sys.executable, PEERS / "client.py"]}
+ECHO = ("threaded", "socketserver_threads", "selectors_loop", "asyncio_streams")
+ENDS = ("one_connection", "one_message")  # by themselves
+
+
+class Server:
+    """A server on a free port, ended with the block."""
+
+    def __init__(self, *command):
+        self.process = subprocess.Popen([str(word) for word in (*command, "-p", "0")],
+                                        stdout=subprocess.PIPE, text=True, env=environment())
+        self.port = int(re.search(r":(\d+)$", self.process.stdout.readline())[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=TIMEOUT)
+
+
+def peer(name):
+    return Server(sys.executable, PEERS / f"{name}.py")
+
+
+def ours(*options):
+    return Server(BUILD / "echo" / "echo-server", *options)
+
+
+def ask(client, server, *words, lines=None):
+    done = subprocess.run([str(word) for word in (*CLIENTS[client], "-p", server.port, *words)],
+                          input=lines, capture_output=True, text=True, timeout=TIMEOUT,
+                          env=environment(), check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("name", ECHO)
+def test_echo(name, client):
+    with peer(name) as server:
+        assert ask(client, server) == "Hello, Server!\n"
+        assert ask(client, server, "-s", "so", "many", "words") == "so many words\n"
+    assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("name", ENDS)
+def test_ends_by_itself(name, client):
+    with peer(name) as server:
+        assert ask(client, server, "-s", "once") == "once\n"
+        assert server.process.wait(timeout=TIMEOUT) == 0
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_greeting(client):
+    with peer("greeting") as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            assert connection.recv(1024) == b"Thank you for connecting\n"
+    with ours("--greet", "Thank you") as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            assert connection.makefile().read() == "Thank you"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("start", (lambda: peer("reverse"), lambda: ours("--reverse")),
+                         ids=("python", "c"))
+def test_reverse(start, client):
+    with start() as server:
+        said = ask(client, server, "--interactive", lines="Hello\nnaïve\n")
+    assert said == ">>> olleH\n>>> evïan\n>>> \n"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("start", (lambda: peer("udp"), lambda: ours("--udp")),
+                         ids=("python", "c"))
+def test_udp(start, client):
+    with start() as server:
+        assert ask(client, server, "--udp", "-s", "a", "datagram") == "a datagram\n"
+
+
+def test_python_client():
+    with ours("--model", "thread") as server:
+        assert ask("python", server) == "Hello, Server!\n"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_nobody_there(client):
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        done = subprocess.run([str(word) for word in
+                               (*CLIENTS[client], "-p", bound.getsockname()[1])],
+                              capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "refused" in done.stderr and done.stderr.count("\n") == 1
