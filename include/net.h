@@ -8,6 +8,7 @@
 #define NET_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum net_kind { NET_TCP, NET_UNIX_STREAM, NET_UNIX_DGRAM, NET_UDP, NET_PIPE };
@@ -46,6 +47,12 @@ int net_bound(int type, struct sockaddr_in *where);
 int net_listen(int backlog, struct sockaddr_in *where);
 int net_connect(const struct sockaddr_in *where);
 int net_accept(int listener);
+
+/*
+ * Whether a line of "/proc/net/tcp", "/proc/net/udp6" ... has this local port, in this state of
+ * <netinet/tcp.h>.  False where there is no such file.
+ */
+bool net_port_listed(const char *path, unsigned long port, unsigned long state);
 
 /* setsockopt of an int, which must be allowed. */
 void net_set(int fd, int level, int option, int value);

@@ -31,6 +31,9 @@ const char *text_share(double share);
 /* A time with three digits and the unit that fits it: "3.21 us", "45.1 ms", "2.00 s". */
 const char *text_time(double ns);
 
+/* An error number's name: "ECONNREFUSED"; "ok" for 0, "errno 95" for one that is not in the list. */
+const char *text_errno(int error);
+
 /* printf(3) into one of the 16 buffers. */
 const char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

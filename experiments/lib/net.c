@@ -9,6 +9,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -86,6 +88,29 @@ int net_connect(const struct sockaddr_in *where)
 int net_accept(int listener)
 {
 	return check_fd(accept4(listener, NULL, NULL, SOCK_CLOEXEC), "accept");
+}
+
+bool net_port_listed(const char *path, unsigned long port, unsigned long state)
+{
+	FILE *file = fopen(path, "re");
+	char line[512];
+	bool found = false;
+
+	/* "  0: 0100007F:1F90 00000000:0000 0A ...": slot, local, remote, state */
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		const char *slot = strchr(line, ':');
+		const char *local = slot ? strchr(slot + 1, ':') : NULL;
+		const char *remote = local ? strchr(local + 1, ':') : NULL;
+		char *end = NULL;
+
+		if (!remote || strtoul(local + 1, NULL, 16) != port)
+			continue;
+		strtoul(remote + 1, &end, 16);
+		found = strtoul(end, NULL, 16) == state;
+	}
+	if (file)
+		fclose(file);
+	return found;
 }
 
 /* --- pairs ----------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "text.h"
 
 #include <err.h>
+#include <errno.h>
 #include <langinfo.h>
 #include <math.h>
 #include <stdarg.h>
@@ -16,6 +17,46 @@ static char *next_buffer(void)
 	static unsigned int turn;
 
 	return buffers[turn++ % BUFFERS];
+}
+
+const char *text_errno(int error)
+{
+	switch (error) {
+	case 0:
+		return "ok";
+	case EACCES:
+		return "EACCES";
+	case EADDRINUSE:
+		return "EADDRINUSE";
+	case EADDRNOTAVAIL:
+		return "EADDRNOTAVAIL";
+	case EAGAIN:
+		return "EAGAIN";
+	case ECONNREFUSED:
+		return "ECONNREFUSED";
+	case ECONNRESET:
+		return "ECONNRESET";
+	case EINPROGRESS:
+		return "EINPROGRESS";
+	case EINVAL:
+		return "EINVAL";
+	case ENETUNREACH:
+		return "ENETUNREACH";
+	case EHOSTUNREACH:
+		return "EHOSTUNREACH";
+	case ENOENT:
+		return "ENOENT";
+	case ENOTCONN:
+		return "ENOTCONN";
+	case EPERM:
+		return "EPERM";
+	case EPIPE:
+		return "EPIPE";
+	case ETIMEDOUT:
+		return "ETIMEDOUT";
+	default:
+		return text_format("errno %d", error);
+	}
 }
 
 const char *text_format(const char *format, ...)
