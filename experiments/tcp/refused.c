@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * refused - what does connect say where nobody listens, and how soon?
+ *
+ * The ways in which nobody is there, over TCP, AF_UNIX and UDP, beside the two contrasts: somebody
+ * listens (the control), and the SYN is never answered.  For the latter a listener's queue is full
+ * (see backlog.c): to a client it is a host that is switched off, or a firewall that drops, and
+ * only a time limit of its own ends the wait.
+ *
+ * No port is free by hope: each is held by a socket that does not listen, or is a port below 1,024
+ * that /proc/net shows nobody at, and that others must not take.
+ *
+ * Last, what becomes of a program that does not look at connect's result: a process of its own
+ * writes to the socket all the same.
+ */
+#include <arpa/inet.h>
+#include <err.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "child.h"
+#include "exp.h"
+#include "net.h"
+#include "span.h"
+#include "text.h"
+
+enum {
+	LISTENS,
+	CLOSED,
+	BOUND,
+	GONE,
+	NONBLOCK,
+	UNIX_BOUND,
+	UNIX_NOBODY,
+	UNIX_FILE,
+	UDP,
+	SILENT,
+	SILENT_POLL,
+	VARIANTS,
+	FILLERS = 4
+};
+
+static const struct variant variants[] = {
+	[LISTENS] = {"listens", "TCP: a server listens (control)"},
+	[CLOSED] = {"closed", "TCP: no socket has the port"},
+	[BOUND] = {"bound", "TCP: a socket has the port, but does not listen"},
+	[GONE] = {"gone", "TCP: the listener was closed a moment ago"},
+	[NONBLOCK] = {"nonblock", "TCP: as bound, the client does not block"},
+	[UNIX_BOUND] = {"unix-bound", "AF_UNIX: a socket has the name, but does not listen"},
+	[UNIX_NOBODY] = {"unix-nobody", "AF_UNIX: nobody has the abstract name"},
+	[UNIX_FILE] = {"unix-file", "AF_UNIX: there is no such file"},
+	[UDP] = {"udp", "UDP: no socket has the port"},
+	[SILENT] = {"silent", "TCP: no answer; SO_SNDTIMEO limits the wait"},
+	[SILENT_POLL] = {"silent-poll", "TCP: no answer; poll limits the wait"},
+	{0}};
+
+static const struct claim claims[] = {
+	{"tcp-connect-refused",
+	 "connecting to a port nobody listens on fails at once, and a program must handle it"},
+	{0}};
+
+static int64_t limit_ms = 100;
+
+static const struct opt opts[] = {
+	{'l', "limit", "how long the client waits for an answer that does not come",
+	 .num = &limit_ms, .min = 20, .quick = 60, .max = 60000, .unit = OPT_MS},
+	{0}};
+
+static const struct experiment about = {
+	.name = "refused",
+	.group = "tcp",
+	.summary = "What does connect say where nobody listens, and how soon?",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.trials = 7,
+	.quick_trials = 2,
+};
+
+/* What the client's calls gave: 0 or an errno. */
+struct outcome {
+	int connect_error;
+	int later_error;    /* of SO_ERROR, or of what UDP called next */
+	int64_t connect_ns; /* of connect alone */
+	int64_t told_ns;    /* until the program knew */
+	int64_t asleep;     /* how often the caller slept meanwhile */
+	int64_t killed_by;  /* the signal that ended a process which ignored it; 0: none */
+};
+
+/* --- nobody there ---------------------------------------------------------- */
+
+/* An address at which nobody is: the least privileged port that no socket has. */
+static struct sockaddr_in nobody(int type)
+{
+	bool tcp = type == SOCK_STREAM;
+	unsigned long state = tcp ? TCP_LISTEN : TCP_CLOSE; /* UDP's only state but connected */
+	unsigned long port = 1;
+
+	while (port < 1023 &&
+	       (net_port_listed(tcp ? "/proc/net/tcp" : "/proc/net/udp", port, state) ||
+		net_port_listed(tcp ? "/proc/net/tcp6" : "/proc/net/udp6", port, state)))
+		port++;
+	return (struct sockaddr_in){.sin_family = AF_INET,
+				    .sin_port = htons((uint16_t)port),
+				    .sin_addr = {htonl(INADDR_LOOPBACK)}};
+}
+
+/* A port whose listener was closed; returns a socket that keeps it, and does not listen. */
+static int closed_listener(struct sockaddr_in *where)
+{
+	int holder = net_bound(SOCK_STREAM, where);
+	int listener = check_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+	int client;
+
+	net_set(holder, SOL_SOCKET, SO_REUSEADDR, 1);
+	net_set(listener, SOL_SOCKET, SO_REUSEADDR, 1);
+	check_fd(bind(listener, (struct sockaddr *)where, sizeof(*where)), "bind");
+	check_fd(listen(listener, 1), "listen");
+	client = net_connect(where); /* it does listen */
+	close(client);
+	close(listener);
+	return holder;
+}
+
+/*
+ * A listener that answers no SYN: nobody accepts, and its queue is full.  Those who fill it are
+ * to be closed by the caller.
+ */
+static int silent_listener(struct sockaddr_in *where, int fillers[FILLERS])
+{
+	int fd = net_listen(0, where);
+
+	for (int i = 0; i < FILLERS; i++) {
+		fillers[i] = check_fd(
+			socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
+		if (connect(fillers[i], (struct sockaddr *)where, sizeof(*where)) < 0 &&
+		    errno != EINPROGRESS)
+			err(EXIT_USAGE, "connect");
+	}
+	return fd;
+}
+
+/* --- connecting ------------------------------------------------------------ */
+
+static int so_error(int fd)
+{
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	check_fd(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size), "SO_ERROR");
+	return error;
+}
+
+/* Waits until a connect that is under way has ended, at most limit_ms; what it ended with. */
+static int await(int fd)
+{
+	struct pollfd both[] = {{.fd = fd, .events = POLLOUT},
+				{.fd = run_stop_fd(), .events = POLLIN}};
+
+	return poll(both, 2, (int)limit_ms) > 0 ? so_error(fd) : ETIMEDOUT;
+}
+
+/* What a connected UDP socket says when it is used: the first time, then until it complains. */
+static int use_udp(int fd)
+{
+	char byte = 1;
+	int64_t deadline_ns = span_now() + limit_ms * 1000000;
+
+	check_fd((int)send(fd, &byte, 1, 0), "send");
+	while (span_now() < deadline_ns)
+		if (recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno != EAGAIN)
+			return errno;
+	return 0;
+}
+
+static void attempt(struct outcome *o, int fd, const void *where, socklen_t size, size_t variant)
+{
+	int64_t sleeps = span_sleeps();
+	int64_t begin_ns = span_now();
+
+	o->connect_error = connect(fd, where, size) < 0 ? errno : 0;
+	o->connect_ns = span_now() - begin_ns;
+	if (o->connect_error == EINPROGRESS && variant != SILENT)
+		o->later_error = await(fd);
+	if (variant == UDP)
+		o->later_error = use_udp(fd);
+	o->told_ns = span_now() - begin_ns;
+	o->asleep = span_sleeps() - sleeps;
+}
+
+/* A process that goes on as if it were connected; the signal that it died of. */
+static int64_t ignore_it(const struct sockaddr_in *where)
+{
+	pid_t child = child_fork();
+	int status = 0;
+
+	if (child == 0) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		signal(SIGPIPE, SIG_DFL);
+		if (connect(fd, (const struct sockaddr *)where, sizeof(*where)) == 0)
+			_exit(1);
+		_exit(write(fd, "hello", 5) < 0 ? 2 : 0);
+	}
+	check_fd(waitpid(child, &status, 0), "waitpid");
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static struct outcome measure_inet(size_t variant)
+{
+	struct timeval limit = {limit_ms / 1000, limit_ms % 1000 * 1000};
+	bool silent = variant == SILENT || variant == SILENT_POLL;
+	int nonblock = variant == NONBLOCK || variant == SILENT_POLL ? SOCK_NONBLOCK : 0;
+	int type = variant == UDP ? SOCK_DGRAM : SOCK_STREAM;
+	int fd = check_fd(socket(AF_INET, type | nonblock | SOCK_CLOEXEC, 0), "socket");
+	struct outcome o = {0};
+	struct sockaddr_in where;
+	int fillers[FILLERS];
+	int holder = -1;
+
+	if (variant == LISTENS)
+		holder = net_listen(1, &where);
+	else if (variant == BOUND || variant == NONBLOCK)
+		holder = net_bound(SOCK_STREAM, &where);
+	else if (variant == GONE)
+		holder = closed_listener(&where);
+	else if (silent)
+		holder = silent_listener(&where, fillers);
+	else
+		where = nobody(type);
+	if (variant == SILENT)
+		check_fd(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)),
+			 "SO_SNDTIMEO");
+	attempt(&o, fd, &where, sizeof(where), variant);
+	if (variant == BOUND)
+		o.killed_by = ignore_it(&where);
+	for (int i = 0; i < FILLERS && silent; i++)
+		close(fillers[i]);
+	close(fd);
+	if (holder >= 0)
+		close(holder);
+	return o;
+}
+
+static struct outcome measure_unix(size_t variant)
+{
+	/* a name that no program can make: /proc takes no new files */
+	struct sockaddr_un where = {AF_UNIX, "/proc/self/no-such-socket"};
+	socklen_t size = sizeof(where);
+	int fd = check_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+	int holder = check_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+	struct outcome o = {0};
+
+	if (variant == UNIX_BOUND) { /* the kernel chooses a free abstract name */
+		check_fd(bind(holder, (struct sockaddr *)&where, sizeof(sa_family_t)), "bind");
+		check_fd(getsockname(holder, (struct sockaddr *)&where, &size), "getsockname");
+	} else if (variant == UNIX_NOBODY) {
+		memset(where.sun_path, 0, sizeof(where.sun_path));
+		snprintf(where.sun_path + 1, sizeof(where.sun_path) - 1, "stallrace-nobody-%d",
+			 (int)getpid());
+	}
+	attempt(&o, fd, &where, size, variant);
+	close(fd);
+	close(holder);
+	return o;
+}
+
+static void record(struct run *run, const struct outcome *o)
+{
+	run_record(run, (struct field[]){{"connect", .text = text_errno(o->connect_error)},
+					 {"connect_errno", o->connect_error},
+					 {"later", .text = text_errno(o->later_error)},
+					 {"later_errno", o->later_error},
+					 {"connect_ns", o->connect_ns},
+					 {"told_ns", o->told_ns},
+					 {"sleeps", o->asleep},
+					 {"killed_by_signal", o->killed_by},
+					 {0}});
+}
+
+/* --- report -------------------------------------------------------------- */
+
+/* What the trials gave, "mixed" if not the same in all. */
+static const char *said(struct run *run, size_t variant, const char *field)
+{
+	struct values errors = run_values(run, variant, field);
+
+	return stats_quantile(errors, 0) == stats_quantile(errors, 1)
+		       ? text_errno((int)stats_quantile(errors, 0))
+		       : "mixed";
+}
+
+static void print_table(struct run *run)
+{
+	FILE *out = run_out(run);
+
+	run_say(run, "All over loopback. A client that may wait gives up after %s.",
+		text_time((double)limit_ms * 1e6));
+	fprintf(out, "\n  %-12s %-13s %-13s %10s %10s  %s\n", "", "connect says", "later", "median",
+		"longest", "slept");
+	for (size_t v = 0; v < VARIANTS; v++) {
+		struct values told = run_values(run, v, "told_ns");
+		bool later = v == UDP ||
+			     (v != SILENT && run_median(run, v, "connect_errno") == EINPROGRESS);
+
+		if (run_selected(run, v))
+			fprintf(out, "  %-12s %-13s %-13s %10s %10s  %zu of %zu\n",
+				variants[v].name, said(run, v, "connect_errno"),
+				later ? said(run, v, "later_errno") : "",
+				text_time(stats_quantile(told, 0.5)),
+				text_time(stats_quantile(told, 1)),
+				stats_nonzero(run_values(run, v, "sleeps")), told.n);
+	}
+	fputs("\n", out);
+}
+
+/* How many trials of a variant ended in this error, at connect or later. */
+static size_t count(struct run *run, size_t variant, int error)
+{
+	struct values first = run_values(run, variant, "connect_errno");
+	struct values later = run_values(run, variant, "later_errno");
+	size_t n = 0;
+
+	for (size_t i = 0; i < first.n; i++)
+		n += first.at[i] == error || later.at[i] == error;
+	return n;
+}
+
+static void judge(struct run *run)
+{
+	static const size_t nobody_listens[] = {CLOSED, BOUND, GONE, NONBLOCK};
+	size_t trials = 0, refused = 0;
+	double longest = 0, median = run_median(run, BOUND, "told_ns");
+	double silent = stats_quantile(run_values(run, SILENT, "told_ns"), 0);
+	struct values killed = run_values(run, BOUND, "killed_by_signal");
+	size_t dead = stats_nonzero(killed);
+
+	for (size_t i = 0; i < sizeof(nobody_listens) / sizeof(nobody_listens[0]); i++) {
+		struct values told = run_values(run, nobody_listens[i], "told_ns");
+
+		trials += told.n;
+		refused += count(run, nobody_listens[i], ECONNREFUSED);
+		longest = told.n && stats_quantile(told, 1) > longest ? stats_quantile(told, 1)
+								      : longest;
+	}
+	if (!killed.n || !run_selected(run, SILENT))
+		return;
+	run_verdict(
+		run, "tcp-connect-refused",
+		refused < trials               ? REFUTED
+		: longest < silent && dead > 0 ? HOLDS
+					       : DEPENDS,
+		(struct field[]){{"refused_trials", (int64_t)refused},
+				 {"trials", (int64_t)trials},
+				 {"median_ns", (int64_t)median},
+				 {"longest_ns", (int64_t)longest},
+				 {"unanswered_ns", (int64_t)silent},
+				 {"killed_processes", (int64_t)dead},
+				 {0}},
+		"ECONNREFUSED in %zu of %zu trials, after %s (longest %s). A program that wrote "
+		"all the same was killed by SIGPIPE in %zu of %zu. Without an answer, connect "
+		"waited until its limit: %s",
+		refused, trials, text_time(median), text_time(longest), dead, killed.n,
+		text_time(silent));
+}
+
+static void report(struct run *run)
+{
+	size_t connected = count(run, LISTENS, 0);
+	struct values listens = run_values(run, LISTENS, "connect_errno");
+	struct values silent = run_values(run, SILENT, "connect_errno");
+	struct values polled = run_values(run, SILENT_POLL, "later_errno");
+
+	print_table(run);
+	run_control(run, stats_nonzero(listens) == 0 && connected == listens.n,
+		    "connecting to a server that listens failed in %zu of %zu trials",
+		    stats_nonzero(listens), listens.n);
+	run_control(run, stats_nonzero(silent) == silent.n && stats_nonzero(polled) == polled.n,
+		    "a listener whose queue is full let somebody in");
+	judge(run);
+	run_why(run,
+		"the kernel of the host answers for a port that nobody listens on: with a reset, "
+		"of "
+		"UDP with an ICMP message that the next call reports. A host that is off, or a "
+		"firewall that drops, answers nothing, and TCP keeps trying.");
+}
+
+int main(int argc, char *argv[])
+{
+	struct run *run = run_begin(&about, argc, argv);
+
+	while (run_next(run)) {
+		size_t variant = run_variant(run);
+		bool is_unix = variant >= UNIX_BOUND && variant <= UNIX_FILE;
+		struct outcome o = is_unix ? measure_unix(variant) : measure_inet(variant);
+
+		record(run, &o);
+	}
+	return run_end(run, report);
+}

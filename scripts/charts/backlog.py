@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""The queue of a listener: how many connections it takes, and when the others try again."""
+import numpy as np
+
+from . import style
+
+
+def of_backlog(rows, asked):
+    return [row for row in rows if row["asked_backlog"] == asked and row["trial"] == 0]
+
+
+def draw_sizes(axes, result, sizes):
+    """Beside each n: how many got through."""
+    axes.set_title("How many connections\nlisten(n) queued")
+    style.rows_of(axes, [f"listen({asked:,})" for asked in sizes])
+    axes.set_xscale("log")
+    most = 1
+    for at, asked in enumerate(sizes):
+        samples = [s for s in result.samples if s["asked_backlog"] == asked]
+        completed = style.column(samples, "completed_connects")
+        style.dots(axes, completed, at, style.BLUE, "o")
+        number = int(np.median(completed))
+        limit = int(np.median(style.column(samples, "limit_backlog")))
+        words = f"{number:,} = " + (f"{asked:,} + {number - asked:,}" if number >= asked
+                                    else f"limit {limit:,} + {number - limit:,}")
+        right = number > 100
+        axes.annotate(words, (number, at), (-9 if right else 9, 0), textcoords="offset points",
+                      va="center", ha="right" if right else "left", color=style.BLUE)
+        most = max(most, number)
+    axes.set_xlim(0.5, most * 2)
+    axes.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
+    axes.minorticks_off()
+    axes.set_xlim(0.5, max(most * 2, 60))
+    axes.set_xlabel("connections that got through")
+
+
+def draw_waiting(axes, result, sizes):
+    """A line for each client that did not get through: its SYNs, and when it was let in."""
+    kinds = result.kinds
+    accept = result.run["params"]["accept_after_ms"] / 1e3
+    at, ticks, end = 0, [], accept
+    for asked in sizes:
+        retries = of_backlog(kinds.get("retry", []), asked)
+        admits = {row["waiter"]: row for row in of_backlog(kinds.get("admit", []), asked)}
+        sample, = of_backlog(result.samples, asked)
+        elapsed = end = sample["elapsed_ns"] / 1e9
+        ticks.append((at + 2, f"listen({asked:,})"))
+        for waiter in sorted({row["waiter"] for row in retries} | set(admits)):
+            mine = [row for row in retries if row["waiter"] == waiter]
+            begin = (mine or [admits[waiter]])[0]["begin_ns"] / 1e9
+            syns = [begin] + [begin + row["since_connect_ns"] / 1e9 for row in mine]
+            last = elapsed
+            if waiter in admits:
+                last = begin + admits[waiter]["since_connect_ns"] / 1e9
+                syns = [syn for syn in syns if syn < last - 0.02 * elapsed]
+                axes.plot(last, at, "^", color=style.GREEN, markersize=7, markeredgewidth=0)
+            axes.plot([begin, last], [at, at], color=style.PALE, linewidth=2, zorder=1)
+            axes.plot(syns, [at] * len(syns), "|", color=style.RED, markersize=8,
+                      markeredgewidth=2)
+            at += 1
+        at += 1.5
+    axes.axvline(accept, color=style.BLACK, linewidth=1, linestyle="--")
+    axes.set_ylim(at - 1, -1.2)
+    axes.set_xlim(-0.02 * end, end * 1.03)
+    axes.text(accept, -1.2, " the servers begin to accept" if accept < end / 2
+              else "the servers begin to accept ", va="bottom",
+              ha="left" if accept < end / 2 else "right")
+    axes.set_yticks([place for place, _ in ticks], [words for _, words in ticks])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("time since the first connects (s)")
+
+
+def title_of(result, sizes):
+    n = sizes[-1] if len(sizes) < 2 else [size for size in sizes if size < 4000][-1]
+    samples = [s for s in result.samples if s["asked_backlog"] == n]
+    queued = int(np.median(style.column(samples, "completed_connects")))
+    refused = int(style.column(result.samples, "refused_connects").sum())
+    waiting = int(style.column(result.samples, "waiting_connects").sum())
+    return (f"listen({n}) queued {queued:,} connections; of the others {refused} were refused, "
+            f"{waiting} had to try again")
+
+
+def draw(result):
+    sizes = sorted({sample["asked_backlog"] for sample in result.samples})
+    page = style.Page(result, title_of(result, sizes),
+                      "Clients connect to listeners that do not accept. Right: those that did not "
+                      "get through, a line each; red: a SYN, green: let in.")
+    grid = page.grid(1, 2, left=0.12, above=0.1, wspace=0.3, width_ratios=(1, 1.9))
+    draw_sizes(page.fig.add_subplot(grid[0]), result, sizes)
+    draw_waiting(page.fig.add_subplot(grid[1]), result, sizes)
+    return page.fig

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""How soon a program learns that nobody listens, and what it is told."""
+import numpy as np
+from matplotlib.ticker import FuncFormatter
+
+from . import style
+
+VARIANTS = {  # as the rows name them: in words
+    "listens": "TCP: a server listens",
+    "closed": "TCP: nobody has the port",
+    "bound": "TCP: bound, does not listen",
+    "gone": "TCP: listener just closed",
+    "nonblock": "TCP: client does not block",
+    "udp": "UDP: nobody has the port",
+    "unix-bound": "AF_UNIX: does not listen",
+    "unix-nobody": "AF_UNIX: nobody has the name",
+    "unix-file": "AF_UNIX: no such file",
+    "silent": "TCP: no answer, SO_SNDTIMEO",
+    "silent-poll": "TCP: no answer, poll",
+}
+LOOKS = {"ok": (style.GREEN, "^"), "silent": (style.RED, "s"), "": (style.BLUE, "o")}
+
+
+def answer_of(variant, sample):
+    """What the program was told."""
+    if variant.startswith("silent"):
+        return "gave up"
+    if sample["later"] != "ok":
+        return sample["later"] + (" (next call)" if variant == "udp" else "")
+    return "connected" if sample["connect"] == "ok" else sample["connect"]
+
+
+def look_of(variant):
+    return LOOKS["ok" if variant == "listens" else "silent" if "silent" in variant else ""]
+
+
+def title_of(shown):
+    refused = [sample["told_ns"] for variant in ("closed", "bound", "gone", "nonblock")
+               for sample in shown.get(variant, []) if "ECONNREFUSED" in
+               (sample["connect"], sample["later"])]
+    silent = [sample["told_ns"] for variant, samples in shown.items() if "silent" in variant
+              for sample in samples]
+    told = []
+    if refused:
+        told.append(f"A port nobody listens on refuses in {style.time_of(np.median(refused))}")
+    if silent:
+        told.append("a host that does not answer costs all the time the program gives it")
+    return "; ".join(told) or "What connect says where nobody listens"
+
+
+def draw(result):
+    shown = style.of_variants(result.samples, *VARIANTS)
+    page = style.Page(result, title_of(shown),
+                      "Time until the program knew. A dot is a trial, a bar the median. The limit "
+                      f"of a client without an answer: {result.run['params']['limit_ms']} ms.")
+    axes = page.fig.add_subplot(page.grid(1, 1, left=0.25, right=0.78, above=0.03)[0])
+    style.rows_of(axes, [VARIANTS.get(variant, variant) for variant in shown])
+    axes.set_xscale("log")
+    for at, (variant, samples) in enumerate(shown.items()):
+        told = style.column(samples, "told_ns")
+        style.dots(axes, told, at, *look_of(variant))
+        style.median_bar(axes, told, at)
+        colour = look_of(variant)[0]
+        axes.text(1.015, at, answer_of(variant, samples[0]), va="center", color=colour,
+                  transform=axes.get_yaxis_transform())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
+    axes.minorticks_off()
+    axes.set_xlabel("from the call of connect until the program knew")
+    return page.fig
