@@ -39,7 +39,10 @@ const char *python_asked(int argc, char *argv[]);
  */
 size_t python_find(const char *list, struct python found[PYTHONS]);
 
-/* experiments/gil/NAME beside the build folder this program is in; NULL if there is no such file. */
+/*
+ * experiments/NAME ("gil/convoy.py") beside the build folder this program is in; NULL if there is no
+ * such file.
+ */
 const char *python_script(const char *name);
 
 struct python_child {

@@ -191,7 +191,8 @@ static bool serve_python(const struct python *python, const struct load *load, s
 {
 	const char *const arguments[] = {text_format("%d", load->hogs),
 					 text_format("%lld", (long long)load->interval_us), NULL};
-	struct python_child server = python_start(python, python_script("convoy.py"), arguments);
+	struct python_child server =
+		python_start(python, python_script("gil/convoy.py"), arguments);
 	char line[32];
 	bool ready = python_read_line(&server, line, sizeof(line), span_now() + 60000LL * MS);
 	bool done = ready && run_client((int)strtol(line, NULL, 10), m);
@@ -476,7 +477,7 @@ int main(int argc, char *argv[])
 		err(EXIT_USAGE, "mmap");
 	choose(python_asked(argc, argv));
 	run = run_begin(&about, argc, argv);
-	if (subjects_n > 1 && !python_script("convoy.py"))
+	if (subjects_n > 1 && !python_script("gil/convoy.py"))
 		return run_skip(run, "experiments/gil/convoy.py is not beside the build folder");
 	while (run_next(run))
 		measure(run, m);

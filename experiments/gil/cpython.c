@@ -145,7 +145,7 @@ static bool run_script(const struct python *python, const char *const *arguments
 	char text[4096];
 	char *rest = text;
 
-	if (!python_run(python, python_script("cpython.py"), arguments, text, sizeof(text),
+	if (!python_run(python, python_script("gil/cpython.py"), arguments, text, sizeof(text),
 			limit_ns)) {
 		if (run_stopped())
 			return false;
@@ -553,7 +553,7 @@ int main(int argc, char *argv[])
 	run = run_begin(&about, argc, argv);
 	if (found == 0)
 		return run_skip(run, "no CPython was found here; --python names one");
-	if (!python_script("cpython.py"))
+	if (!python_script("gil/cpython.py"))
 		return run_skip(run, "experiments/gil/cpython.py is not beside the build folder");
 	if (iterations == 0)
 		iterations = calibrate(&pythons[found / 2]);

@@ -106,7 +106,7 @@ static bool run_in_python(size_t variant, char *text, size_t size)
 	const int64_t limit_ns = 60000000000;
 	const char *interval[] = {
 		variant >= plain_end ? text_format("%lld", (long long)interval_us) : NULL, NULL};
-	const char *script = python_script("main_first.py");
+	const char *script = python_script("gil/main_first.py");
 
 	if (python_run(python_of[variant], script, interval, text, size, limit_ns))
 		return true;
@@ -219,7 +219,7 @@ static void report(struct run *run)
 	run_control(run, all.wrong == 0, "%zu of %zu programs printed something else", all.wrong,
 		    all.programs);
 	if (plain_end == IN_C + 1)
-		run_note(run, python_script("main_first.py")
+		run_note(run, python_script("gil/main_first.py")
 				      ? "CPython is left out: none was found; see --python"
 				      : "CPython is left out: experiments/gil/main_first.py is not "
 					"there");
@@ -245,7 +245,7 @@ int main(int argc, char *argv[])
 	size_t n = 0, at = 1;
 	struct run *run;
 
-	if (python_script("main_first.py"))
+	if (python_script("gil/main_first.py"))
 		n = python_find(python_asked(argc, argv), pythons);
 	for (size_t i = 0; i < n; i++)
 		add_variant(&pythons[i], at++, "", "CPython");

@@ -164,8 +164,7 @@ const char *python_script(const char *name)
 
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 		return NULL;
-	snprintf(path, sizeof(path), "%s/experiments/gil/%s", dirname(dirname(dirname(self))),
-		 name);
+	snprintf(path, sizeof(path), "%s/experiments/%s", dirname(dirname(dirname(self))), name);
 	return access(path, R_OK) == 0 ? path : NULL;
 }
 

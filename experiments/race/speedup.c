@@ -192,7 +192,7 @@ static bool in_python(int threads, struct outcome *result)
 	char *rest;
 	int64_t elapsed_ns, cpu_ns, sum;
 
-	if (!python_run(&python, python_script("speedup.py"), arguments, text, sizeof(text),
+	if (!python_run(&python, python_script("gil/speedup.py"), arguments, text, sizeof(text),
 			limit_ns)) {
 		if (!run_stopped())
 			exit(EXIT_USAGE); /* python_run() has said why */
@@ -433,7 +433,7 @@ int main(int argc, char *argv[])
 	bool wanted = run_selected(run, variant_of(PYTHON, 0)) ||
 		      run_selected(run, variant_of(PYTHON, 1)) ||
 		      run_selected(run, variant_of(PYTHON, 2));
-	size_t n = wanted && python_script("speedup.py") ? python_find(python_list, found) : 0;
+	size_t n = wanted && python_script("gil/speedup.py") ? python_find(python_list, found) : 0;
 
 	if (n > 0)
 		python = found[n - 1];

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Messages as bars, cut where each recv cut them; and readers that do and do not mind."""
+import textwrap
+
+import numpy as np
+
+from . import style
+
+KINDS = {"tcp": "TCP", "unix-stream": "AF_UNIX stream", "udp": "UDP",
+         "unix-dgram": "AF_UNIX datagram", "seqpacket": "AF_UNIX seqpacket"}
+PROGRAMS = {"2000": "one send of 2,000 bytes", "4000": "one send of 4,000 bytes",
+            "racing": "five sends of 300, one run while another thread receives"}
+READERS = {"naive": "each recv is a message", "length": "length in front",
+           "newline": "newline at the end"}
+CUTS = {"uncut": "one message a send,\none at a time", "random": "cut anywhere",
+        "bytes": "cut after\nevery byte", "inside": "cut two bytes\ninto each message"}
+SHADES = (style.SKY, style.BLUE)
+
+
+def shown(result, variant, program):
+    """The sample to draw, and the recvs of it: of the race the first that came out otherwise."""
+    recvs = [row for row in result.kinds.get("recv", [])
+             if row["variant"] == variant and row["program"] == program]
+    runs = []
+    for row in recvs:
+        if row["call"] == 0:
+            runs.append([])
+        runs[-1].append(row["returned_bytes"])
+    samples = [s for s in result.samples if s["variant"] == variant and s["program"] == program]
+    at = next((i for i, s in enumerate(samples) if s["unlike_send"] and program == "racing"), 0)
+    return samples[at], runs[at]
+
+
+def draw_bar(axes, at, sample, chunks):
+    begin = 0
+    each = sample["sent_bytes"] // sample["sends"]
+    for i, size in enumerate(chunks):
+        axes.barh(at, size, 0.66, left=begin, color=SHADES[i % 2], edgecolor="white", linewidth=1.5)
+        if size > sample["sent_bytes"] * 0.09:
+            axes.text(begin + size / 2, at, f"{size:,}", ha="center", va="center", size=8.5,
+                      color="white" if i % 2 else style.BLACK)
+        begin += size
+        if sample["truncated_recvs"] and begin % each:  # the rest of a datagram is gone
+            lost = each - begin % each
+            axes.barh(at, lost, 0.66, left=begin, color="white", edgecolor=style.RED, hatch="////",
+                      linewidth=1)
+            axes.text(begin + lost / 2, at, f"{lost:,} lost", ha="center", va="center",
+                      size=8.5, color=style.RED, weight="bold",
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+            begin += lost
+
+
+def draw_sent(axes, sample):
+    each = sample["sent_bytes"] // sample["sends"]
+    for i in range(sample["sends"]):
+        axes.barh(0, each, 0.66, left=i * each, color=style.GREY, edgecolor="white", linewidth=1.5)
+        axes.text((i + 0.5) * each, 0, f"{each:,}", ha="center", va="center", size=8.5,
+                  color="white")
+
+
+def draw_kinds(page, grid, result, kinds):
+    panels = [page.fig.add_subplot(grid[0, i]) for i in range(3)]
+    for axes, (program, title) in zip(panels, PROGRAMS.items()):
+        axes.set_title(textwrap.fill(title, 36), size=style.BODY)
+        labels = ["sent"] + [KINDS[kind] for kind in kinds]
+        style.rows_of(axes, labels if axes is panels[0] else [""] * len(labels))
+        for at, kind in enumerate(kinds, 1):
+            sample, chunks = shown(result, kind, program)
+            if at == 1:
+                draw_sent(axes, sample)
+                axes.set_xlim(0, sample["sent_bytes"])
+            draw_bar(axes, at, sample, chunks)
+        axes.grid(False)
+        axes.set_xticks([])
+        axes.spines["bottom"].set_visible(False)
+    panels[0].set_yticklabels(["sent"] + [KINDS[kind] for kind in kinds])
+
+
+def draw_readers(page, place, result, readers):
+    axes = page.fig.add_subplot(place)
+    axes.set_title("Messages over TCP that come out whole, by how the reader tells where one ends "
+                   "(%)")
+    whole = np.array([[share(result, reader, cut) for cut in CUTS] for reader in readers])
+    for row, reader in enumerate(readers):
+        for at in range(len(CUTS)):
+            good = whole[row, at] >= 100
+            axes.barh(row, 0.94, 0.8, left=at + 0.03, color=style.GREEN if good else style.RED,
+                      alpha=0.9)
+            axes.text(at + 0.5, row, style.figures(whole[row, at]), ha="center", va="center",
+                      color="white", weight="bold")
+    style.rows_of(axes, [READERS[reader] for reader in readers])
+    axes.grid(False)
+    axes.set_xlim(0, len(CUTS))
+    axes.set_xticks(np.arange(len(CUTS)) + 0.5, CUTS.values())
+    axes.tick_params(axis="x", length=0)
+    axes.spines["bottom"].set_visible(False)
+
+
+def share(result, reader, cut):
+    samples = [s for s in result.samples if s["variant"] == reader and s["cut"] == cut]
+    return 100 * sum(s["whole"] for s in samples) / sum(s["messages"] for s in samples)
+
+
+def title_of(result, kinds):
+    size = result.run["params"]["recv_bytes"]
+    told = []
+    if any("stream" in kind or kind == "tcp" for kind in kinds):
+        told.append("a stream hands over what is there and keeps the rest")
+    lost = any(s.get("lost_bytes") for s in result.samples)
+    if any(kind not in ("tcp", "unix-stream") for kind in kinds):
+        told.append("a datagram comes whole" + (" or loses its end" if lost else ""))
+    return f"recv({size}): " + (", ".join(told) or "where does a message end?")
+
+
+def draw(result):
+    variants = style.of_variants(result.samples, *KINDS, *READERS)
+    kinds = [name for name in variants if name in KINDS]
+    readers = [name for name in variants if name in READERS]
+    if not kinds and not readers:
+        raise ValueError("nothing was measured")
+    page = style.Page(result, title_of(result, kinds),
+                      "Each coloured piece is what one recv returned.")
+    grid = page.grid(2 if kinds and readers else 1, 3, left=0.19, above=0.07, below=0.08,
+                     hspace=0.35, wspace=0.06, height_ratios=[3, 2] if kinds and readers else None)
+    if kinds:
+        draw_kinds(page, grid, result, kinds)
+    if readers:
+        draw_readers(page, grid[-1, :], result, readers)
+    return page.fig
