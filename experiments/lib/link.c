@@ -206,6 +206,7 @@ static int ask_child(struct link *link, const struct request *request)
 
 struct link *link_open(struct link_ask ask, const char **why)
 {
+	static char reason[COMMAND]; /* it stays, for a report at the end */
 	struct link *link = calloc(1, sizeof(*link));
 	int ends[2];
 
@@ -222,7 +223,8 @@ struct link *link_open(struct link_ask ask, const char **why)
 	hear(link);
 	if (!*link->said)
 		return link;
-	*why = text_format("%s", link->said);
+	snprintf(reason, sizeof(reason), "%.*s", COMMAND - 1, link->said);
+	*why = reason;
 	link_close(link);
 	return NULL;
 }
