@@ -8,6 +8,7 @@ import textwrap
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
@@ -249,3 +250,23 @@ def time_unit(ns):
         if ns >= size:
             return size, unit
     return 1, "ns"
+
+
+def heat(axes, values, words, rows, columns, scale=None):
+    """A table as a map: values[row][column] as colour on a logarithmic scale, its words in each
+    cell.  scale: the least and the most of all maps that are compared.  Not finite: no colour."""
+    values = np.asarray(values, dtype=float)
+    seen = values[np.isfinite(values) & (values > 0)]
+    low, high = scale or ((seen.min(), seen.max()) if seen.size else (1, 1))
+    norm = LogNorm(low, max(high, low * 1.01), clip=True)
+    axes.imshow(np.ma.masked_invalid(values), cmap="cividis", norm=norm, aspect="auto")
+    for (row, column_), value in np.ndenumerate(values):
+        dark = np.isfinite(value) and norm(max(value, low)) < 0.55
+        axes.text(column_, row, words[row][column_], ha="center", va="center", size=CAPTION,
+                  color="white" if dark else BLACK)
+    axes.set_xticks(range(len(columns)), columns, size=CAPTION)
+    axes.set_yticks(range(len(rows)), rows, size=CAPTION)
+    axes.tick_params(length=0)
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

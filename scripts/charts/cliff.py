@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""The cliff: throughput by both buffer sizes, as it is and with immediate acknowledgements."""
+import numpy as np
+
+from . import style
+
+VARIANTS = {"as-is": "As it is", "quickack": "TCP_QUICKACK before each read"}
+STEEP = 4  # times slower than with a smaller receive buffer: outlined
+
+
+def speeds(result, variant):
+    """The median speed in bytes a second, by the sizes asked for."""
+    cells = {}
+    for sample in result.samples:
+        if sample["variant"] == variant:
+            key = sample["asked_sndbuf_bytes"], sample["asked_rcvbuf_bytes"]
+            speed = sample["moved_bytes"] * 1e9 / max(sample["elapsed_ns"], 1)
+            cells.setdefault(key, []).append(speed)
+    return {key: float(np.median(values)) for key, values in cells.items()}
+
+
+def axes_of(result):
+    """The sizes asked for, and each one's label with what was granted."""
+    found = []
+    for side in ("snd", "rcv"):
+        granted = {s[f"asked_{side}buf_bytes"]: s[f"granted_{side}buf_bytes"]
+                   for s in result.samples}
+        found.append({asked: f"{style.bytes_of(asked)}\n({style.bytes_of(granted[asked])})"
+                      for asked in sorted(granted)})
+    return found
+
+
+def steep(cells, snd, rcv):
+    """Whether a cell is much slower than one with a smaller receive buffer."""
+    smaller = [speed for (s, r), speed in cells.items() if s == snd and r < rcv]
+    return bool(smaller) and cells[snd, rcv] * STEEP <= max(smaller)
+
+
+def title_of(result):
+    cells = speeds(result, "as-is")
+    slow = [key for key in cells if steep(cells, *key)]
+    if not slow:
+        return "A bigger receive buffer was never much slower"
+    worst = min(slow, key=cells.get)
+    best = max((speed, rcv) for (snd, rcv), speed in cells.items()
+               if snd == worst[0] and rcv < worst[1])
+    return (f"A bigger receive buffer can be {style.times(best[0] / cells[worst])} times slower: "
+            f"{style.bytes_of(worst[1])} instead of {style.bytes_of(best[1])}, "
+            f"with a send buffer of {style.bytes_of(worst[0])}")
+
+
+def note_of(result):
+    cells = speeds(result, "as-is")
+    slow = [s for s in result.samples if s["variant"] == "as-is"
+            and steep(cells, s["asked_sndbuf_bytes"], s["asked_rcvbuf_bytes"])]
+    note = "TCP on loopback, both sides as fast as they can: MB/s, the median of all trials."
+    pauses = sum(s["pauses"] for s in slow)
+    if pauses:
+        paused = sum(s["paused_ns"] for s in slow)
+        share = paused / sum(s["elapsed_ns"] for s in slow)
+        note += (f" In the outlined cells the receiver sits on its acknowledgement, "
+                 f"{style.time_of(paused / pauses)} each time, {share * 100:.0f} % of the time; the "
+                 "sender's small buffer holds nothing else to send.")
+    return note
+
+
+def draw_variant(axes, cells, snd, rcv, scale):
+    values = [[cells.get((s, r), np.nan) / 1e6 for r in rcv] for s in snd]
+    words = [[style.figures(value, 2 if value < 100 else 3) if np.isfinite(value) else ""
+              for value in row] for row in values]
+    style.heat(axes, values, words, list(snd.values()), list(rcv.values()), scale)
+    axes.set_xlabel("receive buffer asked for (granted)")
+
+
+def outline(axes, cells, snd, rcv):
+    for row, s in enumerate(snd):
+        for column, r in enumerate(rcv):
+            if (s, r) in cells and steep(cells, s, r):
+                axes.plot([column - .48, column + .48, column + .48, column - .48, column - .48],
+                          [row - .48, row - .48, row + .48, row + .48, row - .48],
+                          color=style.RED, linewidth=2)
+
+
+def draw(result):
+    page = style.Page(result, title_of(result), note_of(result))
+    shown = [v for v in VARIANTS if any(s["variant"] == v for s in result.samples)]
+    snd, rcv = axes_of(result)
+    of = {variant: speeds(result, variant) for variant in shown}
+    every = [speed / 1e6 for cells in of.values() for speed in cells.values() if speed > 0] or [1]
+    grid = page.grid(1, len(shown), left=0.11, above=0.08, below=0.13, wspace=0.06)
+    for place, variant in enumerate(shown):
+        axes = page.fig.add_subplot(grid[place])
+        axes.set_title(VARIANTS[variant])
+        draw_variant(axes, of[variant], snd, rcv, (min(every), max(every)))
+        outline(axes, of[variant], snd, rcv)
+        axes.tick_params(labelleft=place == 0)
+        if place == 0:
+            axes.set_ylabel("send buffer asked for (granted)")
+    return page.fig

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""What is special to buffers/cliff: every cell of the grid, with and without the cure."""
+from program import BUILD, kind, parse, run
+
+CLIFF = BUILD / "buffers" / "cliff"
+
+
+def rows_of(*arguments):
+    ended = run(CLIFF, "--quick", "--trials", "1", "-o", "-", *arguments)
+    assert ended.returncode == 0, ended.stderr
+    return parse(ended.stdout)
+
+
+def test_every_cell_is_measured_once():
+    rows = rows_of("--sizes", "3")
+    for name in ("as-is", "quickack"):
+        cells = [(s["asked_sndbuf_bytes"], s["asked_rcvbuf_bytes"])
+                 for s in kind(rows, "sample") if s["variant"] == name]
+        assert len(cells) == len(set(cells)) == 9
+
+
+def test_transfers():
+    rows = rows_of("--sizes", "2", "--limit", "50")
+    for sample in kind(rows, "sample"):
+        assert sample["missing_bytes"] == sample["misplaced_bytes"] == 0
+        assert 0 <= sample["moved_bytes"] <= rows[0]["params"]["total_bytes"]
+        assert sample["pauses"] * 10_000_000 <= sample["paused_ns"] <= sample["elapsed_ns"]
+        assert sample["pause_acks"] <= sample["acks"]
+
+
+def test_without_what_the_claim_needs():
+    verdict, = kind(rows_of("--variants", "quickack"), "verdict")
+    assert verdict["verdict"] == "skipped"
