@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * setup - one request of 64 bytes and its answer: what does the connection's set-up cost?
+ *
+ * UDP is said to be faster because it has no connection to set up.  So the same request goes to the
+ * same server thread over
+ *
+ *	tcp-new, unix-new    a connection of its own
+ *	tcp-kept, unix-kept  a connection that is there already
+ *	udp, udp-connected   datagrams; the second one has its peer's address from connect
+ *	unix-dgram           datagrams that never see IP
+ *
+ * with both threads on one CPU (1cpu), where all work adds up, and on two, where the server wakes
+ * up while the client still works.  The time counts from before the socket is made, where one is,
+ * until the answer is there; closing comes after it.
+ */
+#include <err.h>
+#include <errno.h>
+#include <math.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "exp.h"
+#include "net.h"
+#include "pattern.h"
+#include "span.h"
+#include "team.h"
+#include "text.h"
+
+enum { TCP_NEW, TCP_KEPT, UDP, UDP_CONNECTED, UNIX_NEW, UNIX_KEPT, UNIX_DGRAM, WAYS };
+enum { ONE_CPU, CPUS, PLACES, VARIANTS = PLACES * WAYS };
+enum { WARM = 5, MOST = 1024 }; /* requests before those that count; bytes of one */
+
+static const struct variant variants[] = {
+	{"tcp-new-1cpu", "a new TCP connection for each request, on one CPU"},
+	{"tcp-kept-1cpu", "one TCP connection for all"},
+	{"udp-1cpu", "sendto, recvfrom"},
+	{"udp-connected-1cpu", "send and recv on a socket with a peer"},
+	{"unix-new-1cpu", "a new AF_UNIX stream for each request"},
+	{"unix-kept-1cpu", "one AF_UNIX stream for all"},
+	{"unix-dgram-1cpu", "AF_UNIX datagrams"},
+	{"tcp-new", "as above, on two CPUs if there are as many"},
+	{"tcp-kept", "one TCP connection for all"},
+	{"udp", "sendto, recvfrom"},
+	{"udp-connected", "send and recv on a socket with a peer"},
+	{"unix-new", "a new AF_UNIX stream for each request"},
+	{"unix-kept", "one AF_UNIX stream for all"},
+	{"unix-dgram", "AF_UNIX datagrams"},
+	{0}};
+
+static const struct way {
+	int domain, type;
+	bool fresh, connected;
+} ways[WAYS] = {
+	[TCP_NEW] = {AF_INET, SOCK_STREAM, true, true},
+	[TCP_KEPT] = {AF_INET, SOCK_STREAM, false, true},
+	[UDP] = {AF_INET, SOCK_DGRAM, false, false},
+	[UDP_CONNECTED] = {AF_INET, SOCK_DGRAM, false, true},
+	[UNIX_NEW] = {AF_UNIX, SOCK_STREAM, true, true},
+	[UNIX_KEPT] = {AF_UNIX, SOCK_STREAM, false, true},
+	[UNIX_DGRAM] = {AF_UNIX, SOCK_DGRAM, false, false},
+};
+
+static const struct claim claims[] = {
+	{"tcp-udp-setup", "UDP is faster because it has no connection set-up"}, {0}};
+
+static int64_t requests = 100;
+static int64_t size = 64;
+
+static const struct opt opts[] = {
+	{'n', "requests", "of a trial", .num = &requests, .min = 10, .max = 10000},
+	{'s', "size", "of a request, and of its answer", .num = &size, .min = 1, .max = MOST,
+	 .unit = OPT_BYTES},
+	{0}};
+
+static const struct experiment about = {
+	.name = "setup",
+	.group = "tcp",
+	.summary = "Is UDP faster than TCP, and is it the connection's set-up?",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.trials = 20,
+	.quick_trials = 3,
+	.scatter = "p50_ns",
+};
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_un un;
+};
+
+/* One trial.  The client's fields are written by its thread, and so are the server's. */
+struct trial {
+	const struct way *way;
+	union address where; /* the server's */
+	socklen_t where_size;
+	int server; /* the socket that listens or gets datagrams */
+	int64_t *latency,
+		*setup; /* of each request until it is answered, and until it is sent; ns */
+	int64_t wrong, lost;
+	int64_t client_calls, server_calls; /* system calls */
+};
+
+/* A socket with an address that the kernel chooses: a free port, or an abstract name (unix(7)). */
+static int bound(const struct way *way, union address *where, socklen_t *where_size)
+{
+	int fd;
+
+	if (way->domain == AF_INET) {
+		*where_size = sizeof(where->in);
+		return net_bound(way->type, &where->in);
+	}
+	fd = check_fd(socket(AF_UNIX, way->type | SOCK_CLOEXEC, 0), "socket");
+	*where = (union address){.un = {.sun_family = AF_UNIX}};
+	check_fd(bind(fd, &where->any, sizeof(where->any.sa_family)), "bind");
+	*where_size = sizeof(where->un);
+	check_fd(getsockname(fd, &where->any, where_size), "getsockname");
+	return fd;
+}
+
+/* --- the server ---------------------------------------------------------- */
+
+/* Answers what comes over a connection until its end; false if nothing came at all. */
+static bool serve_stream(struct trial *t, int fd)
+{
+	uint8_t buffer[MOST];
+	bool any = false;
+	ssize_t n;
+
+	while ((n = recv(fd, buffer, (size_t)size, MSG_WAITALL)) == size) {
+		if (send(fd, buffer, (size_t)size, 0) != size)
+			err(EXIT_USAGE, "send");
+		t->server_calls += 2;
+		any = true;
+	}
+	if (n < 0)
+		err(EXIT_USAGE, "recv");
+	t->server_calls++;
+	return any;
+}
+
+/* Until a connection comes that asks for nothing. */
+static void serve_connections(struct trial *t)
+{
+	bool any = true;
+
+	while (any) {
+		int fd = net_accept(t->server);
+
+		any = serve_stream(t, fd) && t->way->fresh;
+		close(fd);
+		t->server_calls += 2;
+	}
+}
+
+/* Until an empty datagram comes. */
+static void serve_datagrams(struct trial *t)
+{
+	uint8_t buffer[MOST];
+	union address peer;
+	ssize_t n = 1;
+
+	while (n > 0) {
+		socklen_t peer_size = sizeof(peer);
+
+		n = recvfrom(t->server, buffer, sizeof(buffer), 0, &peer.any, &peer_size);
+		if (n < 0)
+			err(EXIT_USAGE, "recvfrom");
+		if (n > 0 && sendto(t->server, buffer, (size_t)n, 0, &peer.any, peer_size) != n)
+			err(EXIT_USAGE, "sendto");
+		t->server_calls += 2;
+	}
+}
+
+/* --- the client ---------------------------------------------------------- */
+
+static int client_socket(struct trial *t)
+{
+	union address own;
+	socklen_t own_size;
+	int fd;
+
+	if (t->way->domain == AF_UNIX && t->way->type == SOCK_DGRAM) {
+		fd = bound(t->way, &own, &own_size); /* else nobody can answer */
+		t->client_calls += 3;
+	} else {
+		fd = check_fd(socket(t->way->domain, t->way->type | SOCK_CLOEXEC, 0), "socket");
+		t->client_calls++;
+	}
+	if (t->way->connected) {
+		check_fd(connect(fd, &t->where.any, t->where_size), "connect");
+		t->client_calls++;
+	}
+	return fd;
+}
+
+static void send_to_server(struct trial *t, int fd, const uint8_t *buffer, size_t length)
+{
+	ssize_t n = t->way->connected ? send(fd, buffer, length, 0)
+				      : sendto(fd, buffer, length, 0, &t->where.any, t->where_size);
+
+	if (n != (ssize_t)length)
+		err(EXIT_USAGE, "send");
+	t->client_calls++;
+}
+
+/* The answer; false if it did not come within a second. */
+static bool receive(struct trial *t, int fd, uint8_t *buffer)
+{
+	bool stream = t->way->type == SOCK_STREAM;
+	ssize_t n = t->way->connected ? recv(fd, buffer, (size_t)size, stream ? MSG_WAITALL : 0)
+				      : recvfrom(fd, buffer, (size_t)size, 0, NULL, NULL);
+
+	if (n < 0 && errno != EAGAIN)
+		err(EXIT_USAGE, "recv");
+	t->client_calls++;
+	return n == size;
+}
+
+static void ask_once(struct trial *t, int64_t number, int kept)
+{
+	uint8_t request[MOST], answer[MOST];
+	int64_t begin_ns;
+	int fd;
+
+	pattern_fill(request, (size_t)size, (uint64_t)(number * size));
+	begin_ns = span_now();
+	fd = t->way->fresh ? client_socket(t) : kept;
+	if (number >= WARM)
+		t->setup[number - WARM] = span_now() - begin_ns;
+	send_to_server(t, fd, request, (size_t)size);
+	if (!receive(t, fd, answer))
+		t->lost++;
+	else
+		t->wrong += memcmp(request, answer, (size_t)size) != 0;
+	if (number >= WARM)
+		t->latency[number - WARM] = span_now() - begin_ns;
+	if (t->way->fresh) {
+		close(fd);
+		t->client_calls++;
+	}
+}
+
+/* The requests, then what ends the server. */
+static void ask(struct trial *t)
+{
+	int kept = t->way->fresh ? -1 : client_socket(t);
+	int64_t calls;
+
+	if (t->way->type == SOCK_DGRAM &&
+	    setsockopt(kept, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 1},
+		       sizeof(struct timeval)) != 0)
+		err(EXIT_USAGE, "SO_RCVTIMEO");
+	t->client_calls = 0; /* what was made once does not count */
+	for (int64_t i = 0; i < WARM + requests && !run_stopped(); i++)
+		ask_once(t, i, kept);
+	calls = t->client_calls;
+	if (t->way->type == SOCK_DGRAM)
+		send_to_server(t, kept, NULL, 0);
+	close(t->way->fresh ? client_socket(t) : kept);
+	t->client_calls = calls;
+}
+
+static void work(int member, void *argument)
+{
+	struct trial *t = argument;
+
+	if (member == 0)
+		ask(t);
+	else if (t->way->type == SOCK_STREAM)
+		serve_connections(t);
+	else
+		serve_datagrams(t);
+}
+
+static void measure(struct run *run, const struct way *way, enum team_place place)
+{
+	struct trial t = {.way = way, .latency = calloc((size_t)requests, 2 * sizeof(*t.latency))};
+	struct values latency = {t.latency, (size_t)requests};
+	struct values setup = {t.latency + requests, (size_t)requests};
+	struct team team;
+	struct span all;
+
+	if (!t.latency)
+		err(EXIT_USAGE, "calloc");
+	t.setup = setup.at;
+	t.server = bound(way, &t.where, &t.where_size);
+	if (way->type == SOCK_STREAM)
+		check_fd(listen(t.server, 16), "listen");
+	team_start(&team, 2, place, work, &t);
+	all = team_join(&team);
+	close(t.server);
+	for (int64_t i = 0; i < requests && run_trial(run) == 0; i++)
+		run_row(run, "request",
+			(struct field[]){{"request", i}, {"latency_ns", t.latency[i]}, {0}});
+	run_record(run, (struct field[]){{"requests", WARM + requests},
+					 {"setup_ns", (int64_t)stats_quantile(setup, 0.5)},
+					 {"p50_ns", (int64_t)stats_quantile(latency, 0.5)},
+					 {"p99_ns", (int64_t)stats_quantile(latency, 0.99)},
+					 {"max_ns", (int64_t)stats_quantile(latency, 1)},
+					 {"client_calls", t.client_calls},
+					 {"server_calls", t.server_calls},
+					 {"lost_requests", t.lost},
+					 {"wrong_answers", t.wrong},
+					 {"elapsed_ns", span_wall(&all)},
+					 {"cpu_ns", all.cpu_ns},
+					 {0}});
+	free(t.latency);
+}
+
+/* --- report -------------------------------------------------------------- */
+
+/* How many times as long as UDP there: in each trial, then the median of these. */
+static struct interval times_udp(struct run *run, size_t variant)
+{
+	struct values a = run_values(run, variant, "p50_ns");
+	struct values b = run_values(run, variant / WAYS * WAYS + UDP, "p50_ns");
+	struct interval times;
+
+	a.n = a.n < b.n ? a.n : b.n;
+	for (size_t i = 0; i < a.n; i++)
+		a.at[i] = a.at[i] * 1000000 / (b.at[i] > 0 ? b.at[i] : 1);
+	times = stats_median(a);
+	return (struct interval){times.mid / 1e6, times.low / 1e6, times.high / 1e6};
+}
+
+static const char *interval_text(struct interval times)
+{
+	return isfinite(times.mid)
+		       ? text_format("%.2f (%.2f-%.2f)", times.mid, times.low, times.high)
+		       : "-";
+}
+
+static double per_request(struct run *run, size_t variant, const char *field)
+{
+	return run_median(run, variant, field) / run_median(run, variant, "requests");
+}
+
+static void print_variant(struct run *run, size_t v)
+{
+	fprintf(run_out(run), "  %-18s %7s %7s %8s %17s %5.1f %8s\n", variants[v].name,
+		ways[v % WAYS].fresh ? text_time(run_median(run, v, "setup_ns")) : "-",
+		text_time(run_median(run, v, "p50_ns")), text_time(run_median(run, v, "p99_ns")),
+		interval_text(times_udp(run, v)),
+		per_request(run, v, "client_calls") + per_request(run, v, "server_calls"),
+		text_time(per_request(run, v, "cpu_ns")));
+}
+
+static void print_table(struct run *run)
+{
+	FILE *out = run_out(run);
+
+	run_say(run,
+		"%s requests and answers a trial, %s each, one after the other, from one thread to "
+		"another on loopback. Medians of the trials; calls and CPU time are both sides'.",
+		text_count(requests), text_bytes(size));
+	fprintf(out, "\n  %-18s %7s %7s %8s %17s %5s %8s\n", "variant", "set-up", "p50", "p99",
+		"times udp (95 %)", "calls", "CPU");
+	for (size_t v = 0; v < VARIANTS; v++) {
+		if (v == WAYS && run_values(run, v, "p50_ns").n)
+			fputs("\n", out);
+		if (run_selected(run, v))
+			print_variant(run, v);
+	}
+	fputs("\n", out);
+}
+
+/* "on one CPU 1.50 (1.48-1.52) and 1.10 (1.08-1.12)" */
+static const char *compared(const struct interval fresh[PLACES], const struct interval kept[PLACES],
+			    int place)
+{
+	return isfinite(fresh[place].mid) && isfinite(kept[place].mid)
+		       ? text_format("; %s %s and %s", place == ONE_CPU ? "on one CPU" : "on two",
+				     interval_text(fresh[place]), interval_text(kept[place]))
+		       : "";
+}
+
+static void judge(struct run *run)
+{
+	struct interval fresh[PLACES], kept[PLACES];
+	size_t cases = 0, faster = 0;
+
+	for (size_t place = 0; place < PLACES; place++) {
+		fresh[place] = times_udp(run, place * WAYS + TCP_NEW);
+		kept[place] = times_udp(run, place * WAYS + TCP_KEPT);
+		if (isfinite(fresh[place].mid) && isfinite(kept[place].mid)) {
+			cases += 2;
+			faster += (fresh[place].low > 1) + (kept[place].low > 1);
+		}
+	}
+	if (cases == 0)
+		return;
+	run_verdict(
+		run, "tcp-udp-setup",
+		faster == cases ? HOLDS
+		: faster        ? DEPENDS
+				: NOT_SEEN,
+		(struct field[]){{"cases", (int64_t)cases},
+				 {"faster_cases", (int64_t)faster},
+				 {"one_cpu_new_times_udp", .real = &fresh[ONE_CPU].mid},
+				 {"one_cpu_kept_times_udp", .real = &kept[ONE_CPU].mid},
+				 {"cpus_new_times_udp", .real = &fresh[CPUS].mid},
+				 {"cpus_kept_times_udp", .real = &kept[CPUS].mid},
+				 {0}},
+		"times as long as by UDP, by a new TCP connection and by a kept one%s%s. UDP is "
+		"faster in %zu of %zu cases",
+		compared(fresh, kept, ONE_CPU), compared(fresh, kept, CPUS), faster, cases);
+}
+
+static void report(struct run *run)
+{
+	print_table(run);
+	judge(run);
+	for (size_t v = 0; v < VARIANTS; v++)
+		if (run_selected(run, v))
+			run_control(run,
+				    stats_sum(run_values(run, v, "wrong_answers")) == 0 &&
+					    stats_sum(run_values(run, v, "lost_requests")) == 0,
+				    "%s: answers were lost or changed", variants[v].name);
+	run_why(run,
+		"the set-up is work: more calls, more CPU time. But the kernel does it without the "
+		"server's thread, which on two CPUs wakes up meanwhile. Between two machines it "
+		"waits for a round trip as well, and that is what UDP saves.");
+	if (run_cpus() == 1)
+		run_note(run, "there is one CPU: the variants without 1cpu ran on it too.");
+}
+
+int main(int argc, char *argv[])
+{
+	struct run *run = run_begin(&about, argc, argv);
+
+	while (run_next(run))
+		measure(run, &ways[run_variant(run) % WAYS],
+			run_variant(run) / WAYS == ONE_CPU ? TEAM_SAME : TEAM_SPREAD);
+	return run_end(run, report);
+}
