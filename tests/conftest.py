@@ -18,6 +18,15 @@ def pytest_generate_tests(metafunc):
                              ids=lambda path: f"{path.parent.name}/{path.name}")
 
 
+def pytest_collection_modifyitems(config, items):
+    """What shares a program's quick run, or a file's fixtures, goes to one worker of xdist."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        program = getattr(item, "callspec", None) and item.callspec.params.get("program")
+        item.add_marker(pytest.mark.xdist_group(str(program or item.path.name)))
+
+
 @pytest.fixture(scope="session")
 def once():
     """Makes a value when it is first asked for; pytest's own cache forgets between parameters."""
