@@ -19,6 +19,8 @@ GREY, PALE = "#666666", "#DDDDDD"
 CYCLE = ((BLUE, "o"), (RED, "s"), (GREEN, "^"), (ORANGE, "D"), (PINK, "v"), (SKY, "P"),
          (BLACK, "X"))
 
+Z95 = 1.959964  # of the normal distribution: 95 % lie within so many standard deviations
+
 TITLE, PANEL, BODY, CAPTION = 14, 11.5, 10.5, 8.5  # points
 
 LOOK = {
@@ -155,6 +157,13 @@ def of_variants(samples, *order):
 def column(samples, field):
     """One field of the samples that have it."""
     return np.array([sample[field] for sample in samples if field in sample])
+
+
+def wilson(k, n):
+    """Wilson's 95 % interval of k of n, as the program's."""
+    centre = (k + Z95 * Z95 / 2) / (n + Z95 * Z95)
+    half = Z95 / (n + Z95 * Z95) * math.sqrt(k * (n - k) / n + Z95 * Z95 / 4)
+    return max(0, centre - half), min(1, centre + half)
 
 
 def jitter(count, width):

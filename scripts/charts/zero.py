@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """How often a racy program ends at 0, as if it were safe, against its number of updates."""
-import math
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter
@@ -14,7 +13,6 @@ RACY = {
     "started-1cpu": ("one CPU,\nas created", style.PINK, "D", 84, "left"),
     "barrier-1cpu": ("one CPU,\nwith barrier", style.ORANGE, "^", 60, "left"),
 }
-Z = 1.959964  # the 97.5 % quantile of the normal distribution
 
 
 def counts(samples):
@@ -22,13 +20,6 @@ def counts(samples):
     ns = sorted({s["iterations"] for s in samples})
     return [(n, sum(s["zero_runs"] for s in samples if s["iterations"] == n),
              sum(s["runs"] for s in samples if s["iterations"] == n)) for n in ns]
-
-
-def wilson(k, n):
-    """Wilson's 95 % interval of k of n, as the program's."""
-    centre = (k + Z * Z / 2) / (n + Z * Z)
-    half = Z / (n + Z * Z) * math.sqrt(k * (n - k) / n + Z * Z / 4)
-    return max(0, centre - half), min(1, centre + half)
 
 
 def place(ns, shares, level):
@@ -46,7 +37,7 @@ def draw_curve(axes, name, samples, shift):
     points = counts(samples)
     ns = np.array([n for n, _, _ in points]) * shift
     shares = np.array([k / runs for _, k, runs in points]) * 100
-    limits = np.array([wilson(k, runs) for _, k, runs in points]).T * 100
+    limits = np.array([style.wilson(k, runs) for _, k, runs in points]).T * 100
     axes.errorbar(ns, shares, yerr=np.abs(limits - shares), color=colour, marker=marker,
                   markersize=7, linewidth=2, elinewidth=1.2, capsize=3, zorder=3)
     axes.annotate(label, place(ns, shares, level), xytext=(14 if side == "left" else -14, 0),

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * recv - how long does recv wait, for what, and what does waiting cost?
+ *
+ * By itself recv waits until one byte is there.  Options and flags change that:
+ *
+ *	empty    nothing is there and the sender is late: recv sleeps until it comes;
+ *	ready    the control: the bytes are there, and recv does not sleep;
+ *	timeout  SO_RCVTIMEO ends the wait.  The kernel counts it in ticks, rounds it up, and fires
+ *	         at a tick after that;
+ *	waitall  MSG_WAITALL waits for all the bytes asked for, unless a timeout, a signal or the
+ *	         end of the stream comes first: then it hands over a part;
+ *	lowat    SO_RCVLOWAT: poll and a recv that waits want so many bytes; MSG_DONTWAIT does not
+ *	         mind.  A trap: Linux wakes a recv only if so many are there that it has not taken
+ *	         yet.  One that took a part sleeps on when the rest has come ("recv-rest", which
+ *	         only its timeout ends);
+ *	flags    MSG_DONTWAIT never waits, MSG_PEEK leaves what it shows.
+ *
+ * A case is a row of a table: what is there, how recv is called, and what comes late.  All cases
+ * of a variant wait at the same time, each in a thread and on a socket of its own.
+ */
+#include <err.h>
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "check.h"
+#include "exp.h"
+#include "net.h"
+#include "pattern.h"
+#include "span.h"
+#include "text.h"
+
+enum { EMPTY, READY, TIMEOUT, WAITALL, LOWAT, FLAGS, VARIANTS, WHOLE = 1000, PART = 400 };
+enum { MS = 1000000 /* ns */, SOON_MS = 30, ONCE_NS = 100 * MS, MAX_REPEATS = 50 };
+
+static const struct variant variants[] = {[EMPTY] = {"empty", "the sender is late"},
+					  [READY] = {"ready", "all is there (control)"},
+					  [TIMEOUT] = {"timeout", "SO_RCVTIMEO, nothing comes"},
+					  [WAITALL] = {"waitall", "MSG_WAITALL, a part is there"},
+					  [LOWAT] = {"lowat", "SO_RCVLOWAT, a part is there"},
+					  [FLAGS] = {"flags", "MSG_DONTWAIT and MSG_PEEK"},
+					  {0}};
+
+static const struct claim claims[] = {
+	{"buf-recv-blocks-empty", "recv blocks when the receive buffer is empty"},
+	{"tcp-recv-waits", "recv waits until something arrives"},
+	{0}};
+
+static int64_t late_ms = 200;
+static int64_t repeats = 10;
+
+static const struct opt opts[] = {{'l', "late", "how late the late sender is", .num = &late_ms,
+				   .min = 20, .max = 10000, .quick = 100, .unit = OPT_MS},
+				  {'r', "repeats",
+				   "timeouts in a row, as far as they fit into 100 ms",
+				   .num = &repeats, .min = 1, .max = MAX_REPEATS, .quick = 5},
+				  {0}};
+
+static const struct experiment about = {
+	.name = "recv",
+	.group = "buffers",
+	.summary = "How long does recv wait, for what, and what does waiting cost?",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.trials = 3,
+	.quick_trials = 1,
+};
+
+/* What comes late: the rest of WHOLE bytes, WHOLE more of them, signals, the end of the stream. */
+enum event { NOTHING, REST, MORE, SIGNAL, END };
+
+static const struct one {
+	size_t variant;
+	const char *name;
+	enum net_kind kind;
+	int there; /* bytes that are there when recv is called */
+	int flags;
+	int timeout_ms; /* SO_RCVTIMEO; 0 = none */
+	int lowat;      /* SO_RCVLOWAT; 0 = none */
+	bool by_poll;   /* poll first: recv comes when it says so */
+	enum event event;
+} cases[] = {
+	{EMPTY, "tcp", NET_TCP, .event = REST},
+	{EMPTY, "udp", NET_UDP, .event = REST},
+	{EMPTY, "unix-stream", NET_UNIX_STREAM, .event = REST},
+	{EMPTY, "unix-dgram", NET_UNIX_DGRAM, .event = REST},
+	{READY, "tcp", NET_TCP, WHOLE},
+	{READY, "udp", NET_UDP, WHOLE},
+	{READY, "unix-stream", NET_UNIX_STREAM, WHOLE},
+	{READY, "unix-dgram", NET_UNIX_DGRAM, WHOLE},
+	{TIMEOUT, "1-ms", NET_TCP, .timeout_ms = 1},
+	{TIMEOUT, "5-ms", NET_TCP, .timeout_ms = 5},
+	{TIMEOUT, "10-ms", NET_TCP, .timeout_ms = 10},
+	{TIMEOUT, "50-ms", NET_TCP, .timeout_ms = 50},
+	{TIMEOUT, "100-ms", NET_TCP, .timeout_ms = 100},
+	{WAITALL, "without", NET_TCP, PART, .event = REST},
+	{WAITALL, "rest-comes", NET_TCP, PART, MSG_WAITALL, .event = REST},
+	{WAITALL, "timeout", NET_TCP, PART, MSG_WAITALL, .timeout_ms = 20},
+	{WAITALL, "signal", NET_TCP, PART, MSG_WAITALL, .event = SIGNAL},
+	{WAITALL, "end", NET_TCP, PART, MSG_WAITALL, .event = END},
+	{WAITALL, "signal-empty", NET_TCP, 0, MSG_WAITALL, .event = SIGNAL},
+	{WAITALL, "end-empty", NET_TCP, 0, MSG_WAITALL, .event = END},
+	{LOWAT, "recv", NET_TCP, PART, .lowat = WHOLE, .event = MORE},
+	{LOWAT, "recv-rest", NET_TCP, PART, .timeout_ms = 100, .lowat = WHOLE, .event = REST},
+	{LOWAT, "poll", NET_TCP, PART, .lowat = WHOLE, .by_poll = true, .event = REST},
+	{LOWAT, "poll-without", NET_TCP, PART, .by_poll = true, .event = REST},
+	{LOWAT, "dontwait", NET_TCP, PART, MSG_DONTWAIT, .lowat = WHOLE},
+	{LOWAT, "end", NET_TCP, PART, .lowat = WHOLE, .event = END},
+	{FLAGS, "dontwait-empty", NET_TCP, 0, MSG_DONTWAIT},
+	{FLAGS, "dontwait", NET_TCP, PART, MSG_DONTWAIT},
+	{FLAGS, "peek", NET_TCP, PART, MSG_PEEK},
+	{FLAGS, "peek-empty", NET_TCP, 0, MSG_PEEK, .event = REST},
+};
+
+enum { CASES = sizeof(cases) / sizeof(cases[0]) };
+
+/* --- one wait --------------------------------------------------------------- */
+
+/* One recv. */
+struct called {
+	struct span span;
+	int64_t sleeps;
+};
+
+struct wait {
+	const struct one *one;
+	struct net_pair fd;
+	pthread_t thread;
+	atomic_bool called, done;
+	int64_t came_ns;    /* when what comes late was about to */
+	int64_t granted_ns; /* SO_RCVTIMEO, as the kernel rounded it; 0 = none */
+	bool again;         /* before, recv with MSG_DONTWAIT said EAGAIN */
+	struct called calls[MAX_REPEATS];
+	int64_t calls_n;
+	int64_t result, error, left, misplaced; /* of the last one */
+};
+
+static int64_t get_timeout(int fd)
+{
+	struct timeval time = {0};
+	socklen_t size = sizeof(time);
+
+	check_fd(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, &size), "SO_RCVTIMEO");
+	return time.tv_sec * 1000000000 + time.tv_usec * 1000;
+}
+
+static void set_timeout(int fd, int64_t ms)
+{
+	struct timeval time = {ms / 1000, ms % 1000 * 1000};
+
+	check_fd(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time)), "SO_RCVTIMEO");
+}
+
+static void send_bytes(int fd, int from, int to)
+{
+	uint8_t buffer[WHOLE];
+
+	if (from == to)
+		return;
+	pattern_fill(buffer, (size_t)(to - from), (uint64_t)from);
+	if (send(fd, buffer, (size_t)(to - from), MSG_NOSIGNAL) != to - from && !run_stopped())
+		err(EXIT_USAGE, "send");
+}
+
+/* The call under test, stamped by the thread that makes it. */
+static void call(struct wait *w)
+{
+	struct called *c = &w->calls[w->calls_n++];
+	struct pollfd ready = {.fd = w->fd.rx, .events = POLLIN};
+	uint8_t buffer[WHOLE] = {0};
+
+	c->sleeps = -span_sleeps();
+	atomic_store(&w->called, true);
+	span_begin(&c->span);
+	if (w->one->by_poll)
+		poll(&ready, 1, -1);
+	w->result = recv(w->fd.rx, buffer, WHOLE, w->one->flags);
+	w->error = w->result < 0 ? errno : 0;
+	span_end(&c->span);
+	c->sleeps += span_sleeps();
+	if (w->result > 0)
+		w->misplaced = (int64_t)pattern_misplaced(buffer, (size_t)w->result, 0);
+}
+
+static void *wait_for_it(void *argument)
+{
+	struct wait *w = argument;
+	uint8_t byte;
+
+	w->again =
+		w->one->there == 0 && recv(w->fd.rx, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+	do
+		call(w);
+	while (w->one->variant == TIMEOUT && w->calls_n < repeats && !run_stopped() &&
+	       (w->calls_n + 1) * w->granted_ns <= ONCE_NS);
+	atomic_store(&w->done, true);
+	return NULL;
+}
+
+static void begin(struct wait *w, const struct one *one)
+{
+	*w = (struct wait){.one = one, .fd = net_pair(one->kind, (struct net_ask){0})};
+	if (one->timeout_ms)
+		set_timeout(w->fd.rx, one->timeout_ms);
+	w->granted_ns = get_timeout(w->fd.rx);
+	if (one->lowat)
+		net_set(w->fd.rx, SOL_SOCKET, SO_RCVLOWAT, one->lowat);
+	send_bytes(w->fd.tx, 0, one->there);
+	for (int tries = 0; net_inq(w->fd.rx) < one->there && tries < 1000; tries++)
+		run_sleep_until(span_now() + MS);
+	check(pthread_create(&w->thread, NULL, wait_for_it, w), "pthread_create");
+}
+
+/* Lets come what comes late. */
+static void come(struct wait *w)
+{
+	w->came_ns = span_now();
+	if (w->one->event == REST)
+		send_bytes(w->fd.tx, w->one->there, WHOLE);
+	else if (w->one->event == MORE)
+		send_bytes(w->fd.tx, w->one->there, w->one->there + WHOLE);
+	else if (w->one->event == END)
+		shutdown(w->fd.tx, SHUT_WR);
+	while (w->one->event == SIGNAL && !atomic_load(&w->done)) {
+		/* again and again: the first one may come before the thread has fallen asleep */
+		pthread_kill(w->thread, SIGUSR1);
+		if (!run_sleep_until(span_now() + 5000000))
+			break;
+	}
+}
+
+static const char *error_name(int64_t error)
+{
+	switch (error) {
+	case 0:
+		return "none";
+	case EAGAIN:
+		return "EAGAIN";
+	case EINTR:
+		return "EINTR";
+	default:
+		return "other";
+	}
+}
+
+static void record(struct run *run, const struct wait *w)
+{
+	for (int64_t i = 0; i < w->calls_n; i++) {
+		const struct called *c = &w->calls[i];
+
+		run_record(run, (struct field[]){{"case", .text = w->one->name},
+						 {"number", w->one - cases},
+						 {"there_bytes", w->one->there},
+						 {"asked_ns", (int64_t)w->one->timeout_ms * MS},
+						 {"granted_ns", w->granted_ns},
+						 {"returned_bytes", w->result},
+						 {"error", .text = error_name(w->error)},
+						 {"again", w->again},
+						 {"left_bytes", w->left},
+						 {"misplaced_bytes", w->misplaced},
+						 {"after_ns",
+						  w->one->event ? c->span.end_ns - w->came_ns : 0},
+						 {"elapsed_ns", span_wall(&c->span)},
+						 {"cpu_ns", c->span.cpu_ns},
+						 {"sleeps", c->sleeps},
+						 {0}});
+	}
+}
+
+/* Whoever still waits when the run is stopped is woken. */
+static void finish(struct run *run, struct wait *w)
+{
+	if (run_stopped())
+		shutdown(w->fd.rx, SHUT_RDWR);
+	check(pthread_join(w->thread, NULL), "pthread_join");
+	w->left = net_inq(w->fd.rx);
+	record(run, w);
+	net_close(&w->fd);
+}
+
+static void measure(struct run *run)
+{
+	static struct wait waits[CASES];
+	bool late = run_variant(run) != READY && run_variant(run) != TIMEOUT;
+	size_t n = 0;
+
+	for (size_t i = 0; i < CASES; i++)
+		if (cases[i].variant == run_variant(run))
+			begin(&waits[n++], &cases[i]);
+	for (size_t i = 0; i < n; i++)
+		while (!atomic_load(&waits[i].called) && run_sleep_until(span_now() + MS))
+			;
+	if (late)
+		run_sleep_until(span_now() + (run_variant(run) == EMPTY ? late_ms : SOON_MS) * MS);
+	for (size_t i = 0; i < n; i++)
+		come(&waits[i]);
+	for (size_t i = 0; i < n; i++)
+		finish(run, &waits[i]);
+}
+
+/* --- report ------------------------------------------------------------------ */
+
+/* A field of the calls of one case. */
+static struct values of_case(struct run *run, size_t number, const char *field)
+{
+	struct values numbers = run_values(run, cases[number].variant, "number");
+	struct values values = run_values(run, cases[number].variant, field);
+	size_t n = 0;
+
+	for (size_t i = 0; i < numbers.n; i++)
+		if (numbers.at[i] == (int64_t)number)
+			values.at[n++] = values.at[i];
+	values.n = n;
+	return values;
+}
+
+static double median_of(struct run *run, size_t number, const char *field)
+{
+	return stats_quantile(of_case(run, number, field), 0.5);
+}
+
+/* What came late, in words. */
+static const char *comes(const struct one *one)
+{
+	static const char *const words[] = {[NOTHING] = "nothing",
+					    [REST] = "the rest",
+					    [MORE] = "more",
+					    [SIGNAL] = "a signal",
+					    [END] = "the end"};
+
+	return one->event == REST && !one->there ? "all" : words[one->event];
+}
+
+static const char *returned(struct run *run, size_t number)
+{
+	double bytes = median_of(run, number, "returned_bytes");
+
+	if (bytes > 0)
+		return text_format("%.0f B", bytes);
+	if (bytes == 0)
+		return "0, the end";
+	return cases[number].event == SIGNAL ? "EINTR" : "EAGAIN";
+}
+
+static void print_cases(struct run *run)
+{
+	FILE *out = run_out(run);
+
+	run_say(run,
+		"recv is called for %d bytes. What is there, what comes later, what recv returns; "
+		"how long it took, how often the thread slept, the CPU time it used (medians).",
+		WHOLE);
+	fprintf(out, "\n  %-7s %-14s %6s %-8s %-10s %9s %6s %9s\n", "variant", "case", "there",
+		"comes", "returned", "took", "sleeps", "CPU");
+	for (size_t i = 0; i < CASES; i++)
+		if (run_selected(run, cases[i].variant) && cases[i].variant != TIMEOUT)
+			fprintf(out, "  %-7s %-14s %6d %-8s %-10s %9s %6.0f %9s\n",
+				variants[cases[i].variant].name, cases[i].name, cases[i].there,
+				comes(&cases[i]), returned(run, i),
+				text_time(median_of(run, i, "elapsed_ns")),
+				median_of(run, i, "sleeps"),
+				text_time(median_of(run, i, "cpu_ns")));
+	fputs("\n", out);
+}
+
+static void print_timeouts(struct run *run)
+{
+	FILE *out = run_out(run);
+
+	run_say(run, "SO_RCVTIMEO, nothing comes; the kernel's tick is %s:",
+		text_time((double)span_tick()));
+	fprintf(out, "\n  %10s %11s %6s %10s %10s %10s %10s\n", "asked for", "rounded to", "calls",
+		"shortest", "median", "longest", "too late");
+	for (size_t i = 0; i < CASES; i++) {
+		struct values elapsed = of_case(run, i, "elapsed_ns");
+		double asked = cases[i].timeout_ms * (double)MS;
+
+		if (cases[i].variant == TIMEOUT)
+			fprintf(out, "  %10s %11s %6zu %10s %10s %10s %10s\n", text_time(asked),
+				text_time(median_of(run, i, "granted_ns")), elapsed.n,
+				text_time(stats_quantile(elapsed, 0)),
+				text_time(stats_quantile(elapsed, 0.5)),
+				text_time(stats_quantile(elapsed, 1)),
+				text_time(stats_quantile(elapsed, 0.5) - asked));
+	}
+	fputs("\n", out);
+}
+
+/* The calls of a variant that slept, and came back only after the sender had begun to send. */
+static size_t waited(struct values sleeps, struct values after, struct values bytes)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < sleeps.n; i++)
+		n += sleeps.at[i] > 0 && after.at[i] >= 0 && bytes.at[i] > 0;
+	return n;
+}
+
+static void judge_empty(struct run *run)
+{
+	struct values sleeps = run_values(run, EMPTY, "sleeps");
+	struct values again = run_values(run, EMPTY, "again");
+	double elapsed = run_median(run, EMPTY, "elapsed_ns");
+	size_t all = waited(sleeps, run_values(run, EMPTY, "after_ns"),
+			    run_values(run, EMPTY, "returned_bytes"));
+
+	run_verdict(run, "buf-recv-blocks-empty",
+		    all == sleeps.n && stats_nonzero(again) == again.n ? HOLDS : REFUTED,
+		    (struct field[]){{"blocked_calls", (int64_t)all},
+				     {"calls", (int64_t)sleeps.n},
+				     {"again_calls", (int64_t)stats_nonzero(again)},
+				     {"elapsed_ns", (int64_t)elapsed},
+				     {0}},
+		    "%zu of %zu calls slept until the sender sent, for %s (TCP, UDP and both kinds "
+		    "of AF_UNIX); with MSG_DONTWAIT %zu of %zu said EAGAIN instead",
+		    all, sleeps.n, text_time(elapsed), stats_nonzero(again), again.n);
+}
+
+static void judge_tcp(struct run *run)
+{
+	struct values sleeps = of_case(run, 0, "sleeps"); /* the first case is TCP's */
+	double elapsed = median_of(run, 0, "elapsed_ns");
+	double cpu = median_of(run, 0, "cpu_ns");
+	double per_s = cpu / elapsed * 1e9;
+	size_t all = waited(sleeps, of_case(run, 0, "after_ns"), of_case(run, 0, "returned_bytes"));
+
+	run_verdict(
+		run, "tcp-recv-waits", all == sleeps.n ? HOLDS : REFUTED,
+		(struct field[]){{"waited_calls", (int64_t)all},
+				 {"calls", (int64_t)sleeps.n},
+				 {"sleeps", (int64_t)stats_quantile(sleeps, 0.5)},
+				 {"elapsed_ns", (int64_t)elapsed},
+				 {"cpu_ns", (int64_t)cpu},
+				 {"cpu_ns_per_s", (int64_t)per_s},
+				 {0}},
+		"%zu of %zu calls waited for the late sender, asleep: %.0f context switch%s and "
+		"%s of CPU time in %s, which is %s a second",
+		all, sleeps.n, stats_quantile(sleeps, 0.5),
+		stats_quantile(sleeps, 0.5) == 1 ? "" : "es", text_time(cpu), text_time(elapsed),
+		text_time(per_s));
+}
+
+static void report(struct run *run)
+{
+	bool others = false;
+
+	for (size_t v = 0; v < VARIANTS; v++)
+		others |= v != TIMEOUT && run_selected(run, v);
+	if (others)
+		print_cases(run);
+	if (run_selected(run, TIMEOUT))
+		print_timeouts(run);
+	for (size_t v = 0; v < VARIANTS; v++) {
+		struct values misplaced = run_values(run, v, "misplaced_bytes");
+
+		run_control(run, stats_nonzero(misplaced) == 0,
+			    "%s: bytes changed in %zu of %zu calls", variants[v].name,
+			    stats_nonzero(misplaced), misplaced.n);
+	}
+	if (run_selected(run, READY))
+		run_control(run, run_median(run, READY, "sleeps") == 0,
+			    "ready: recv slept though the bytes were there");
+	if (run_selected(run, EMPTY)) {
+		judge_empty(run);
+		judge_tcp(run);
+	}
+	run_why(run, "recv puts the thread to sleep until the kernel has as many bytes as it "
+		     "wants: one, "
+		     "or SO_RCVLOWAT's, or with MSG_WAITALL all. A timeout, a signal or the end "
+		     "wakes it "
+		     "too, and what is there by then is handed over.");
+}
+
+static void ignore(int number)
+{
+	(void)number;
+}
+
+int main(int argc, char *argv[])
+{
+	struct run *run = run_begin(&about, argc, argv);
+	struct sigaction interrupt = {.sa_handler = ignore}; /* no SA_RESTART */
+
+	check_fd(sigaction(SIGUSR1, &interrupt, NULL), "sigaction");
+	while (run_next(run))
+		measure(run);
+	return run_end(run, report);
+}
