@@ -88,7 +88,7 @@ static const struct experiment about = {
 	.claims = claims,
 	.opts = opts,
 	.variants = variants,
-	.trials = 3,
+	.trials = 2,
 	.quick_trials = 1,
 };
 

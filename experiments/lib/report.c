@@ -64,6 +64,16 @@ size_t report_claim(const struct run *run, const char *id)
 	errx(EXIT_USAGE, "a verdict on '%s', which is not among the claims", id);
 }
 
+/* The column that the ids of all claims fit into. */
+static int claims_width(const struct run *run)
+{
+	size_t widest = 21;
+
+	for (const struct claim *claim = run->about->claims; claim->id; claim++)
+		widest = strlen(claim->id) > widest ? strlen(claim->id) : widest;
+	return (int)widest;
+}
+
 void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 		 const struct field *numbers, const char *sentence, ...)
 {
@@ -74,8 +84,7 @@ void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 		     [DEPENDS] = {"depends", "DEPENDS", "\033[1;33m"},
 		     [NOT_SEEN] = {"not-seen", "NOT SEEN", "\033[1;36m"},
 		     [SKIPPED] = {"skipped", "SKIPPED", "\033[1m"}};
-	const int indent = 35;
-	const int longer = (int)strlen(claim) - 21; /* than the column for it */
+	const int column = claims_width(run);
 	json_t *row = json_pack("{s:s,s:s,s:s}", "row", "verdict", "claim", claim, "verdict",
 				words[verdict].word);
 	json_t *behind = json_object();
@@ -96,9 +105,10 @@ void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 	record_describe(run);
 	record_row(run, row);
 	pthread_mutex_unlock(&run->lock);
-	fprintf(run->console, "  %-21s %s%-10s%s ", claim, run->colour ? words[verdict].colour : "",
-		words[verdict].shown, run->colour ? "\033[0m" : "");
-	text_wrap(run->console, longer > 0 ? indent + longer : indent, indent, text);
+	fprintf(run->console, "  %-*s %s%-10s%s ", column, claim,
+		run->colour ? words[verdict].colour : "", words[verdict].shown,
+		run->colour ? "\033[0m" : "");
+	text_wrap(run->console, column + 14, column + 14, text);
 	free(text);
 }
 
