@@ -71,8 +71,9 @@ demo: ## set up, measure every group quickly, draw the charts, say where they ar
 	@scripts/bootstrap
 	@$(MAKE) --no-print-directory all
 	@failed=; for g in $(GROUPS); do scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; \
+	scripts/shootout $(BUILD) --quick || failed=$$?; \
 	scripts/plot.py || [ $$? -eq 77 ] || failed=$$?; \
-	echo "charts: results/charts/    rows: results/    longer runs: $(GROUPS:%=make run-%)"; \
+	echo "charts: results/charts/    rows: results/    longer runs: $(GROUPS:%=make run-%) make run-echo"; \
 	exit $$failed
 
 test: ## set up, build and run all tests (SAN= for a sanitizer build)
@@ -86,6 +87,9 @@ $(GROUPS:%=run-%): run-%: all
 smoke: all ## run every experiment quickly, keep no rows: does it all work here?
 	@failed=; for g in $(GROUPS); do \
 		RESULTS=/dev/null scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; exit $$failed
+
+run-echo: all ## compare the models of the echo server, about 5 minutes (ARGS=--quick: under half of one)
+	@scripts/shootout $(BUILD) $(ARGS)
 
 bench: all ## time whole programs with hyperfine, into results/bench/
 	@scripts/bench $(BUILD) || [ $$? -eq 77 ]
@@ -146,6 +150,7 @@ $(BINS): $(BUILD)/%: $(BUILD)/obj/%.o $(LIB)
 $(BUILD)/echo/echo-server: $(MODEL_SRC:experiments/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/echo/conn.o
 $(BUILD)/echo/echo-server: model_libs = $(shell pkg-config --libs $(foreach n,$(filter $(MODEL_SRC:%=%:%),$(NEEDS)),\
 	$(lastword $(subst :, ,$n))) 2>/dev/null)
+$(BUILD)/echo/echo-load: $(patsubst experiments/%.c,$(BUILD)/obj/%.o,$(wildcard experiments/echo/load_*.c))
 $(ECHO): $(BUILD)/echo/echo-%: $(BUILD)/obj/echo/%.o $(LIB) $(BUILD)/sources
 	@mkdir -p $(@D) && echo "  LD $@"
 	$(quiet)$(link) $(filter %.o,$^) $(LIB) $(libs) $(model_libs) -o $@
@@ -162,5 +167,5 @@ prune:
 -include $(wildcard $(BUILD)/obj/*.d $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
 
 FORCE:
-.PHONY: all help demo test smoke bench plots reference deps doctor format lint clean units prune FORCE \
+.PHONY: all help demo test smoke run-echo bench plots reference deps doctor format lint clean units prune FORCE \
 	$(GROUPS:%=run-%)

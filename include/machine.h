@@ -44,4 +44,7 @@ struct machine_load {
 
 void machine_load(struct machine_load *now);
 
+/* What was used since then, as keys of an end row: wall_ns, own_cpu_ns, machine_cpu_ns, steal_ns. */
+void machine_describe_load(json_t *row, const struct machine_load *since);
+
 #endif

@@ -12,6 +12,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
+enum { ROWS_SCHEMA = 1 }; /* of the rows; see results/README.md */
+
 struct rows;
 
 /*

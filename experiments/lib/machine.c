@@ -314,3 +314,15 @@ void machine_load(struct machine_load *now)
 	now->busy_ns = (ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6]) * tick_ns;
 	now->steal_ns = ticks[7] * tick_ns;
 }
+
+void machine_describe_load(json_t *row, const struct machine_load *since)
+{
+	struct machine_load now;
+
+	machine_load(&now);
+	rows_add(row, (struct field[]){{"wall_ns", now.wall_ns - since->wall_ns},
+				       {"own_cpu_ns", now.own_ns - since->own_ns},
+				       {"machine_cpu_ns", now.busy_ns - since->busy_ns},
+				       {"steal_ns", now.steal_ns - since->steal_ns},
+				       {0}});
+}

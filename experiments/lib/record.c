@@ -9,8 +9,6 @@
 
 #include "run.h"
 
-enum { SCHEMA = 1 }; /* of the rows; see results/README.md */
-
 void record_row(struct run *run, json_t *row)
 {
 	int error = run->rows ? rows_write(run->rows, row) : 0;
@@ -38,7 +36,7 @@ void record_describe(struct run *run)
 	if (run->described)
 		return;
 	run->described = true;
-	row = json_pack("{s:s,s:i,s:s,s:s}", "row", "run", "schema", SCHEMA, "experiment",
+	row = json_pack("{s:s,s:i,s:s,s:s}", "row", "run", "schema", ROWS_SCHEMA, "experiment",
 			about->name, "group", about->group);
 	variants = json_array();
 	claims = json_object();
@@ -56,7 +54,6 @@ void record_describe(struct run *run)
 /* Writes the end row and gives the file its name.  Under the lock; does nothing the second time. */
 void record_end(struct run *run, const char *interrupted)
 {
-	struct machine_load now;
 	struct rows *rows = run->rows;
 	json_t *end;
 	int error;
@@ -64,16 +61,11 @@ void record_end(struct run *run, const char *interrupted)
 	if (!rows)
 		return;
 	record_describe(run);
-	machine_load(&now);
 	end = json_pack("{s:s,s:s?,s:o,s:I}", "row", "end", "interrupted", interrupted,
 			"controls_held",
 			interrupted ? json_null() : json_boolean(!run->control_failed), "samples",
 			(json_int_t)json_array_size(run->samples));
-	rows_add(end, (struct field[]){{"wall_ns", now.wall_ns - run->load.wall_ns},
-				       {"own_cpu_ns", now.own_ns - run->load.own_ns},
-				       {"machine_cpu_ns", now.busy_ns - run->load.busy_ns},
-				       {"steal_ns", now.steal_ns - run->load.steal_ns},
-				       {0}});
+	machine_describe_load(end, &run->load);
 	record_row(run, end);
 	run->rows = NULL;
 	error = rows_keep(rows);

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * load.h - what the parts of the load generator share: the plan, what each worker counts, and
+ * what is seen of the server. load.c plans and leads, load_worker.c makes the load, load_server.c
+ * looks at the server, load_report.c sums up.
+ */
+#ifndef LOAD_H
+#define LOAD_H
+
+#include <jansson.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "histogram.h"
+#include "span.h"
+
+/* The lengths of requests: one of several ranges, each as often as its weight says. */
+enum { LOAD_SIZES = 16, LOAD_SIZE_MAX = 16 << 20 };
+
+struct load_sizes {
+	int n;
+	int64_t weight; /* of all */
+	struct {
+		int64_t low, high, weight;
+	} range[LOAD_SIZES];
+};
+
+/* What is to be done; the same for all workers. */
+struct load_plan {
+	struct sockaddr_in server;
+	int64_t workers;           /* threads of all processes */
+	int64_t connections, idle; /* of all workers */
+	int64_t pipeline;
+	int64_t rate; /* requests a second of all workers; 0 = a closed loop */
+	bool fixed;   /* arrivals at equal distances instead of Poisson's */
+	bool churn;
+	int64_t ramp_ns, seed;
+	struct load_sizes sizes;
+
+	/* eventfds */
+	int ready;        /* one worker more has its connections, or has done its work */
+	int start, leave; /* semaphores: so many may go on */
+	int stop;         /* readable: look at end_ns again */
+
+	/* for the report */
+	const char *server_name, *sizes_text, *arrivals;
+};
+
+enum load_error {
+	LOAD_REFUSED,
+	LOAD_RESET,
+	LOAD_CLOSED, /* the server ended a connection that was not at its end */
+	LOAD_TIMED_OUT,
+	LOAD_WRONG, /* an answer with wrong bytes */
+	LOAD_OTHER,
+	LOAD_ERRORS
+};
+
+extern const char *const load_errors[LOAD_ERRORS]; /* "refused", ... */
+
+/*
+ * What a worker has done so far, in memory that all processes share.  Counted are the requests
+ * that were due from begin_ns on.  Those that were given up are in the histogram, too, with the
+ * time that they were waited for, so that a server that answers nothing does not look fast.
+ */
+struct load_tally {
+	struct histogram latency;
+	_Atomic int64_t unanswered; /* of those in the histogram */
+	_Atomic int64_t bytes;      /* answered */
+	_Atomic int64_t wrong_bytes;
+	_Atomic int64_t errors[LOAD_ERRORS];
+	_Atomic int last_error; /* an errno; 0 = the server closed */
+	struct span span;       /* from begin_ns to the last answer */
+};
+
+/* Also shared: CLOCK_MONOTONIC of the window that is measured. */
+struct load_window {
+	_Atomic int64_t first_ns; /* the load begins */
+	_Atomic int64_t begin_ns; /* the warm-up is over */
+	_Atomic int64_t end_ns;   /* no request is due any more */
+};
+
+/* Answers are waited for so long after the end. */
+static const int64_t load_grace_ns = 1000000000;
+
+/* The bytes that are sent; before the fork. */
+void load_prepare(const struct load_plan *plan);
+
+/*
+ * One worker: opens its connections, says that it is ready and waits, makes its share of the
+ * load, says that it is ready and waits, and closes its connections. 0; or the errno of a
+ * connection that could not be opened, at once.
+ */
+int load_work(const struct load_plan *plan, struct load_window *window, struct load_tally *tally,
+	      int64_t number);
+
+/* The server, with the processes it has forked, at one moment. */
+struct load_server {
+	int64_t at_ns;           /* CLOCK_MONOTONIC */
+	int64_t cpu_ns;          /* used so far */
+	int64_t rss_bytes;       /* pages that processes share count in each of them, */
+	int64_t pss_bytes;       /* here in parts; -1: not to be known */
+	int64_t processes, cpus; /* those it may run on */
+	struct load_thread {
+		pid_t id;
+		int64_t cpu_ns, voluntary, involuntary; /* so far */
+	} * threads;                                    /* by id */
+	size_t threads_n, threads_room;
+};
+
+/* False if there is no such process.  {0} at first; the next look takes its memory. */
+bool load_look(pid_t server, struct load_server *now);
+
+/* What it did between two looks; of threads that have gone meanwhile only the CPU time is known. */
+struct load_used {
+	int64_t elapsed_ns, cpu_ns;
+	int64_t busiest_ns;             /* CPU time of its busiest thread */
+	int64_t voluntary, involuntary; /* switches */
+};
+
+struct load_used load_used(const struct load_server *before, const struct load_server *after);
+
+/* What was measured, of all workers. */
+struct load_result {
+	struct load_tally all;
+	int64_t requests; /* answered */
+	int64_t errors;
+
+	int64_t elapsed_ns;
+	double own_share;                 /* of a CPU, in the busiest thread */
+	const struct load_server *server; /* at the end; NULL = not looked at */
+	struct load_used used;
+};
+
+/* What was counted so far: all, requests, errors; the rest is 0. */
+void load_count(struct load_result *result, const struct load_plan *plan,
+		const struct load_tally *tallies);
+
+/* All, once the workers are ready; before and after: two looks, or NULL. */
+void load_sum_up(struct load_result *result, const struct load_plan *plan,
+		 const struct load_tally *tallies, const struct load_server *before,
+		 const struct load_server *after);
+
+/* The keys of a sample row, and of one for what came since an earlier count. */
+void load_record(json_t *row, const struct load_result *result);
+void load_record_since(json_t *row, const struct load_result *now,
+		       const struct load_result *before);
+
+/* A table for people. */
+void load_print(FILE *out, const struct load_plan *plan, const struct load_result *result);
+
+#endif

@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker of the load generator: one thread, one epoll loop, its share of the connections.
+ *
+ * A request costs one send, one recv and a share of an epoll_wait.  Connections are watched
+ * edge-triggered for everything from the beginning, so that nothing is ever re-armed; and what is
+ * read short of the buffer was all there was, so that nothing is read twice.
+ *
+ * All connections send the same endless stream, each from a place of its own: bytes that repeat
+ * after a prime number, so that lost, doubled, or another connection's bytes do not fit.  An
+ * answer is verified by memcmp with that stream.
+ */
+#include <err.h>
+#include <errno.h>
+#include <math.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "exp.h"
+#include "load.h"
+#include "pattern.h"
+#include "rng.h"
+
+enum {
+	PERIOD = 65521,       /* of the stream: a prime */
+	READ_SIZE = 64 << 10, /* of one recv */
+	EVENTS = 256,
+	SOURCES = 4096, /* addresses of 127/8 that connections come from */
+	CONNECT_S = 10, /* to open a connection before the start */
+};
+
+const char *const load_errors[LOAD_ERRORS] = {
+	[LOAD_REFUSED] = "refused",     [LOAD_RESET] = "reset", [LOAD_CLOSED] = "closed",
+	[LOAD_TIMED_OUT] = "timed_out", [LOAD_WRONG] = "wrong", [LOAD_OTHER] = "other"};
+
+struct request {
+	int64_t due_ns;
+	uint32_t size, left; /* bytes of the answer: all, and those still to come */
+	bool wrong;
+};
+
+/* A connection. */
+struct link {
+	int fd;                     /* -1 = there is none now */
+	bool idle;                  /* only there */
+	uint32_t write_at, read_at; /* in the stream */
+	int64_t unsent;             /* bytes of requests that do not fit now */
+	struct request *requests;   /* a ring of plan->pipeline, sent or to be sent, unanswered */
+	int64_t first, waiting;
+};
+
+struct worker {
+	const struct load_plan *plan;
+	struct load_window *window;
+	struct load_tally *tally;
+	int64_t number;
+	struct rng rng;
+	int epoll;
+
+	struct link *links; /* the active ones first */
+	int64_t active, idle;
+	int64_t live;    /* active connections that can be used */
+	int64_t waiting; /* requests of all of them */
+	int64_t opened;
+
+	struct link **free; /* open loop: a ring of those that can take a request, longest first */
+	int64_t free_first, free_n;
+	int64_t due_ns; /* the next request */
+	double arrival; /* as a number of mean distances since the first */
+
+	int64_t begin_ns, end_ns, last_ns; /* last: an answer came */
+	char buffer[READ_SIZE];
+};
+
+/* The stream, and so much of it once more that any send and recv is in one piece. */
+static char *stream;
+static size_t stream_size;
+
+void load_prepare(const struct load_plan *plan)
+{
+	int64_t longest = READ_SIZE;
+
+	for (int i = 0; i < plan->sizes.n; i++)
+		if (plan->sizes.range[i].high > longest)
+			longest = plan->sizes.range[i].high;
+	stream_size = PERIOD + (size_t)longest;
+	stream = mmap(NULL, stream_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (stream == MAP_FAILED)
+		err(EXIT_USAGE, "mmap");
+	pattern_fill(stream, PERIOD, 0);
+	for (size_t i = PERIOD; i < stream_size; i++)
+		stream[i] = stream[i - PERIOD];
+}
+
+static void *allocate(int64_t n, size_t size)
+{
+	void *memory = calloc((size_t)n + 1, size);
+
+	if (!memory)
+		err(EXIT_USAGE, "calloc");
+	return memory;
+}
+
+/* --- when and what ----------------------------------------------------------- */
+
+static uint32_t draw_size(struct worker *w)
+{
+	const struct load_sizes *sizes = &w->plan->sizes;
+	int i = 0;
+	int64_t place;
+
+	if (sizes->n > 1) {
+		place = (int64_t)rng_below(&w->rng, (size_t)sizes->weight);
+		while (place >= sizes->range[i].weight)
+			place -= sizes->range[i++].weight;
+	}
+	if (sizes->range[i].low == sizes->range[i].high)
+		return (uint32_t)sizes->range[i].low;
+	place = (int64_t)rng_below(&w->rng,
+				   (size_t)(sizes->range[i].high - sizes->range[i].low + 1));
+	return (uint32_t)(sizes->range[i].low + place);
+}
+
+/* Exponential distances, whatever the other workers do, make Poisson arrivals of all together. */
+static void next_due(struct worker *w)
+{
+	const struct load_plan *plan = w->plan;
+	double mean_ns = 1e9 * (double)plan->workers / (double)plan->rate;
+
+	w->arrival += plan->fixed ? 1 : -log(((double)(rng_next(&w->rng) >> 11) + 0.5) / 0x1p53);
+	w->due_ns = atomic_load(&w->window->first_ns) + (int64_t)(w->arrival * mean_ns);
+}
+
+static void first_due(struct worker *w)
+{
+	w->arrival = (double)w->number / (double)w->plan->workers - 1; /* one after the other */
+	if (!w->plan->fixed)
+		w->arrival = 0;
+	next_due(w);
+}
+
+/* --- connections ------------------------------------------------------------- */
+
+static enum load_error kind_of(int error)
+{
+	switch (error) {
+	case 0:
+		return LOAD_CLOSED;
+	case ECONNREFUSED:
+		return LOAD_REFUSED;
+	case ECONNRESET:
+	case EPIPE:
+		return LOAD_RESET;
+	case ETIMEDOUT:
+		return LOAD_TIMED_OUT;
+	default:
+		return LOAD_OTHER;
+	}
+}
+
+/*
+ * A socket on its way to the server.  On this machine each comes from the next of many addresses:
+ * one has only so many ports, and those of connections that were closed are taken for a minute.
+ */
+static int new_socket(struct worker *w, int flags)
+{
+	const int on = 1;
+	int64_t number = w->opened++ * w->plan->workers + w->number;
+	struct sockaddr_in from = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(0x7f010001 + number % SOURCES)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+
+	if (fd < 0)
+		err(EXIT_USAGE, "socket");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (ntohl(w->plan->server.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET) {
+		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+		check_fd(bind(fd, (struct sockaddr *)&from, sizeof(from)), "bind");
+	}
+	return fd;
+}
+
+static int connect_to(const struct worker *w, int fd)
+{
+	return connect(fd, (const struct sockaddr *)&w->plan->server, sizeof(w->plan->server));
+}
+
+static void watch(struct worker *w, struct link *link)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+				    .data.ptr = link};
+
+	check_fd(epoll_ctl(w->epoll, EPOLL_CTL_ADD, link->fd, &event), "epoll_ctl");
+}
+
+static void adopt(struct worker *w, struct link *link, int fd)
+{
+	link->fd = fd;
+	link->read_at = link->write_at =
+		(uint32_t)((w->opened * w->plan->workers + w->number) * 8191 % PERIOD);
+	watch(w, link);
+}
+
+/* Before the start: waits until it is open.  0 or an errno. */
+static int open_link(struct worker *w, struct link *link)
+{
+	const struct timeval limit = {.tv_sec = CONNECT_S};
+	int fd = new_socket(w, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (connect_to(w, fd) != 0) {
+		int error = errno == EINPROGRESS ? ETIMEDOUT : errno;
+
+		close(fd);
+		return error;
+	}
+	adopt(w, link, fd);
+	return 0;
+}
+
+static void close_link(struct link *link)
+{
+	close(link->fd); /* which takes it from the list, too */
+	link->fd = -1;
+}
+
+/* The request is in the histogram with the time that it was waited for. */
+static void give_up(struct worker *w, int64_t due_ns, int64_t now)
+{
+	if (now < w->begin_ns)
+		return; /* in the warm-up; but what it leaves behind unanswered counts */
+	histogram_bump(&w->tally->unanswered, 1);
+	histogram_add(&w->tally->latency, now - due_ns);
+}
+
+static void give_up_all(struct worker *w, struct link *link, int64_t now)
+{
+	for (int64_t i = 0; i < link->waiting; i++)
+		give_up(w, link->requests[(link->first + i) % w->plan->pipeline].due_ns, now);
+	w->waiting -= link->waiting;
+	link->waiting = 0;
+	link->unsent = 0;
+}
+
+/* The connection broke: error is an errno, or 0 where the server closed it. */
+static void lose(struct worker *w, struct link *link, int error)
+{
+	histogram_bump(&w->tally->errors[kind_of(error)], 1);
+	atomic_store(&w->tally->last_error, error);
+	give_up_all(w, link, span_now());
+	close_link(link);
+	if (w->plan->churn && error == ECONNREFUSED)
+		w->live = 0; /* nobody listens any more */
+	else if (!w->plan->churn && !link->idle)
+		w->live--;
+}
+
+/* --- sending ----------------------------------------------------------------- */
+
+static void flush(struct worker *w, struct link *link)
+{
+	while (link->unsent > 0) {
+		size_t length = stream_size - link->write_at;
+		ssize_t n;
+
+		if ((int64_t)length > link->unsent)
+			length = (size_t)link->unsent;
+		n = send(link->fd, stream + link->write_at, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN)
+			lose(w, link, errno);
+		if (n < 0)
+			return;
+		link->unsent -= n;
+		link->write_at = (link->write_at + (size_t)n) % PERIOD;
+	}
+}
+
+/* With --churn: a connection for the next request; what does not fit is sent once it is open. */
+static void reopen(struct worker *w, struct link *link)
+{
+	int fd = new_socket(w, SOCK_NONBLOCK);
+
+	if (connect_to(w, fd) != 0 && errno != EINPROGRESS)
+		err(EXIT_USAGE, "connect"); /* no port, no route: this machine's limits */
+	adopt(w, link, fd);
+}
+
+static void ask(struct worker *w, struct link *link, int64_t due_ns)
+{
+	uint32_t size = draw_size(w);
+	int64_t last = link->first + link->waiting;
+
+	if (last >= w->plan->pipeline)
+		last -= w->plan->pipeline;
+	link->requests[last] = (struct request){due_ns, size, size, false};
+	link->waiting++;
+	w->waiting++;
+	link->unsent += size;
+}
+
+/* Closed loop: as many requests as may be under way, sent together. */
+static void refill(struct worker *w, struct link *link, int64_t now)
+{
+	if (now >= w->end_ns || link->waiting == w->plan->pipeline || !w->live)
+		return;
+	if (link->fd < 0)
+		reopen(w, link);
+	while (link->waiting < w->plan->pipeline)
+		ask(w, link, now);
+	flush(w, link);
+}
+
+static void now_free(struct worker *w, struct link *link)
+{
+	if (w->plan->churn || link->fd >= 0)
+		w->free[(w->free_first + w->free_n++) % w->active] = link;
+}
+
+/* Open loop: everything that is due goes out, if there is a connection for it. */
+static void dispatch(struct worker *w, int64_t now)
+{
+	while (w->due_ns <= now && w->due_ns < w->end_ns && w->free_n > 0 && w->live) {
+		struct link *link = w->free[w->free_first];
+
+		w->free_first = (w->free_first + 1) % w->active;
+		w->free_n--;
+		if (link->fd < 0 && !w->plan->churn)
+			continue; /* lost meanwhile */
+		if (link->fd < 0)
+			reopen(w, link);
+		ask(w, link, w->due_ns);
+		next_due(w);
+		flush(w, link);
+		if (link->waiting < w->plan->pipeline)
+			now_free(w, link);
+	}
+}
+
+/* --- receiving --------------------------------------------------------------- */
+
+static void found_wrong(struct worker *w, const char *bytes, const char *right, size_t length)
+{
+	int64_t wrong = 0;
+
+	for (size_t i = 0; i < length; i++)
+		wrong += bytes[i] != right[i];
+	histogram_bump(&w->tally->wrong_bytes, wrong);
+}
+
+static void answered(struct worker *w, struct link *link, const struct request *request,
+		     int64_t now)
+{
+	if (request->wrong)
+		histogram_bump(&w->tally->errors[LOAD_WRONG], 1);
+	if (request->due_ns >= w->begin_ns) {
+		histogram_add(&w->tally->latency, now - request->due_ns);
+		histogram_bump(&w->tally->bytes, request->size);
+	}
+	w->last_ns = now;
+	w->waiting--;
+	link->waiting--;
+	if (++link->first == w->plan->pipeline)
+		link->first = 0;
+}
+
+/* What was received answers the oldest requests; more than was asked for is wrong, too. */
+static void settle(struct worker *w, struct link *link, const char *bytes, size_t length,
+		   int64_t now)
+{
+	while (length > 0 && link->waiting > 0) {
+		struct request *request = &link->requests[link->first];
+		const char *right = stream + link->read_at;
+		size_t part = length < request->left ? length : request->left;
+
+		if (memcmp(bytes, right, part) != 0) {
+			request->wrong = true;
+			found_wrong(w, bytes, right, part);
+		}
+		link->read_at = (link->read_at + part) % PERIOD;
+		bytes += part;
+		length -= part;
+		request->left -= (uint32_t)part;
+		if (request->left == 0)
+			answered(w, link, request, now);
+	}
+	if (length > 0) {
+		histogram_bump(&w->tally->errors[LOAD_WRONG], 1);
+		histogram_bump(&w->tally->wrong_bytes, (int64_t)length);
+	}
+}
+
+/*
+ * Reads all there is; returns the time of the last read.  An edge tells of data and of the end
+ * only once, so at an end it reads on until it sees it.
+ */
+static int64_t receive(struct worker *w, struct link *link, bool at_end)
+{
+	int64_t now;
+	ssize_t n;
+
+	do {
+		n = recv(link->fd, w->buffer, sizeof(w->buffer), MSG_DONTWAIT);
+		now = span_now();
+		if (n > 0)
+			settle(w, link, w->buffer, (size_t)n, now);
+		else if (n == 0 || errno != EAGAIN)
+			lose(w, link, n == 0 ? 0 : errno);
+	} while (n > 0 && (at_end || n == sizeof(w->buffer)));
+	return now;
+}
+
+static void handle(struct worker *w, struct link *link, uint32_t events)
+{
+	bool full = link->waiting == w->plan->pipeline;
+	int64_t now;
+
+	if (events & ~(uint32_t)EPOLLOUT)
+		now = receive(w, link, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+	else
+		now = span_now();
+	if (link->fd >= 0 && link->unsent)
+		flush(w, link);
+	if (link->idle)
+		return;
+	if (w->plan->churn && link->fd >= 0 && link->waiting == 0)
+		close_link(link);
+	if (w->plan->rate && full && link->waiting < w->plan->pipeline)
+		now_free(w, link);
+	if (!w->plan->rate && (w->plan->churn || link->fd >= 0))
+		refill(w, link, now);
+}
+
+/* --- the loop ---------------------------------------------------------------- */
+
+/* Waits until something comes, or until CLOCK_MONOTONIC is until_ns. */
+static int wait_for(struct worker *w, struct epoll_event *events, int64_t now, int64_t until_ns)
+{
+	int64_t left = until_ns > now ? until_ns - now : 0;
+	struct timespec timeout = {left / 1000000000, left % 1000000000};
+	int n;
+
+	if (w->plan->rate) /* milliseconds are too coarse */
+		n = epoll_pwait2(w->epoll, events, EVENTS, &timeout, NULL);
+	else
+		n = epoll_wait(w->epoll, events, EVENTS, (int)((left + 999999) / 1000000));
+	if (n < 0 && errno != EINTR)
+		err(EXIT_USAGE, "epoll_pwait2");
+	return n;
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* When the loop has to look again though nothing comes. */
+static int64_t next_look(const struct worker *w, int64_t now)
+{
+	int64_t look = now < w->end_ns ? w->end_ns : w->end_ns + load_grace_ns;
+
+	if (now < w->begin_ns)
+		look = earliest(look, w->begin_ns);
+	if (w->plan->rate && w->free_n > 0 && w->due_ns < w->end_ns)
+		look = earliest(look, w->due_ns);
+	return look;
+}
+
+static bool at_end(const struct worker *w, int64_t now)
+{
+	if (!w->live || now >= w->end_ns + load_grace_ns)
+		return true;
+	return now >= w->end_ns && !w->waiting && !(w->plan->rate && w->due_ns < w->end_ns);
+}
+
+/* What was due and is not answered at the end of the grace. */
+static void give_up_rest(struct worker *w, int64_t now)
+{
+	for (int64_t i = 0; i < w->active; i++)
+		give_up_all(w, &w->links[i], now);
+	for (; w->plan->rate && w->live && w->due_ns < w->end_ns; next_due(w))
+		give_up(w, w->due_ns, now);
+}
+
+static void begin_load(struct worker *w)
+{
+	w->begin_ns = atomic_load(&w->window->begin_ns);
+	w->end_ns = atomic_load(&w->window->end_ns);
+	w->last_ns = w->begin_ns;
+	if (w->plan->rate)
+		first_due(w);
+	for (int64_t i = 0; i < w->active; i++)
+		if (w->plan->rate)
+			now_free(w, &w->links[i]);
+		else
+			refill(w, &w->links[i], span_now());
+}
+
+static void run_load(struct worker *w)
+{
+	struct epoll_event events[EVENTS];
+	struct span *span = &w->tally->span;
+	int64_t now = span_now();
+
+	for (begin_load(w); !at_end(w, now); now = span_now()) {
+		int n;
+
+		if (!span->begin_ns && now >= w->begin_ns)
+			span_begin(span);
+		if (w->plan->rate)
+			dispatch(w, now);
+		n = wait_for(w, events, now, next_look(w, now));
+		for (int i = 0; i < n; i++)
+			if (events[i].data.ptr)
+				handle(w, events[i].data.ptr, events[i].events);
+			else
+				w->end_ns = atomic_load(&w->window->end_ns);
+	}
+	give_up_rest(w, now);
+	if (!span->begin_ns)
+		span_begin(span); /* it ended in the warm-up */
+	span_end(span);
+	span->end_ns = earliest(span->end_ns, w->end_ns);
+	if (span->end_ns < w->last_ns)
+		span->end_ns = w->last_ns;
+	if (span->end_ns < span->begin_ns)
+		span->end_ns = span->begin_ns;
+}
+
+/* --- a worker ---------------------------------------------------------------- */
+
+/* This worker's part of so many. */
+static int64_t share_of(const struct load_plan *plan, int64_t all, int64_t number)
+{
+	return all / plan->workers + (number < all % plan->workers);
+}
+
+static void set_up(struct worker *w)
+{
+	const struct load_plan *plan = w->plan;
+	struct epoll_event stop = {.events = EPOLLIN | EPOLLONESHOT}; /* no link */
+
+	w->active = w->live = share_of(plan, plan->connections, w->number);
+	w->idle = share_of(plan, plan->idle, w->number);
+	w->rng.state = (uint64_t)plan->seed;
+	w->rng.state = rng_next(&w->rng) + (uint64_t)w->number;
+	w->links = allocate(w->active + w->idle, sizeof(*w->links));
+	w->links->requests = allocate(w->active * plan->pipeline, sizeof(struct request));
+	w->free = allocate(w->active, sizeof(struct link *));
+	for (int64_t i = 0; i < w->active + w->idle; i++) {
+		w->links[i].fd = -1;
+		w->links[i].idle = i >= w->active;
+		if (!w->links[i].idle)
+			w->links[i].requests = w->links->requests + i * plan->pipeline;
+	}
+	w->epoll = check_fd(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+	check_fd(epoll_ctl(w->epoll, EPOLL_CTL_ADD, plan->stop, &stop), "epoll_ctl");
+}
+
+static void tear_down(struct worker *w)
+{
+	for (int64_t i = 0; i < w->active + w->idle; i++)
+		if (w->links[i].fd >= 0)
+			close_link(&w->links[i]);
+	close(w->epoll);
+	free(w->links->requests);
+	free(w->links);
+	free(w->free);
+	free(w);
+}
+
+/* Opens the idle connections, then the active ones, over the time of the ramp. */
+static int open_all(struct worker *w)
+{
+	int64_t n = w->active + w->idle;
+	int64_t begin = span_now();
+	int error = 0;
+
+	for (int64_t i = 0; i < n && !error; i++) {
+		struct link *link = &w->links[(w->active + i) % n];
+		int64_t at =
+			begin + (int64_t)((double)w->plan->ramp_ns * (double)(i + 1) / (double)n);
+		struct timespec when = {at / 1000000000, at % 1000000000};
+
+		if (w->plan->ramp_ns)
+			clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
+		error = open_link(w, link);
+		if (!error && w->plan->churn && !link->idle)
+			close_link(link); /* a server is there: that is all it was for */
+	}
+	return error;
+}
+
+/* Says that it is so far, and waits until it may go on. */
+static void report(const struct load_plan *plan, int semaphore)
+{
+	uint64_t one = 1;
+
+	check_fd((int)write(plan->ready, &one, sizeof(one)), "eventfd");
+	check_fd((int)read(semaphore, &one, sizeof(one)), "eventfd");
+}
+
+int load_work(const struct load_plan *plan, struct load_window *window, struct load_tally *tally,
+	      int64_t number)
+{
+	struct worker *w = allocate(1, sizeof(*w));
+	int error;
+
+	prctl(PR_SET_TIMERSLACK, 1); /* ns instead of 50 us: what is due goes out in time */
+	w->plan = plan;
+	w->window = window;
+	w->tally = tally;
+	w->number = number;
+	set_up(w);
+	error = open_all(w);
+	if (!error) {
+		report(plan, plan->start);
+		run_load(w);
+		/* what the server has for each connection can be seen until it may leave */
+		report(plan, plan->leave);
+	}
+	tear_down(w);
+	return error;
+}

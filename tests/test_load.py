@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: MIT
+"""The load generator: what it counts, what it finds wrong, and what each loop sees of a pause."""
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from program import BUILD, finish, kind, left_behind, parse, run, start, until
+
+LOAD, SERVER = BUILD / "echo" / "echo-load", BUILD / "echo" / "echo-server"
+ERRORS = ("refused", "reset", "closed", "timed_out", "wrong", "other")
+SHORT = ("-d", "300ms", "--warmup", "50ms")
+
+
+@contextmanager
+def server(*arguments):
+    """An echo server in C: its process and its port."""
+    process = start(SERVER, "-p", "0", *arguments, stdout=subprocess.PIPE)
+    try:
+        process.port = process.stdout.readline().rpartition(":")[2].strip()
+        assert process.port.isdigit(), process.stderr.read()
+        yield process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGTERM)
+        finish(process)
+
+
+@contextmanager
+def python_server(serve):
+    """A server that calls serve(connection, address) in a thread of each connection."""
+    def handle(connection, address):
+        with connection:
+            try:
+                serve(connection, address)
+            except (OSError, threading.BrokenBarrierError):  # the load generator has gone
+                pass
+
+    def accept():
+        while True:
+            try:
+                found = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=handle, args=found, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield str(listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RD)
+        thread.join()
+
+
+def load(port, *arguments, short=SHORT):
+    """What a run ends with: the process, and its rows by kind."""
+    ended = run(LOAD, "-p", port, *short, "-o", "-", *arguments)
+    rows = parse(ended.stdout)
+    if rows:
+        assert [rows[0]["row"], rows[-2]["row"], rows[-1]["row"]] == ["run", "sample", "end"]
+        assert all(row["row"] == "second" for row in rows[1:-2])
+    return ended, rows
+
+
+def sample_of(ended, rows, status=0):
+    assert ended.returncode == status, ended.stderr
+    return kind(rows, "sample")[0]
+
+
+def assert_right(sample):
+    """Nothing was wrong, and the numbers agree with each other."""
+    assert sample["requests"] > 0
+    assert {error: sample[f"errors_{error}"] for error in ERRORS} == dict.fromkeys(ERRORS, 0)
+    assert (sample["errors"], sample["wrong_bytes"]) == (0, 0)
+    assert 0 < sample["p50_ns"] <= sample["p90_ns"] <= sample["p99_ns"] <= sample["p999_ns"]
+    assert sample["p999_ns"] <= sample["max_ns"]
+    assert sample["cpu_ns"] > 0 and sample["elapsed_ns"] > 0
+    assert {type(value) for value in sample.values()} <= {int, str}
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments, word", [
+    (["stray"], "'stray'"),
+    (["--no-such-option"], "--no-such-option"),
+    (["-c", "0"], "--connections"),
+    (["-d", "10"], "--duration"),  # ms: 10s was meant
+    (["-s", "x"], "--size"),
+    (["-s", ""], "--size"),
+    (["-s", "0"], "--size"),
+    (["-s", "2-1"], "--size"),
+    (["-s", "64:0"], "--size"),
+    (["-s", "64:1,"], "--size"),
+    (["-s", "17M"], "--size"),
+    (["-s", ",".join(["1"] * 17)], "--size"),
+    (["-c", "1", "--threads", "2"], "--connections"),
+    (["--churn", "--pipeline", "2"], "--churn"),
+    (["--arrivals", "uniform"], "poisson"),
+    (["-c", "4000000"], "--processes"),
+    (["--host", "host.invalid"], "--host"),
+    (["--server-pid", str(1 << 22)], "--server-pid"),
+    (["-o", "no/such/folder/rows"], "no/such/folder/rows"),
+    (["--hgrm", "no/such/folder/hgrm"], "no/such/folder/hgrm"),
+], ids=" ".join)
+def test_wrong_usage(arguments, word, tmp_path):
+    ended = run(LOAD, "-p", "1", *arguments, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1 and word in ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_help():
+    ended = run(LOAD, "--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not [line for line in ended.stdout.splitlines() if len(line) > 80]
+
+
+# --- what is counted ------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments", [
+    (), ("-c", "1"), ("--threads", "2"), ("--processes", "3"), ("--pipeline", "7"), ("--churn",),
+    ("--threads", "2", "--processes", "2", "--pipeline", "3", "--rate", "2000"),
+    ("--rate", "500", "--churn"), ("-s", "1M", "-c", "2", "--pipeline", "2"),
+    ("--idle", "40"), ("--ramp", "200ms"),
+], ids=" ".join)
+def test_every_answer_is_right(arguments):
+    with server() as echo:
+        ended, rows = load(echo.port, *arguments)
+        sample = sample_of(ended, rows)
+    assert_right(sample)
+    size = rows[0]["params"]["size"].replace("1M", str(1 << 20))
+    assert sample["bytes"] == sample["requests"] * int(size)
+    assert sum(row["requests"] for row in kind(rows, "second")) == sample["requests"]
+    assert rows[0]["group"] == "echo" and rows[0]["schema"] == 1
+    assert rows[-1]["controls_held"] is True and rows[-1]["interrupted"] is None
+    assert rows[-1]["wall_ns"] >= 1e6 * sum(rows[0]["params"][name] for name in
+                                            ("ramp_ms", "warmup_ms", "duration_ms"))
+
+
+@pytest.mark.parametrize("model", ["thread", "reuseport"])
+def test_other_models(model):
+    with server("--model", model) as echo:
+        assert_right(sample_of(*load(echo.port)))
+
+
+def test_fixed_arrivals_are_all_counted():
+    """Every request that was due is there, whoever sent it, and whatever the warm-up was."""
+    with server() as echo:
+        sample = sample_of(*load(echo.port, "--rate", "2000", "--arrivals", "fixed",
+                                 "--threads", "2", "--processes", "2"))
+    assert sample["requests"] + sample["unanswered"] == 2000 * 0.3
+
+
+def test_poisson_arrivals():
+    """Their number scatters by its square root, and the seed decides."""
+    with server() as echo:
+        counts = [sample_of(*load(echo.port, "--rate", "5000", "--seed", seed))
+                  for seed in "112"]
+    due = [count["requests"] + count["unanswered"] for count in counts]
+    assert due[0] == due[1] != due[2]
+    assert all(abs(count - 1500) < 5 * 1500 ** 0.5 for count in due)
+
+
+def test_an_overloaded_server_does_not_look_fast():
+    """What was due and not answered counts with the time it was waited for."""
+    with server() as echo:
+        sample = sample_of(*load(echo.port, "--rate", "10000000", "-c", "1"))
+    assert sample["requests"] + sample["unanswered"] > 0.9 * 3e6
+    assert sample["unanswered"] > sample["requests"]
+    assert sample["p50_ns"] > 300e6  # the grace is over only a second after the end
+
+
+def test_who_is_not_served_is_not_forgotten():
+    """An iterative server leaves all but one of them waiting, from the warm-up on."""
+    with server("--model", "iterative") as echo:
+        sample = sample_of(*load(echo.port, "-c", "4"))
+    assert sample["requests"] > 0 and sample["unanswered"] == 3
+    assert sample["max_ns"] > 300e6
+
+
+@pytest.mark.parametrize("sizes, low, high, mean", [
+    ("10", 10, 10, 10),
+    ("10-90", 10, 90, 50),
+    ("10:3,1K:1", 10, 1024, (3 * 10 + 1024) / 4),
+], ids=["one", "range", "weights"])
+def test_sizes(sizes, low, high, mean):
+    seen = []
+
+    def echo(connection, _):
+        while data := connection.recv(65536):
+            seen.append(len(data))
+            connection.sendall(data)
+
+    with python_server(echo) as port:
+        sample = sample_of(*load(port, "-c", "2", "-s", sizes))
+    assert_right(sample)
+    assert min(seen) >= low and max(seen) <= high
+    assert abs(sample["bytes"] / sample["requests"] - mean) < 0.25 * mean
+
+
+def test_churn_comes_from_many_addresses():
+    """So that ports in TIME_WAIT do not run out; and nobody closes before the answer."""
+    peers = []
+
+    def echo_once(connection, address):
+        peers.append(address)
+        connection.sendall(connection.recv(65536))
+        assert connection.recv(1) == b""
+
+    with python_server(echo_once) as port:
+        sample = sample_of(*load(port, "--churn", "-c", "4"))
+    assert_right(sample)
+    assert len(peers) == len(set(peers)) >= sample["requests"]
+    assert len({host for host, _ in peers}) > min(1000, len(peers) // 2)
+
+
+def test_idle_connections_are_silent():
+    def sockets():
+        return sum(os.readlink(link).startswith("socket:")
+                   for link in Path(f"/proc/{echo.pid}/fd").iterdir())
+
+    with server() as echo:
+        process = start(LOAD, "-p", echo.port, "-c", "2", "--idle", "30", "-d", "1s", "-o", "-")
+        until(lambda: sockets() == 1 + 32, "32 connections")
+        ended = finish(process)
+        until(lambda: sockets() == 1, "end of the connections")
+    assert_right(sample_of(ended, parse(ended.stdout)))
+
+
+def test_server_pid():
+    with server("--model", "thread") as echo:
+        sample = sample_of(*load(echo.port, "-c", "5", "--server-pid", str(echo.pid)))
+    assert sample["server_processes"] == 1 and sample["server_threads"] >= 6
+    assert 0 < sample["server_busiest_thread_ns"] < sample["server_cpu_ns"]
+    assert sample["server_rss_bytes"] > 0 and sample["server_elapsed_ns"] > 250e6
+    assert sample["server_voluntary_switches"] + sample["server_involuntary_switches"] > 0
+
+
+def test_text(tmp_path):
+    with server() as echo:
+        ended = run(LOAD, "-p", echo.port, *SHORT, "--server-pid", str(echo.pid), "-o", "rows",
+                    "--hgrm", "hgrm", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for word in ("closed loop", "answered", "latency", "p99.9", "errors       none", "generator",
+                 "server", "rows: rows"):
+        assert word in ended.stdout
+    assert not [line for line in ended.stdout.splitlines() if len(line) > 80]
+    sample = kind(parse((tmp_path / "rows").read_text()), "sample")[0]
+    lines = (tmp_path / "hgrm").read_text().splitlines()
+    assert lines[0].split() == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
+    value, share, count = [line for line in lines[2:] if line[0] != "#"][-1].split()
+    assert float(share) == 1 and int(count) == sample["requests"]
+    assert round(float(value) * 1e6) == sample["max_ns"]
+
+
+# --- what goes wrong ------------------------------------------------------------------------------
+
+def test_wrong_bytes_are_found():
+    """One byte of each answer is another one."""
+    def echo(connection, _):
+        while data := connection.recv(65536):
+            connection.sendall(data[:-1] + bytes([data[-1] ^ 1]))
+
+    with python_server(echo) as port:
+        ended, rows = load(port, "-c", "2")
+    sample = sample_of(ended, rows, status=1)
+    assert sample["errors_wrong"] == sample["errors"] == sample["wrong_bytes"]
+    assert sample["errors"] >= sample["requests"] > 0
+    assert "wrong bytes" in ended.stderr and rows[-1]["controls_held"] is False
+
+
+@pytest.mark.parametrize("change", [lambda data: data * 2, lambda data: data[:4] + data],
+                         ids=["doubled", "moved"])
+def test_bytes_too_many_are_found(change):
+    def echo(connection, _):
+        while data := connection.recv(65536):
+            connection.sendall(change(data))
+
+    with python_server(echo) as port:
+        sample = sample_of(*load(port, "-c", "1"), status=1)
+    assert sample["errors_wrong"] > 0 and sample["wrong_bytes"] > 0
+
+
+def test_answers_of_others_are_found():
+    """Two connections get each other's bytes."""
+    both = {}
+    met = threading.Barrier(2)
+
+    def swap(connection, address):
+        while data := connection.recv(65536):
+            both[address] = data
+            met.wait()
+            connection.sendall(next(both[other] for other in both if other != address))
+            met.wait()
+
+    with python_server(swap) as port:
+        sample = sample_of(*load(port, "-c", "2"), status=1)
+        met.abort()
+    assert sample["errors_wrong"] >= sample["requests"] > 0
+
+
+def test_refused():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+    ended, rows = load(port)
+    assert ended.returncode == 1 and not rows
+    assert ended.stderr.count("\n") == 1 and "refused" in ended.stderr
+
+
+@pytest.mark.parametrize("answers, error", [(False, "closed"), (True, "reset")])
+def test_lost_connections_are_named(answers, error):
+    """Both connections end after some answers: there is nobody left."""
+    def echo(connection, _):
+        for _ in range(20):
+            connection.sendall(connection.recv(65536))
+        if answers:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            connection.recv(65536)
+
+    with python_server(echo) as port:
+        ended, rows = load(port, "-c", "2", "--warmup", "0")
+    sample = sample_of(ended, rows, status=1)
+    assert sample[f"errors_{error}"] == sample["errors"] == 2
+    assert sample["requests"] == 40 and sample["unanswered"] <= 2
+    assert "went away" in ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--churn",), ("--rate", "1000")], ids=" ".join)
+def test_server_that_goes_away(arguments, tmp_path):
+    """One line, status 1, and the rows so far."""
+    with server() as echo:
+        process = start(LOAD, "-p", echo.port, "-d", "60s", "-o", "rows", *arguments, cwd=tmp_path)
+        part = tmp_path / "rows.part"
+        until(lambda: part.exists() and b'"row":"second"' in part.read_bytes(), "second")
+        echo.kill()
+        ended = finish(process)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1 and "went away" in ended.stderr
+    rows = parse((tmp_path / "rows").read_text())
+    sample = kind(rows, "sample")[0]
+    assert sample["requests"] > 0 and sample["errors"] > 0
+    assert rows[-1]["row"] == "end" and rows[-1]["controls_held"] is False
+
+
+def test_server_that_stops_answering():
+    """The run ends all the same, and says what is missing."""
+    with server() as echo:
+        process = start(LOAD, "-p", echo.port, "-c", "3", "-d", "1s", "-o", "-")
+        time.sleep(0.2)
+        echo.send_signal(signal.SIGSTOP)
+        ended = finish(process)
+    sample = sample_of(ended, parse(ended.stdout))
+    assert (sample["unanswered"], sample["errors"]) == (3, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(number, tmp_path):
+    with server() as echo:
+        process = start(LOAD, "-p", echo.port, "-d", "60s", "-o", "rows", "--processes", "2",
+                        cwd=tmp_path)
+        part = tmp_path / "rows.part"
+        until(lambda: part.exists() and b'"row":"second"' in part.read_bytes(), "second")
+        os.killpg(process.pid, number)  # as a terminal does: all processes get it
+        ended = finish(process)
+        assert not left_behind(process)
+    assert (ended.returncode, ended.stderr) == (-number, "")
+    assert "answered" in ended.stdout
+    rows = parse((tmp_path / "rows").read_text())
+    assert kind(rows, "sample")[0]["requests"] > 0
+    assert (rows[-1]["interrupted"], rows[-1]["controls_held"]) == (number.name, None)
+
+
+@pytest.mark.parametrize("phase", ["--ramp", "--warmup"])
+def test_interrupted_before_it_measures(phase, tmp_path):
+    with server() as echo:
+        process = start(LOAD, "-p", echo.port, phase, "60s", "-o", "rows", cwd=tmp_path)
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGINT)
+        ended = finish(process)
+        assert not left_behind(process)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
+    assert [path.name for path in tmp_path.iterdir()] == (["rows"] if phase == "--warmup" else [])
+
+
+@pytest.mark.parametrize("arguments", [(), ("-o", "-"), ("-o", "/dev/full"),
+                                       ("--hgrm", "/dev/full")], ids=" ".join)
+def test_full_disk(arguments):
+    with server() as echo, open("/dev/full", "w", encoding="utf-8") as full:
+        ended = run(LOAD, "-p", echo.port, *SHORT, *arguments, stdout=full)
+    assert ended.returncode == 2
+    assert "No space left" in ended.stderr.splitlines()[-1]
+
+
+def test_killed_it_leaves_no_process():
+    with server() as echo:
+        process = start(LOAD, "-p", echo.port, "-d", "60s", "--processes", "2")
+        time.sleep(0.2)
+        process.kill()
+        finish(process)
+        assert not left_behind(process)
+
+
+# --- what each loop sees of a pause ---------------------------------------------------------------
+
+PAUSE_S, RUN_S = 0.2, 2.0
+
+
+def with_a_pause(*arguments):
+    """A run whose server is stopped once: the sample, and how long it was stopped, in ns."""
+    with server() as echo:
+        process = start(LOAD, "-p", echo.port, "--warmup", "200ms", "-d", f"{RUN_S:.0f}s", "-o", "-",
+                        *arguments)
+        time.sleep(1)
+        echo.send_signal(signal.SIGSTOP)
+        begin = time.monotonic_ns()
+        time.sleep(PAUSE_S)
+        echo.send_signal(signal.SIGCONT)
+        paused = time.monotonic_ns() - begin
+        ended = finish(process)
+    sample = sample_of(ended, parse(ended.stdout))
+    assert_right(sample)
+    return sample, paused
+
+
+def ideal_quantile(q, rate, paused_ns):
+    """What an observer would see who asks at fixed times and is answered at once but in the pause."""
+    arrivals = [k * 1e9 / rate for k in range(int(RUN_S * rate))]
+    pause = (0.8e9, 0.8e9 + paused_ns)
+    waits = sorted(pause[1] - due if pause[0] <= due < pause[1] else 0 for due in arrivals)
+    return waits[int(q * len(waits))]
+
+
+def test_the_open_loop_sees_a_pause():
+    sample, paused = with_a_pause("--rate", "1000", "--arrivals", "fixed")
+    assert sample["requests"] == 1000 * RUN_S
+    ideal = ideal_quantile(0.99, 1000, paused)
+    assert ideal > 0.5 * paused
+    # a busy machine adds to a pause, but takes nothing from it
+    assert 0.95 * ideal < sample["p99_ns"] < 1.05 * ideal + 50e6
+    assert sample["max_ns"] > 0.98 * paused
+
+
+def test_the_closed_loop_does_not():
+    """Its maximum knows of the pause, its p99 does not: four requests were slow, of thousands."""
+    sample, paused = with_a_pause("-c", "4")
+    assert sample["max_ns"] > 0.98 * paused
+    assert sample["p99_ns"] < 0.1 * paused
