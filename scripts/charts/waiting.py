@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""Latency against CPU time for each way to wait, and the work that a waiting thread gets done."""
+import textwrap
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter
+
+from . import style
+
+TOLD = ("recv", "poll", "select", "epoll", "io_uring", "busy-poll")
+WORK = {  # in the chart's order
+    "work": "nothing else\n(control)",
+    "work-spin": "recv that does\nnot wait",
+    "work-io_uring": "io_uring, a look\ninto memory",
+    "work-recv": "recv that waits",
+    "work-epoll": "epoll_wait",
+}
+LEAST = 1e-3  # % of a CPU: the axis's end
+FROM_NS = 1e6  # intervals from here on are shown with their halves
+# Where the labels of short intervals stand, which lie close together.
+FINE = {1000: ((2, 13), "right"), 10000: ((-2, 13), "left"), 100000: ((8, 7), "left")}
+COARSE = {1000: ((-9, 4), "right"), 10000: ((-9, -7), "right"), 100000: ((9, 2), "left")}
+
+
+def latency(samples):
+    return np.median(style.column(samples, "p50_ns"))
+
+
+def cpu(samples):
+    """% of a CPU, of all trials."""
+    share = style.column(samples, "cpu_ns").sum() / style.column(samples, "elapsed_ns").sum()
+    return max(100 * share, LEAST)
+
+
+def kinds_of(variants):
+    """The ways as they are drawn: told by the kernel, spinning, intervals, those without slack."""
+    waits = {name: samples for name, samples in variants.items()
+             if "p50_ns" in samples[0] and not name.startswith("work")}
+    kinds = {"told": {}, "spin": {}, "interval": {}, "fine": {}}
+    for name, samples in sorted(waits.items(), key=lambda pair: pair[1][0]["interval_ns"]):
+        kind = ("spin" if name == "spin" else "told" if not name.startswith("sleep") else
+                "fine" if name.endswith("-fine") else "interval")
+        kinds[kind][name] = samples
+    return kinds
+
+
+def draw_way(axes, samples, colour, marker):
+    axes.plot(style.column(samples, "p50_ns"),
+              np.maximum(100 * style.column(samples, "cpu_ns")
+                         / style.column(samples, "elapsed_ns"), LEAST),
+              marker, color=colour, markersize=4, alpha=0.45, markeredgewidth=0)
+    axes.plot(latency(samples), cpu(samples), marker, color=colour, markersize=9, zorder=3)
+
+
+def label(axes, samples, words, colour, offset, **how):
+    axes.annotate(words, (latency(samples), cpu(samples)), offset, textcoords="offset points",
+                  color=colour, **how)
+
+
+def draw_intervals(axes, ways, colour, marker, fine):
+    places = FINE if fine else COARSE
+    for samples in ways.values():
+        interval = samples[0]["interval_ns"]
+        offset, side = places.get(interval, ((9, 5), "left"))
+        draw_way(axes, samples, colour, marker)
+        label(axes, samples, style.time_of(interval), colour, offset, ha=side, va="center",
+              size=style.CAPTION)
+        if interval >= FROM_NS:
+            axes.plot([interval / 2] * 2, [cpu(samples) / 1.7, cpu(samples) * 1.7],
+                      color=style.BLACK, linewidth=1.5, zorder=4)
+    axes.plot([latency(s) for s in ways.values()], [cpu(s) for s in ways.values()],
+              ":" if fine else "-", color=colour, linewidth=1.2, alpha=0.6, zorder=1)
+
+
+def draw_frontier(axes, kinds):
+    axes.set_title("What waiting costs, and what it brings")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    draw_intervals(axes, kinds["fine"], style.ORANGE, "D", True)
+    draw_intervals(axes, kinds["interval"], style.GREEN, "^", False)
+    for samples in kinds["spin"].values():
+        draw_way(axes, samples, style.RED, "s")
+        label(axes, samples, "spin", style.RED, (0, -18), ha="center", weight="bold")
+    for samples in kinds["told"].values():
+        draw_way(axes, samples, style.BLUE, "o")
+    if kinds["told"]:
+        lowest = min(kinds["told"].values(), key=cpu)
+        label(axes, lowest, "asleep until the\nmessage comes:\n"
+              + textwrap.fill(", ".join(kinds["told"]), 20, break_on_hyphens=False), style.BLUE,
+              (-14, -12), ha="center", va="top")
+    low, high = axes.get_xlim()
+    room = min([latency(samples) for samples in kinds["told"].values()], default=high) / 12
+    axes.set_xlim(min(low / 1.3, room), high * 2)  # for the words around it
+    axes.set_ylim(max(axes.get_ylim()[0], LEAST) / 1.5, 400)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{style.figures(share)} %"))
+    axes.minorticks_off()
+    axes.set_xlabel("from send until the receiver has the message, p50 (log)")
+    axes.set_ylabel("CPU time of the receiver (log)")
+    for words, colour, marker in (
+            ("looks once an interval", style.GREEN, "^"),
+            ("the same without the timer's slack", style.ORANGE, "D")):
+        axes.plot([], [], marker, color=colour, markersize=8, label=words)
+    axes.plot([], [], "|", color=style.BLACK, markersize=10, markeredgewidth=1.5,
+              label="half of the interval")
+    axes.legend(frameon=False, loc="upper right", fontsize=style.CAPTION, handletextpad=0.3,
+                borderaxespad=0)
+
+
+def work_rates(samples):
+    return style.column(samples, "slices") / style.column(samples, "elapsed_ns")
+
+
+def draw_work(axes, variants):
+    axes.set_title("Work done meanwhile")
+    works = {name: variants[name] for name in WORK if name in variants}
+    style.rows_of(axes, [WORK[name] for name in works])
+    axes.set_xlabel("% of the control")
+    most = 100
+    alone = np.median(work_rates(works["work"]))
+    for at, (name, samples) in enumerate(works.items()):
+        shares = 100 * work_rates(samples) / alone
+        share = np.median(shares)
+        axes.barh(at, share, color=style.GREY if name == "work" else style.BLUE, height=0.5,
+                  alpha=0.75)
+        axes.plot(shares, at + style.jitter(len(shares), 0.3), ".", color=style.BLACK)
+        if share < 50:
+            axes.text(share + 4, at, f"{share:.1f} %", va="center")
+        else:
+            axes.text(share / 2, at, f"{share:.0f} %", va="center", ha="center", color="white")
+        most = max(most, shares.max())
+    axes.set_xlim(-1.5, 1.05 * most)
+
+
+def title_of(kinds):
+    told = []
+    for samples in kinds["spin"].values():
+        told.append(f"spinning has a message after {style.time_of(latency(samples))} and takes "
+                    f"{cpu(samples):.0f} % of a CPU")
+    if kinds["told"]:
+        most = max(cpu(samples) for samples in kinds["told"].values())
+        low, high = (style.time_of(pick(latency(samples) for samples in kinds["told"].values()))
+                     for pick in (min, max))
+        told.append(f"sleeping until it comes, {low} to {high} and {style.figures(most, 2)} %")
+    if kinds["interval"]:
+        told.append("once an interval, half of it")
+    title = "; ".join(told) or "Waiting for messages"
+    return title[0].upper() + title[1:]
+
+
+def draw_states(result, variants):
+    """If nothing else was measured: how long the calls took that were made at once."""
+    ns = {}
+    for row in variants.get("states", []):
+        name = textwrap.fill(f"{row['call']}: {row['state']}", 18)
+        ns.setdefault(name, []).append(row["longest_ns"])
+    page = style.Page(result, "Non-blocking calls in every state of a socket")
+    style.spread(page, {name: np.array(values) for name, values in ns.items()},
+                 "the longest call of a trial")
+    return page.fig
+
+
+def draw(result):
+    variants = style.of_variants(result.samples, *TOLD, "spin")
+    kinds = kinds_of(variants)
+    if set(variants) == {"states"}:
+        return draw_states(result, variants)
+    mean = style.time_of(result.run["params"]["mean_us"] * 1e3)
+    page = style.Page(
+        result, title_of(kinds),
+        f"16-byte messages over TCP on loopback at random times, one each {mean} on average. "
+        "Large: the median of the trials; small: a trial.")
+    panels = [draw_frontier] if any(kinds.values()) else []
+    if "work" in variants:
+        panels.append(draw_work)
+    grid = page.grid(1, len(panels) or 1, left=0.1, right=0.97, wspace=0.4,
+                     width_ratios=(2.3, 1)[:len(panels) or 1])
+    for place, panel in enumerate(panels):
+        panel(page.fig.add_subplot(grid[place]), kinds if panel == draw_frontier else variants)
+    return page.fig
