@@ -36,6 +36,8 @@ const char *text_errno(int error)
 		return "ECONNREFUSED";
 	case ECONNRESET:
 		return "ECONNRESET";
+	case EMFILE:
+		return "EMFILE";
 	case EINPROGRESS:
 		return "EINPROGRESS";
 	case EINVAL:

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""What is special to polling/shutdown: every loop is told once, stops after that, and leaves no
+client without an answer.
+
+No test demands how long that takes.
+"""
+from program import BUILD, kind, parse, run
+
+SHUTDOWN = BUILD / "polling" / "shutdown"
+
+
+def rows_of(*arguments):
+    ended = run(SHUTDOWN, "--quick", "-o", "-", *arguments)
+    assert ended.returncode == 0, ended.stderr
+    return parse(ended.stdout)
+
+
+def test_books():
+    rows = rows_of("--loops", "10", "--slow", "120")
+    for variant in rows[0]["variants"]:
+        samples = [sample for sample in kind(rows, "sample") if sample["variant"] == variant]
+        assert len(samples) == 10
+        after = [sample["after_ns"] for sample in samples]
+        assert after == sorted(after) and after[0] >= 0
+        for sample in samples:
+            assert sample["stop_ns"] >= 0
+            assert sample["served"] == sample["answered"] == (0 if variant == "cond" else 1)
+            if variant.startswith("interval"):
+                assert sample["interval_ns"] == int(variant.split("-")[1]) * 1000000
+                assert sample["idle_wakeups"] >= 1  # it stops only when a wait is over
+                assert sample["alive_ns"] >= sample["interval_ns"]
+                assert sample["after_ns"] < sample["interval_ns"]
+
+
+def test_one_verdict():
+    verdict, = kind(rows_of("--loops", "2", "--slow", "50"), "verdict")
+    numbers = verdict["numbers"]
+    assert (numbers["idle_loops"], numbers["slow_loops"]) == (6, 2)
+    assert numbers["idle_late"] <= 6 and numbers["slow_late"] <= 2
+
+
+def test_no_verdict_without_a_slow_request():
+    verdict, = kind(rows_of("--loops", "2", "--variants", "interval-10,eventfd"), "verdict")
+    assert verdict["verdict"] == "skipped"
