@@ -516,8 +516,9 @@ static void print_numbers(struct run *run)
 				text_count(figure(run, v, "limit")),
 				text_count(figure(run, v, "open_fds")),
 				text_count(figure(run, v, "highest_fd")),
-				figure(run, v, "errno") == 0 ? "not tried"
-							     : error_name(figure(run, v, "errno")));
+				figure(run, v, "errno") == 0
+					? "not tried"
+					: text_errno((int)figure(run, v, "errno")));
 	fputs("\n", out);
 }
 
@@ -528,15 +529,15 @@ static void print_above(struct run *run)
 	run_say(run,
 		"One more than the hard limit: %s as this user%s, %s without privileges; one more "
 		"than fs.nr_open (%s): %s. All processes together: fs.file-max, %s.",
-		error_name(figure(run, ABOVE, "above_errno")),
+		text_errno((int)figure(run, ABOVE, "above_errno")),
 		figure(run, ABOVE, "root") == 1 ? " (root)" : "",
 		figure(run, ABOVE, "unprivileged_errno") < 0
 			? "not tried"
-			: error_name(figure(run, ABOVE, "unprivileged_errno")),
+			: text_errno((int)figure(run, ABOVE, "unprivileged_errno")),
 		text_count(figure(run, ABOVE, "nr_open")),
 		figure(run, ABOVE, "above_nr_open_errno") < 0
 			? "not tried"
-			: error_name(figure(run, ABOVE, "above_nr_open_errno")),
+			: text_errno((int)figure(run, ABOVE, "above_nr_open_errno")),
 		text_count(figure(run, ABOVE, "file_max")));
 	fputs("\n", run_out(run));
 }
@@ -557,8 +558,8 @@ static void print_calls(struct run *run)
 	fprintf(out, "  %-18s %14s %18s\n", "call", "at the limit", "after one close");
 	for (int call = 0; call < CALLS; call++)
 		fprintf(out, "  %-18s %14s %18s\n", calls[call],
-			error_name(call_figure(run, "full_errno", call)),
-			error_name(call_figure(run, "after_errno", call)));
+			text_errno((int)call_figure(run, "full_errno", call)),
+			text_errno((int)call_figure(run, "after_errno", call)));
 	fputs("\n", out);
 }
 
