@@ -17,7 +17,7 @@
 enum { TEXT_WIDTH = 80 };
 
 /*
- * "1,234,567".  This and the next ones return one of 16 buffers in turn, so that one printf can
+ * "1,234,567".  This and the next ones return one of 32 buffers in turn, so that one printf can
  * hold several; for one thread.
  */
 const char *text_count(int64_t number);
@@ -34,7 +34,7 @@ const char *text_time(double ns);
 /* An error number's name: "ECONNREFUSED"; "ok" for 0, "errno 95" for one that is not in the list. */
 const char *text_errno(int error);
 
-/* printf(3) into one of the 16 buffers. */
+/* printf(3) into one of the 32 buffers. */
 const char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* True if the locale (setlocale) can show the block characters. */

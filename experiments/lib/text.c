@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUFFERS = 16, BUFFER = 256, MAX_BINS = 64 };
+enum { BUFFERS = 32, BUFFER = 256, MAX_BINS = 64 };
 
 static char *next_buffer(void)
 {

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fdset - select with a descriptor that does not fit into its set.
+ *
+ * An fd_set is an array of FD_SETSIZE = 1,024 bits, whatever the limit of descriptors is.  With a
+ * higher one FD_SET writes behind the array, and so does the kernel, which believes select's first
+ * argument.  All of it happens in forked children, so that it is observed and not suffered:
+ *
+ *	fits      the highest descriptor that fits (control)
+ *	beyond    with a neighbour behind the set in the same struct: what is overwritten?
+ *	guard     with the set at the end of the memory: a crash
+ *	fortify   FD_SET as _FORTIFY_SOURCE compiles it: glibc ends the program
+ *	poll      whose array has no fixed size (cure)
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "child.h"
+#include "exp.h"
+#include "span.h"
+#include "text.h"
+
+enum { FITS, BEYOND, GUARD, FORTIFY, POLL, VARIANTS };
+enum {
+	LAST = FD_SETSIZE - 1,
+	HIGH = FD_SETSIZE + 63,
+	ENOUGH = HIGH + 1
+}; /* the 64th of those that do not fit */
+
+static const struct variant variants[] = {
+	[FITS] = {"fits", "select of the highest descriptor that fits (control)"},
+	[BEYOND] = {"beyond", "select of a higher one; behind the set lies a neighbour (trap)"},
+	[GUARD] = {"guard", "FD_SET of it in a set at the end of the memory (trap)"},
+	[FORTIFY] = {"fortify", "FD_SET of it as _FORTIFY_SOURCE compiles it"},
+	[POLL] = {"poll", "poll of it (cure)"},
+	{0}};
+
+static const struct claim claims[] = {
+	{"poll-select-1024", "select with a descriptor of 1024 or more overwrites memory"}, {0}};
+
+static const struct experiment about = {
+	.name = "fdset",
+	.group = "polling",
+	.summary = "What does select do with a descriptor of 1024 or more?",
+	.claims = claims,
+	.variants = variants,
+	.trials = 20,
+	.quick_trials = 3,
+};
+
+/* What a child finds, in memory that it shares with its parent. */
+struct found {
+	int64_t refused; /* why there is no such descriptor, or no such function: an error number */
+	int64_t set_bytes;    /* behind the set, overwritten by FD_SET */
+	int64_t select_bytes; /* behind the set, overwritten by select (poll: by poll) */
+	int64_t ready;        /* 1: the descriptor was said to be ready, and was */
+};
+
+static struct found *found;
+
+/* A set with a neighbour, which has one bit for each of the descriptors that do not fit. */
+struct crowded {
+	fd_set set;
+	fd_mask behind[64 / NFDBITS];
+};
+
+/* What glibc calls where a program was compiled with _FORTIFY_SOURCE; other C libraries lack it. */
+extern long __fdelt_chk(long fd) __attribute__((weak));
+
+/*
+ * FD_SET without _FORTIFY_SOURCE, whatever this file is compiled with.  Not inlined, so that no
+ * compiler can tell that the descriptor is beyond the set.
+ */
+__attribute__((noinline)) static void plain_fd_set(int fd, fd_mask *bits)
+{
+	bits[fd / NFDBITS] |= (fd_mask)(1UL << (fd % NFDBITS));
+}
+
+static int64_t bytes_other_than(const void *memory, size_t length, int value)
+{
+	const unsigned char *bytes = memory;
+	int64_t n = 0;
+
+	for (size_t i = 0; i < length; i++)
+		n += bytes[i] != value;
+	return n;
+}
+
+/*
+ * Opens FD_SETSIZE and all up to `fd`, or only that one: the last can be read, the others cannot.
+ */
+static bool open_up_to(int fd)
+{
+	int quiet = check_fd(eventfd(0, EFD_CLOEXEC), "eventfd");
+	int ready = check_fd(eventfd(1, EFD_CLOEXEC), "eventfd");
+	struct rlimit limit;
+
+	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+	limit.rlim_cur = limit.rlim_max < ENOUGH ? limit.rlim_max : ENOUGH;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || dup2(ready, fd) < 0) {
+		found->refused = errno;
+		return false;
+	}
+	for (int i = FD_SETSIZE; i < fd; i++)
+		check_fd(dup2(quiet, i), "dup2");
+	return true;
+}
+
+static void try_select(int fd)
+{
+	struct crowded crowded = {0};
+	struct timeval at_once = {0};
+	fd_mask *bits = (fd_mask *)&crowded;
+	uint64_t count = 0;
+
+	plain_fd_set(fd, bits);
+	found->set_bytes = bytes_other_than(crowded.behind, sizeof(crowded.behind), 0);
+	memset(crowded.behind, 0xff, sizeof(crowded.behind)); /* -1, say */
+	found->ready = select(fd + 1, &crowded.set, NULL, NULL, &at_once) == 1 &&
+		       (bits[fd / NFDBITS] & (fd_mask)(1UL << (fd % NFDBITS))) != 0 &&
+		       read(fd, &count, sizeof(count)) == sizeof(count) && count == 1;
+	found->select_bytes = bytes_other_than(crowded.behind, sizeof(crowded.behind), 0xff);
+}
+
+/* The set lies at the end of the memory; returns only if nothing was written behind it. */
+static void try_guard(int fd)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *memory =
+		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED || mprotect(memory + page, page, PROT_NONE) != 0)
+		err(EXIT_USAGE, "mmap");
+	plain_fd_set(fd, (fd_mask *)(void *)(memory + page - sizeof(fd_set)));
+}
+
+static void try_fortify(int fd)
+{
+	if (__fdelt_chk)
+		__fdelt_chk(fd);
+	else
+		found->refused = ENOSYS;
+}
+
+static void try_poll(int fd)
+{
+	struct {
+		struct pollfd fds[2];
+		unsigned char behind[8];
+	} crowded = {.fds = {{FD_SETSIZE, POLLIN, 0}, {fd, POLLIN, 0}}};
+	uint64_t count = 0;
+
+	memset(crowded.behind, 0xff, sizeof(crowded.behind));
+	found->ready = poll(crowded.fds, 2, 0) == 1 && crowded.fds[1].revents == POLLIN &&
+		       read(fd, &count, sizeof(count)) == sizeof(count) && count == 1;
+	found->select_bytes = bytes_other_than(crowded.behind, sizeof(crowded.behind), 0xff);
+}
+
+/* In the child, whose death is expected: no message, no core file, no sanitizer's report. */
+static void try_variant(size_t variant, int fd)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	check_fd(setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}), "setrlimit");
+	prctl(PR_SET_DUMPABLE,
+	      0); /* where cores are piped to a program, that limit does not count */
+	signal(SIGSEGV, SIG_DFL);
+	signal(SIGABRT, SIG_DFL);
+	if (!open_up_to(fd))
+		return;
+	dup2(null, STDERR_FILENO);
+	switch (variant) {
+	case GUARD:
+		try_guard(fd);
+		break;
+	case FORTIFY:
+		try_fortify(fd);
+		break;
+	case POLL:
+		try_poll(fd);
+		break;
+	default:
+		try_select(fd);
+		break;
+	}
+}
+
+static void measure(struct run *run, size_t variant)
+{
+	volatile int fd = variant == FITS ? LAST : HIGH;
+	int64_t begin_ns = span_now();
+	int status = 0;
+	pid_t child;
+
+	*found = (struct found){0};
+	child = child_fork();
+	if (child == 0) {
+		try_variant(variant, fd);
+		_exit(0);
+	}
+	check_fd(waitpid(child, &status, 0), "waitpid");
+	/* a Ctrl-C at the terminal ends the child too; run_sleep_until() sees that it was one */
+	if ((WIFSIGNALED(status) && WTERMSIG(status) != SIGSEGV && WTERMSIG(status) != SIGABRT &&
+	     run_sleep_until(span_now() + 500000000)) ||
+	    (WIFEXITED(status) && WEXITSTATUS(status) != 0))
+		errx(EXIT_USAGE, "%s: the forked process failed", variants[variant].name);
+	run_record(run, (struct field[]){{"descriptor", fd},
+					 {"refused_errno", found->refused},
+					 {"fd_set_bytes", found->set_bytes},
+					 {"select_bytes", found->select_bytes},
+					 {"ready", found->ready},
+					 {"signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0},
+					 {"elapsed_ns", span_now() - begin_ns},
+					 {0}});
+}
+
+/* --- report -------------------------------------------------------------- */
+
+static int64_t median_of(struct run *run, size_t variant, const char *field)
+{
+	return (int64_t)run_median(run, variant, field);
+}
+
+static const char *end_of(struct run *run, size_t v)
+{
+	int64_t number = median_of(run, v, "signal");
+
+	if (median_of(run, v, "refused_errno") == ENOSYS)
+		return "glibc only";
+	if (run_median(run, v, "refused_errno") > 0)
+		return "limit too low";
+	return number == SIGSEGV                 ? "SIGSEGV"
+	       : number == SIGABRT               ? "SIGABRT"
+	       : number                          ? text_format("signal %d", (int)number)
+	       : run_median(run, v, "ready") > 0 ? "says ready"
+						 : "not ready";
+}
+
+static void print_table(struct run *run)
+{
+	FILE *out = run_out(run);
+
+	run_say(run,
+		"In a child process, with %d bytes behind the set (poll: behind its array): how "
+		"many were overwritten?",
+		64 / 8);
+	fprintf(out, "\n  %-15s %10s %14s %14s   %s\n", "variant", "descriptor", "by FD_SET",
+		"by the call", "end");
+	for (size_t v = FITS; v <= POLL; v++)
+		if (run_selected(run, v)) {
+			bool ended = run_median(run, v, "signal") > 0;
+
+			fprintf(out, "  %-15s %10s %14s %14s   %s\n", variants[v].name,
+				text_format("%lld", (long long)median_of(run, v, "descriptor")),
+				ended || v == POLL ? "-"
+						   : text_bytes(median_of(run, v, "fd_set_bytes")),
+				ended ? "-" : text_bytes(median_of(run, v, "select_bytes")),
+				end_of(run, v));
+		}
+	fputs("\n", out);
+}
+
+static void control(struct run *run, size_t v)
+{
+	struct values ready = run_values(run, v, "ready");
+	double overwritten = stats_sum(run_values(run, v, "fd_set_bytes")) +
+			     stats_sum(run_values(run, v, "select_bytes"));
+
+	if (stats_nonzero(run_values(run, v, "refused_errno")))
+		return; /* the limit is lower */
+	run_control(run, stats_nonzero(ready) == ready.n && overwritten == 0,
+		    "%s: ready in %zu of %zu trials, %.0f bytes overwritten", variants[v].name,
+		    stats_nonzero(ready), ready.n, overwritten);
+}
+
+/* How those children ended that are not the trap itself. */
+static const char *other_ends(struct run *run)
+{
+	static const char *const words[] = {[GUARD] = "; set at the end of the memory: ",
+					    [FORTIFY] = "; with _FORTIFY_SOURCE: ",
+					    [POLL] = "; poll: "};
+	const char *all = "";
+
+	for (size_t v = GUARD; v <= POLL; v++)
+		if (run_selected(run, v))
+			all = text_format("%s%s%s", all, words[v], end_of(run, v));
+	return all;
+}
+
+static void judge(struct run *run)
+{
+	struct values set = run_values(run, BEYOND, "fd_set_bytes");
+	struct values call = run_values(run, BEYOND, "select_bytes");
+	struct values refused = run_values(run, BEYOND, "refused_errno");
+	size_t both = 0;
+
+	control(run, FITS);
+	control(run, POLL);
+	if (set.n == 0)
+		return;
+	if (stats_nonzero(refused)) {
+		run_verdict(run, "poll-select-1024", SKIPPED, NULL,
+			    "this process may not open a descriptor of %d: %s", HIGH,
+			    text_errno((int)refused.at[0]));
+		return;
+	}
+	for (size_t i = 0; i < set.n; i++)
+		both += set.at[i] > 0 && call.at[i] > 0;
+	run_verdict(run, "poll-select-1024",
+		    stats_nonzero(set) || stats_nonzero(call) ? HOLDS : NOT_SEEN,
+		    (struct field[]){{"overwritten_trials", (int64_t)both},
+				     {"trials", (int64_t)set.n},
+				     {"fd_set_bytes", median_of(run, BEYOND, "fd_set_bytes")},
+				     {"select_bytes", median_of(run, BEYOND, "select_bytes")},
+				     {0}},
+		    "descriptor %d: behind the set FD_SET overwrote %s and select %s, both in %zu "
+		    "of %zu trials, and the answer was right in %zu%s",
+		    HIGH, text_bytes(median_of(run, BEYOND, "fd_set_bytes")),
+		    text_bytes(median_of(run, BEYOND, "select_bytes")), both, set.n,
+		    stats_nonzero(run_values(run, BEYOND, "ready")), other_ends(run));
+}
+
+static void report(struct run *run)
+{
+	print_table(run);
+	judge(run);
+	run_why(run, "an fd_set has room for 1,024 bits, and neither FD_SET nor the kernel, which "
+		     "goes by select's first argument, checks that. The size is compiled in: no "
+		     "limit changes it. poll is told how long its array is.");
+}
+
+int main(int argc, char *argv[])
+{
+	struct run *run = run_begin(&about, argc, argv);
+
+	found = mmap(NULL, sizeof(*found), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	if (found == MAP_FAILED)
+		err(EXIT_USAGE, "mmap");
+	while (run_next(run))
+		measure(run, run_variant(run));
+	return run_end(run, report);
+}

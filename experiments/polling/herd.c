@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * herd - several processes wait for connections to one port: who wakes up when one comes?
+ *
+ * Idle workers wait, and one connection comes at a time.  Wake-ups are counted twice: how often the
+ * kernel woke a worker (one that is woken for nothing sleeps again, which its own count of sleeps
+ * tells), and how often epoll_wait returned.  One a connection is what is needed.  And who gets
+ * the work?
+ *
+ *	own        each worker has an epoll instance of its own (trap)
+ *	shared     one epoll instance, inherited by all
+ *	exclusive  own ones with EPOLLEXCLUSIVE: the kernel wakes one of those who wait (cure)
+ *	reuseport  a listener each on one port (SO_REUSEPORT): the kernel deals out (cure)
+ *	blocking   all wait in a blocking accept (cure)
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "child.h"
+#include "exp.h"
+#include "net.h"
+#include "span.h"
+#include "text.h"
+
+enum { OWN, SHARED, EXCLUSIVE, REUSEPORT, BLOCKING, VARIANTS };
+enum { MOST_WORKERS = 64, MOST_CONNECTIONS = 1000 };
+
+static const struct variant variants[] = {
+	[OWN] = {"own", "an epoll instance for each worker (trap)"},
+	[SHARED] = {"shared", "one epoll instance for all workers"},
+	[EXCLUSIVE] = {"exclusive", "own ones with EPOLLEXCLUSIVE (cure)"},
+	[REUSEPORT] = {"reuseport", "a listener for each worker, on one port (cure)"},
+	[BLOCKING] = {"blocking", "blocking accept (cure)"},
+	{0}};
+
+static const struct claim claims[] = {
+	{"poll-herd", "a connection wakes every process that waits for it"}, {0}};
+
+static int64_t workers = 8;
+static int64_t connections = 40;
+
+static const struct opt opts[] = {{'w', "workers", "processes that wait for a connection",
+				   .num = &workers, .min = 2, .max = MOST_WORKERS},
+				  {'n', "connections", "of a trial, one after the other",
+				   .num = &connections, .min = 5, .quick = 20,
+				   .max = MOST_CONNECTIONS},
+				  {0}};
+
+static const struct experiment about = {
+	.name = "herd",
+	.group = "polling",
+	.summary = "Who wakes up when a connection comes, and who gets it?",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.trials = 8,
+	.quick_trials = 2,
+};
+
+static const int64_t settle_ns = 1000000; /* for those woken for nothing to fall asleep again */
+
+/* A reset instead of a close: nothing lingers (TIME_WAIT), what was not read is gone. */
+static void close_with_reset(int fd)
+{
+	const struct linger at_once = {.l_onoff = 1};
+
+	check_fd(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), "SO_LINGER");
+	close(fd);
+}
+
+static void make_nonblocking(int fd)
+{
+	check_fd(fcntl(fd, F_SETFL, O_NONBLOCK), "O_NONBLOCK");
+}
+
+/* What a worker counts, in memory that it shares with its parent. */
+struct worker {
+	atomic_bool waits, ended;
+	int64_t accepts;
+	int64_t returns; /* from epoll_wait */
+	int64_t misses;  /* of these, accept had nothing */
+	int64_t sleeps;  /* that ended: wake-ups by the kernel */
+	int64_t cpu_ns;
+};
+
+static struct worker *herd;
+
+/* The sockets of one trial; a listener and an epoll instance for each worker, or one for all. */
+struct place {
+	size_t variant;
+	struct sockaddr_in where;
+	int listener[MOST_WORKERS];
+	int listeners;
+	int epoll; /* of all; -1 = none */
+};
+
+static int reuseport_listener(struct sockaddr_in *where)
+{
+	int fd = check_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+	socklen_t size = sizeof(*where);
+
+	net_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	check_fd(bind(fd, (const struct sockaddr *)where, sizeof(*where)), "bind");
+	check_fd(getsockname(fd, (struct sockaddr *)where, &size), "getsockname");
+	check_fd(listen(fd, MOST_WORKERS), "listen");
+	return fd;
+}
+
+static int epoll_of(int listener, uint32_t events)
+{
+	int epoll = check_fd(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+	struct epoll_event event = {.events = events};
+
+	check_fd(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event), "epoll_ctl");
+	return epoll;
+}
+
+static struct place open_place(size_t variant)
+{
+	struct place p = {.variant = variant, .listeners = 1, .epoll = -1};
+
+	if (variant == REUSEPORT) {
+		p.where = (struct sockaddr_in){.sin_family = AF_INET,
+					       .sin_addr = {htonl(INADDR_LOOPBACK)}};
+		p.listeners = (int)workers;
+		for (int i = 0; i < p.listeners; i++) /* the first one is given the port */
+			p.listener[i] = reuseport_listener(&p.where);
+	} else {
+		p.listener[0] = net_listen(MOST_WORKERS, &p.where);
+	}
+	for (int i = 0; i < p.listeners && variant != BLOCKING; i++)
+		make_nonblocking(p.listener[i]);
+	if (variant == SHARED)
+		p.epoll = epoll_of(p.listener[0], EPOLLIN);
+	return p;
+}
+
+static void close_place(const struct place *p)
+{
+	for (int i = 0; i < p->listeners; i++)
+		close(p->listener[i]);
+	if (p->epoll >= 0)
+		close(p->epoll);
+}
+
+/* Serves whoever comes with one byte, until the listener is shut down. */
+static void serve(const struct place *p, int listener, int epoll, struct worker *w)
+{
+	for (;;) {
+		struct epoll_event event;
+		int fd;
+
+		if (epoll >= 0 && epoll_wait(epoll, &event, 1, -1) >= 0)
+			w->returns++;
+		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0) {
+			w->accepts++;
+			if (send(fd, "", 1, MSG_NOSIGNAL) < 0)
+				warn("send");
+			close(fd);
+		} else if (errno == EAGAIN) {
+			w->misses++;
+		} else if (errno != EINTR) {
+			break; /* EINVAL: it was shut down */
+		}
+	}
+	if (p->variant != BLOCKING)
+		w->returns--; /* that was the end, not a connection */
+}
+
+static void work(const struct place *p, int number)
+{
+	struct worker *w = &herd[number];
+	int listener = p->listener[number % p->listeners];
+	int epoll = p->epoll;
+	int64_t sleeps, cpu_ns;
+
+	if (p->variant == OWN || p->variant == EXCLUSIVE || p->variant == REUSEPORT)
+		epoll = epoll_of(listener,
+				 EPOLLIN | (p->variant == EXCLUSIVE ? EPOLLEXCLUSIVE : 0));
+	atomic_store(&w->waits, true);
+	cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	sleeps = span_sleeps();
+	serve(p, listener, epoll, w);
+	w->sleeps = span_sleeps() - sleeps - 1; /* the last one was ended by the shutdown */
+	w->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
+	atomic_store(&w->ended, true);
+}
+
+/* Waits until all workers have come so far; false if they do not. */
+static bool all_workers(bool ended)
+{
+	int64_t patience_ns = span_now() + 2000000000;
+
+	for (int64_t i = 0; i < workers; i++)
+		while (!atomic_load(ended ? &herd[i].ended : &herd[i].waits))
+			if (span_now() > patience_ns || !run_sleep_until(span_now() + 100000))
+				return false;
+	return true;
+}
+
+/* One connection: how long until it was served, in ns; -1 if it was not within two seconds. */
+static int64_t be_served(const struct sockaddr_in *where)
+{
+	int64_t begin_ns = span_now();
+	int64_t took_ns = -1;
+	int fd = net_connect(where);
+	struct pollfd either[] = {{.fd = fd, .events = POLLIN},
+				  {.fd = run_stop_fd(), .events = POLLIN}};
+	char byte;
+
+	if (poll(either, 2, 2000) > 0 && recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
+		took_ns = span_now() - begin_ns;
+	close_with_reset(fd);
+	return took_ns;
+}
+
+static void record(struct run *run, struct values served, bool orderly)
+{
+	struct worker sum = {0};
+	int64_t busiest = 0, idle = 0;
+
+	for (int64_t i = 0; i < workers; i++) {
+		const struct worker *w = &herd[i];
+
+		sum.accepts += w->accepts;
+		sum.returns += w->returns;
+		sum.misses += w->misses;
+		sum.sleeps += w->sleeps;
+		sum.cpu_ns += w->cpu_ns;
+		busiest = w->accepts > busiest ? w->accepts : busiest;
+		idle += w->accepts == 0;
+		run_row(run, "worker",
+			(struct field[]){{"worker", i},
+					 {"accepts", w->accepts},
+					 {"wakeups", w->sleeps},
+					 {"returns", w->returns},
+					 {0}});
+	}
+	run_record(run,
+		   (struct field[]){{"workers", workers},
+				    {"connections", connections},
+				    {"served_connections", (int64_t)served.n},
+				    {"accepts", sum.accepts},
+				    {"wakeups", sum.sleeps},
+				    {"returns", sum.returns},
+				    {"misses", sum.misses},
+				    {"busiest_accepts", busiest},
+				    {"idle_workers", idle},
+				    {"p50_ns", served.n ? (int64_t)stats_quantile(served, 0.5) : 0},
+				    {"cpu_ns", sum.cpu_ns},
+				    {"orderly", orderly},
+				    {0}});
+}
+
+static void measure(struct run *run, size_t variant)
+{
+	struct place p = open_place(variant);
+	int64_t latency[MOST_CONNECTIONS];
+	struct values served = {latency, 0};
+	pid_t children[MOST_WORKERS];
+	bool orderly;
+
+	memset(herd, 0, (size_t)workers * sizeof(*herd));
+	for (int i = 0; i < workers; i++) {
+		children[i] = child_fork();
+		if (children[i] == 0) {
+			work(&p, i);
+			_exit(0);
+		}
+	}
+	all_workers(false);
+	for (int64_t i = 0; i < connections && run_sleep_until(span_now() + settle_ns); i++) {
+		latency[served.n] = be_served(&p.where);
+		served.n += latency[served.n] >= 0;
+	}
+	run_sleep_until(span_now() + settle_ns);
+	for (int i = 0; i < p.listeners; i++)
+		shutdown(p.listener[i], SHUT_RD); /* wakes all of them */
+	orderly = all_workers(true);
+	for (int i = 0; i < workers; i++) {
+		kill(children[i], SIGKILL);
+		check_fd(waitpid(children[i], NULL, 0), "waitpid");
+	}
+	close_place(&p);
+	/* a Ctrl-C at the terminal ends the children too; run_sleep_until() sees that it was one */
+	if (!orderly)
+		run_sleep_until(span_now() + 500000000);
+	record(run, served, orderly);
+}
+
+/* --- report -------------------------------------------------------------- */
+
+static double sum(struct run *run, size_t v, const char *field)
+{
+	return stats_sum(run_values(run, v, field));
+}
+
+/* A count per connection: the median of the trials with its interval. */
+static struct interval each(struct run *run, size_t v, const char *field)
+{
+	struct values counts = run_values(run, v, field);
+	struct interval all = stats_median(counts);
+	double n = (double)connections;
+
+	return (struct interval){all.mid / n, all.low / n, all.high / n};
+}
+
+static void print_table(struct run *run)
+{
+	FILE *out = run_out(run);
+
+	run_say(run,
+		"%s processes wait; %s connections a trial, one after the other. Wake-ups a "
+		"connection, by the kernel's count of sleeps (95 %% interval), and of these those "
+		"that epoll_wait passed on; what the busiest worker has of all connections; until "
+		"a "
+		"client was served; CPU time of all workers a connection. Medians of the trials.",
+		text_count(workers), text_count(connections));
+	fprintf(out, "\n  %-10s %21s %10s %10s %10s %10s\n", "variant", "wake-ups", "passed on",
+		"busiest", "served", "CPU");
+	for (size_t v = OWN; v <= BLOCKING; v++) {
+		struct interval woken = each(run, v, "wakeups");
+
+		if (isnan(woken.mid))
+			continue;
+		fprintf(out, "  %-10s %21s %10s %10s %10s %10s\n", variants[v].name,
+			text_format("%.2f (%.2f-%.2f)", woken.mid, woken.low, woken.high),
+			v == BLOCKING ? "-" : text_format("%.2f", each(run, v, "returns").mid),
+			text_share(each(run, v, "busiest_accepts").mid),
+			text_time(run_median(run, v, "p50_ns")),
+			text_time(each(run, v, "cpu_ns").mid));
+	}
+	fputs("\n", out);
+}
+
+/* "own 8.00, 20.0 %; exclusive 1.00, 100.0 %" */
+static const char *each_variant(struct run *run)
+{
+	const char *all = "";
+
+	for (size_t v = OWN; v <= BLOCKING; v++)
+		if (run_values(run, v, "wakeups").n)
+			all = text_format("%s%s%s %.2f, %s", all, *all ? "; " : "",
+					  variants[v].name, each(run, v, "wakeups").mid,
+					  text_share(each(run, v, "busiest_accepts").mid));
+	return all;
+}
+
+static void control(struct run *run, size_t v)
+{
+	struct values orderly = run_values(run, v, "orderly");
+	double made = (double)orderly.n * (double)connections;
+
+	run_control(run,
+		    sum(run, v, "accepts") == made && sum(run, v, "served_connections") == made &&
+			    stats_nonzero(orderly) == orderly.n,
+		    "%s: of %.0f connections %.0f were accepted and %.0f served", variants[v].name,
+		    made, sum(run, v, "accepts"), sum(run, v, "served_connections"));
+}
+
+static void judge(struct run *run)
+{
+	double half = (double)workers / 2;
+	double most = 0, fewest = INFINITY;
+
+	for (size_t v = OWN; v <= BLOCKING; v++) {
+		double woken = each(run, v, "wakeups").mid;
+
+		control(run, v);
+		most = fmax(most, woken); /* which leave NAN out: no samples */
+		fewest = fmin(fewest, woken);
+	}
+	run_verdict(run, "poll-herd",
+		    fewest > half ? HOLDS
+		    : most > half ? DEPENDS
+				  : REFUTED,
+		    (struct field[]){{"workers", workers},
+				     {"most_wakeups", .real = &most},
+				     {"fewest_wakeups", .real = &fewest},
+				     {0}},
+		    "wake-ups a connection of %s that wait, and what the busiest one serves: %s",
+		    text_count(workers), each_variant(run));
+}
+
+static void report(struct run *run)
+{
+	print_table(run);
+	judge(run);
+	run_why(run,
+		"a listener wakes everybody who waits for it but for those who say that one is "
+		"enough, as accept and EPOLLEXCLUSIVE do. A shared epoll instance wakes one, "
+		"and another while the listener is still ready. That epoll_wait passes few of "
+		"them on is because it looks again first.");
+}
+
+int main(int argc, char *argv[])
+{
+	struct run *run = run_begin(&about, argc, argv);
+
+	herd = mmap(NULL, MOST_WORKERS * sizeof(*herd), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (herd == MAP_FAILED)
+		err(EXIT_USAGE, "mmap");
+	while (run_next(run))
+		measure(run, run_variant(run));
+	return run_end(run, report);
+}

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""epoll's traps: what an edge-triggered reader leaves behind, what a loop without work does."""
+import numpy as np
+
+from . import style
+
+READERS = {"edge-once": "edge-triggered,\none read (trap)",
+           "edge-drain": "edge-triggered,\nuntil EAGAIN",
+           "level": "level-triggered,\none read",
+           "oneshot": "EPOLLONESHOT,\nre-armed"}
+LOOPS = {"out-forgotten": ("EPOLLOUT left on\n(trap)", (style.RED, "s")),
+         "out-needed": ("EPOLLOUT only\nto send", (style.GREEN, "^"))}
+
+
+def draw_readers(axes, shown):
+    style.rows_of(axes, [READERS[name] for name in shown])
+    for at, samples in enumerate(shown.values()):
+        read = np.median(style.column(samples, "read_bytes"))
+        stuck = np.median(style.column(samples, "stuck_bytes"))
+        trials = np.count_nonzero(style.column(samples, "stuck_bytes"))
+        axes.barh(at, read, color=style.GREEN, height=0.6)
+        axes.barh(at, stuck, left=read, color=style.RED, height=0.6)
+        axes.text(read / 2, at, f"read: {read:,.0f}", ha="center", va="center", color="white")
+        if stuck:
+            axes.text(read + stuck / 2, at, f"stuck: {stuck:,.0f}", ha="center", va="center",
+                      color="white")
+        wakeups = np.median(style.column(samples, "wakeups"))
+        style.beside(axes, at, f"{wakeups:.0f} wake-up{'s' if wakeups > 1 else ''}\n"
+                     f"stuck in {trials} of {len(samples)}")
+    axes.set_xlim(0, shown and max(s["sent_bytes"] for v in shown.values() for s in v) or 1)
+    axes.set_xlabel("bytes of a message that arrived at once, read 1,024 at a time")
+
+
+def draw_loops(axes, shown):
+    style.rows_of(axes, [LOOPS[name][0] for name in shown])
+    for at, (name, samples) in enumerate(shown.items()):
+        ns = style.column(samples, "idle_ns")
+        share = 100 * style.column(samples, "idle_cpu_ns") / ns
+        rate = np.median(style.column(samples, "idle_wakeups") * 1e9 / ns)
+        sleeps = np.median(style.column(samples, "idle_sleeps"))
+        style.dots(axes, share, at, *LOOPS[name][1])
+        style.median_bar(axes, share, at)
+        style.beside(axes, at, f"{rate:,.0f} wake-ups/s\nslept {sleeps:.0f} "
+                     f"time{'' if sleeps == 1 else 's'}")
+    axes.set_xlim(-2, 102)
+    axes.set_xlabel("% of a CPU, with nothing to do (what other programs leave of it)")
+
+
+def title_of(readers, loops):
+    told = []
+    if "edge-once" in readers:
+        stuck = np.median(style.column(readers["edge-once"], "stuck_bytes"))
+        sent = readers["edge-once"][0]["sent_bytes"]
+        told.append(f"Edge-triggered and read once, {stuck:,.0f} of {sent:,} bytes stay behind")
+    if "out-forgotten" in loops:
+        samples = loops["out-forgotten"]
+        rate = np.median(style.column(samples, "idle_wakeups") * 1e9
+                         / style.column(samples, "idle_ns"))
+        told.append(f"a forgotten EPOLLOUT wakes an idle loop {rate:,.0f} times a second")
+    return "; ".join(told) or "Two traps of epoll"
+
+
+def draw(result):
+    samples = style.of_variants(result.samples, *READERS, *LOOPS)
+    readers = {name: samples[name] for name in READERS if name in samples}
+    loops = {name: samples[name] for name in LOOPS if name in samples}
+    page = style.Page(result, title_of(readers, loops),
+                      "Above: medians of the trials. Below: a dot is a trial, a bar the median.")
+    parts = [(draw, shown) for draw, shown in ((draw_readers, readers), (draw_loops, loops))
+             if shown]
+    grid = page.grid(len(parts), 1, left=0.15, right=0.82, above=0.03, hspace=0.42,
+                     height_ratios=[len(shown) for _, shown in parts])
+    for at, (draw_part, shown) in enumerate(parts):
+        draw_part(page.fig.add_subplot(grid[at]), shown)
+    return page.fig

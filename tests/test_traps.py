@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""What is special to polling/traps: where each byte of a message is, and who never sleeps."""
+from program import BUILD, kind, parse, run
+
+TRAPS = BUILD / "polling" / "traps"
+
+
+def rows_of(*arguments):
+    ended = run(TRAPS, "--quick", "-o", "-", *arguments)
+    assert ended.returncode == 0, ended.stderr
+    return parse(ended.stdout)
+
+
+def verdicts(rows):
+    return {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
+
+
+def test_edges():
+    rows = rows_of("--variants", "edge-once,edge-drain,level,oneshot")
+    for sample in kind(rows, "sample"):
+        assert sample["read_bytes"] + sample["stuck_bytes"] == sample["sent_bytes"] == 4096
+        assert sample["misplaced_bytes"] == 0
+        assert sample["poll_in"] == (sample["stuck_bytes"] > 0)
+        if sample["variant"] == "edge-once":
+            assert (sample["wakeups"], sample["stuck_bytes"]) == (1, 3072)
+            assert (sample["later_wakeups"], sample["later_stuck_bytes"]) == (1, 2049)
+        else:
+            assert sample["stuck_bytes"] == sample["later_stuck_bytes"] == 0
+            assert sample["wakeups"] == (1 if sample["variant"] == "edge-drain" else 4)
+    assert verdicts(rows) == {"poll-edge-trap": "holds", "poll-epollout-spin": "skipped"}
+
+
+def test_epollout():
+    rows = rows_of("--variants", "out-forgotten,out-needed", "--idle", "100ms")
+    for sample in kind(rows, "sample"):
+        assert sample["missing_bytes"] == sample["misplaced_bytes"] == 0
+        assert sample["busy_wakeups"] > 0
+        assert 0 <= sample["idle_cpu_ns"] <= sample["idle_ns"]
+        if sample["variant"] == "out-needed":
+            assert sample["idle_wakeups"] == 0 and sample["idle_sleeps"] >= 1
+        else:
+            assert sample["idle_wakeups"] > 0
+    assert verdicts(rows)["poll-edge-trap"] == "skipped"
