@@ -40,6 +40,7 @@
 #include "span.h"
 #include "tcpinfo.h"
 #include "text.h"
+#include "thread.h"
 
 enum { PLAIN, POLL, THREAD, WINDOW, VARIANTS, SIZES = 3, MIN_POINTS = 5, MAX_POINTS = 16 };
 enum {
@@ -325,18 +326,7 @@ static void begin(struct pair *p)
 /* Whether a thread is in send, and the kernel says that it sleeps. */
 static bool sleeps_in_send(struct side *side)
 {
-	char stat[512] = "";
-	const char *name_end;
-	FILE *file =
-		fopen(text_format("/proc/self/task/%d/stat", (int)atomic_load(&side->tid)), "re");
-
-	if (!file)
-		return false;
-	if (!fgets(stat, sizeof(stat), file))
-		stat[0] = '\0';
-	fclose(file);
-	name_end = strrchr(stat, ')');
-	return name_end && name_end[1] && name_end[2] == 'S' && atomic_load(&side->sending);
+	return thread_state(atomic_load(&side->tid)) == 'S' && atomic_load(&side->sending);
 }
 
 /* The evidence against a pair that is not done: how long it is still, and what both ends say. */

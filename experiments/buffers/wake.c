@@ -33,6 +33,7 @@
 #include "net.h"
 #include "span.h"
 #include "text.h"
+#include "thread.h"
 
 enum { KIB = 1 << 10, MIB = 1 << 20, SMALL_WINDOW = 4 << 10, DATAGRAM = 1000, BYTE = 1 };
 enum { TCP_64K, TCP_1M, TCP_DEFAULT, UNIX_64K, UNIX_1M, UDP_64K, UDP_256K, VARIANTS };
@@ -233,20 +234,8 @@ static void *sleep_in_send(void *argument)
 /* Whether the thread waits for something, other than a CPU. */
 static bool asleep(const struct sleeper *sleeper)
 {
-	char line[256] = "";
-	const char *state;
-	FILE *stat;
-
-	if (atomic_load(&sleeper->awake) || atomic_load(&sleeper->id) == 0)
-		return false;
-	stat = fopen(text_format("/proc/self/task/%d/stat", atomic_load(&sleeper->id)), "re");
-	if (!stat)
-		return false; /* it has ended meanwhile */
-	if (!fgets(line, sizeof(line), stat))
-		line[0] = 0;
-	fclose(stat);
-	state = strrchr(line, ')');
-	return state && state[1] == ' ' && state[2] == 'S' && !atomic_load(&sleeper->awake);
+	return !atomic_load(&sleeper->awake) && thread_state(atomic_load(&sleeper->id)) == 'S' &&
+	       !atomic_load(&sleeper->awake);
 }
 
 /* Whether it sleeps now and a moment later, and the charge is the same. */

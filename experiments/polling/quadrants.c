@@ -34,6 +34,7 @@
 #include "span.h"
 #include "team.h"
 #include "text.h"
+#include "thread.h"
 #include "uring.h"
 
 enum { RECV, SPIN, EPOLL, SIGNAL, URING, WORK, VARIANTS };
@@ -149,23 +150,6 @@ static void send_messages(const struct trial *t)
 	shutdown(t->fd.tx, SHUT_WR);
 }
 
-/* The letter after the last ')' of /proc/self/task/TID/stat: R, S, D ... */
-static char state_of(int tid)
-{
-	char stat[512] = "";
-	FILE *file = fopen(text_format("/proc/self/task/%d/stat", tid), "re");
-	const char *name_end;
-
-	if (!file)
-		return '?'; /* it has ended */
-	stat[fread(stat, 1, sizeof(stat) - 1, file)] = 0;
-	fclose(file);
-	name_end = strrchr(stat, ')');
-	if (!name_end)
-		return '?';
-	return name_end[2];
-}
-
 /* A look counts only if the thread was there before and after it. */
 static void watch(struct trial *t)
 {
@@ -175,7 +159,7 @@ static void watch(struct trial *t)
 		char state = '?';
 
 		if (tid)
-			state = state_of(tid);
+			state = thread_state(tid);
 
 		if (state != '?' && atomic_load(&t->tid) == tid) {
 			t->looks++;

@@ -40,6 +40,7 @@
 #include "span.h"
 #include "team.h"
 #include "text.h"
+#include "thread.h"
 
 enum { NOBODY, SPINS, RECV, ACCEPT, SLEEP, FUTEX, PROMPT, BLOCKS, THREAD, EVENT, VARIANTS };
 enum { PAIRS = 3, CACHE_LINE = 64, CLIENTS = 3, SLOW_CLIENT = CLIENTS - 1, MOST = 1024 };
@@ -168,23 +169,6 @@ static void release(struct blocker *b)
 	net_close(&b->fd);
 }
 
-/* The letter after the last ')' of /proc/self/task/TID/stat: R, S, D ... */
-static char state_of(int tid)
-{
-	FILE *file = fopen(text_format("/proc/self/task/%d/stat", tid), "re");
-	char stat[512] = "";
-	const char *name_end;
-
-	if (!file)
-		return '?';
-	stat[fread(stat, 1, sizeof(stat) - 1, file)] = 0;
-	fclose(file);
-	name_end = strrchr(stat, ')');
-	if (!name_end || !name_end[1])
-		return '?';
-	return name_end[2];
-}
-
 /* Starts it and waits until it blocks (or spins). */
 static void begin_blocking(struct blocker *b)
 {
@@ -202,7 +186,7 @@ static void begin_blocking(struct blocker *b)
 	}
 	check(pthread_create(&b->thread, NULL, blocking_thread, b), "pthread_create");
 	while (atomic_load(&b->tid) == 0 ||
-	       (b->variant != SPINS && state_of(atomic_load(&b->tid)) != 'S'))
+	       (b->variant != SPINS && thread_state(atomic_load(&b->tid)) != 'S'))
 		if (span_now() > patience_ns || !run_sleep_until(span_now() + 50000))
 			return;
 }
@@ -250,7 +234,7 @@ static struct window count_beside(pthread_t thread, int tid)
 	team_start(&team, threads, TEAM_SPREAD, count, &c);
 	while (run_sleep_until(span_now() + ms) && span_now() < c.deadline_ns) {
 		w.looks++;
-		w.asleep += state_of(tid) == 'S';
+		w.asleep += thread_state(tid) == 'S';
 	}
 	w.cpu_ns += clock_ns(clock);
 	all = team_join(&team);

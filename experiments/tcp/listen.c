@@ -30,6 +30,7 @@
 #include "span.h"
 #include "tcpinfo.h"
 #include "text.h"
+#include "thread.h"
 
 enum { CLIENTS = 4, BYTES = 4096, STREAM = 1 << 20 };
 
@@ -111,23 +112,6 @@ static void *serve(void *argument)
 	return NULL;
 }
 
-/* The letter after the last ')' of /proc/self/task/TID/stat: R, S, D ... */
-static char state_of(int tid)
-{
-	char stat[512] = "";
-	FILE *file = fopen(text_format("/proc/self/task/%d/stat", tid), "re");
-	const char *name_end;
-
-	if (!file)
-		return '?'; /* it has ended */
-	stat[fread(stat, 1, sizeof(stat) - 1, file)] = 0;
-	fclose(file);
-	name_end = strrchr(stat, ')');
-	if (!name_end)
-		return '?';
-	return name_end[2];
-}
-
 /*
  * Keeps looking at the thread's state, and connects when accept has slept for long enough.  A
  * look counts only if the phase was the same before and after it.
@@ -142,7 +126,7 @@ static void watch(struct server *s, const struct sockaddr_in *where)
 		char state = '?';
 
 		if (before != STARTING)
-			state = state_of(atomic_load(&s->tid));
+			state = thread_state(atomic_load(&s->tid));
 
 		if (state != '?' && atomic_load(&s->phase) == before) {
 			s->looks[before]++;

@@ -38,6 +38,7 @@
 #include "python.h"
 #include "span.h"
 #include "text.h"
+#include "thread.h"
 
 enum { NONBLOCK, BLOCK, SNDTIMEO, SIGNAL, SIGNAL_RESTART, SENDS };
 enum {
@@ -167,33 +168,13 @@ static void leave(struct victim *v, int64_t n)
 	atomic_store(&v->returned, true);
 }
 
-/* Whether the thread sleeps, and so is in its call. */
-static bool sleeps(const struct victim *v)
-{
-	int tid = atomic_load(&v->tid);
-	char stat[512] = "";
-	const char *state;
-	FILE *file;
-
-	if (tid == 0)
-		return false;
-	file = fopen(text_format("/proc/self/task/%d/stat", tid), "re");
-	if (!file)
-		return false;
-	if (!fgets(stat, sizeof(stat), file))
-		stat[0] = '\0';
-	fclose(file);
-	state = strrchr(stat, ')');
-	return state && state[1] == ' ' && state[2] == 'S';
-}
-
 /* Waits until it sleeps in its call, or has come back from it. */
 static void wait_asleep(const struct victim *v)
 {
 	int seen = 0;
 
 	while (seen < 3 && !atomic_load(&v->returned) && run_sleep_until(span_now() + MS / 2))
-		seen = sleeps(v) ? seen + 1 : 0;
+		seen = thread_state(atomic_load(&v->tid)) == 'S' ? seen + 1 : 0;
 }
 
 /* Waits up to so long for its call to come back; true if it did. */

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#include "thread.h"
+
+#include <stdio.h>
+#include <string.h>
+
+char thread_state(pid_t tid)
+{
+	char stat[512] = "";
+	char path[64];
+	const char *name_end;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	file = fopen(path, "re");
+	if (!file)
+		return '?';
+	stat[fread(stat, 1, sizeof(stat) - 1, file)] = 0;
+	fclose(file);
+	name_end = strrchr(stat, ')'); /* the name may hold anything */
+	return name_end && name_end[1] ? name_end[2] : '?';
+}
