@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Draw result files: one picture an experiment, the newest result of each unless files are named.
+"""Draw result files: pictures of each experiment, of its newest result unless files are named.
 
 Charts are functions of the rows alone: drawn again from the same file they are the same bytes.
 How an experiment is drawn is said in charts/NAME.py; one that has none gets charts/default.py.
@@ -88,15 +88,18 @@ def chart_of(result):
     return importlib.import_module("charts.default")
 
 
-def picture(result, kind):
-    """The picture's bytes; the same ones for the same rows."""
+def pictures(result, kind):
+    """The pictures' bytes by what is added to the chart's name; the same for the same rows."""
     matplotlib.rcdefaults()  # the user's own style would change the picture
     matplotlib.rcParams.update(style.LOOK)
-    figure = chart_of(result).draw(result)
-    data = io.BytesIO()
+    drawn = chart_of(result).draw(result)
     nothing = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-    figure.savefig(data, format=kind, metadata=nothing[kind])
-    return data.getvalue()
+    found = {}
+    for suffix, figure in (drawn if isinstance(drawn, dict) else {"": drawn}).items():
+        data = io.BytesIO()
+        figure.savefig(data, format=kind, metadata=nothing[kind])
+        found[suffix] = data.getvalue()
+    return found
 
 
 def write(path, data):
@@ -150,7 +153,10 @@ def draw_all(results, kind, out):
             continue
         path = os.path.join(out, f"{name}.{kind}")
         try:
-            write(path, picture(result, kind))
+            for suffix, data in pictures(result, kind).items():
+                path = os.path.join(out, f"{name}{suffix}.{kind}")
+                write(path, data)
+                print(shown(path), flush=True)
         except OSError as error:
             complain(f"{shown(path)}: {error.strerror}")
             return 2
@@ -159,8 +165,6 @@ def draw_all(results, kind, out):
                 raise
             complain(f"{shown(result.path)}: cannot be drawn: {type(error).__name__}: {error}")
             status = 2
-            continue
-        print(shown(path), flush=True)
     return status
 
 

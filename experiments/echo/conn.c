@@ -14,8 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,17 +46,42 @@ static struct conn *table;
 static size_t places;
 
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER; /* who is open, and the end */
-static pthread_cond_t nobody = PTHREAD_COND_INITIALIZER;     /* opened has become 0 */
-static int64_t opened;                                       /* now; under registry */
-static int highest;              /* the highest place ever used; under registry */
-static int listening[LISTENERS]; /* under registry */
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;    /* registry: others, or the end */
+static int64_t opened;           /* now, and processes; under registry, as what follows */
+static int highest;              /* the highest place ever used */
+static int listening[LISTENERS]; /* what is shut at the end */
 static int listeners;
+static pid_t *children; /* processes forked that have not ended yet */
+static size_t children_n, children_room;
+static bool told; /* to end: by conn_stop() */
 static atomic_bool stopping;
-static int spare = -1; /* a descriptor to give up when there are no more; under registry */
+static bool forked; /* this process is such a child */
 
-/* A thread's bytes just received, and what it made of them. */
-static _Thread_local char received[READ_SIZE];
-static _Thread_local char made[READ_SIZE + LINE_MAX_BYTES];
+static pthread_mutex_t sparing = PTHREAD_MUTEX_INITIALIZER;
+static int spare = -1; /* a descriptor to give up when there are no more; under sparing */
+
+/*
+ * A thread's bytes just received, and what it made of them.  On the heap: glibc clears thread-local
+ * arrays when a thread starts, and so pays for every page of them.
+ */
+struct bytes {
+	char received[READ_SIZE];
+	char made[READ_SIZE + LINE_MAX_BYTES];
+};
+
+static _Thread_local struct bytes *own;
+static pthread_key_t freed; /* at the end of its thread */
+
+static struct bytes *bytes_of_thread(void)
+{
+	if (!own) {
+		own = malloc(sizeof(*own));
+		if (!own)
+			err(2, "malloc");
+		check(pthread_setspecific(freed, own), "pthread_setspecific");
+	}
+	return own;
+}
 
 /* --- waiting bytes ----------------------------------------------------------- */
 
@@ -161,6 +188,7 @@ static struct conn_answer too_long(void)
 /* Every line that is complete, reversed; the rest is kept until its newline comes. */
 static struct conn_answer reversed(struct conn *conn, const char *bytes, size_t length)
 {
+	char *made = bytes_of_thread()->made;
 	struct conn_answer answer = {made, 0, length == 0};
 	const char *end = bytes + length;
 
@@ -271,6 +299,7 @@ static bool answer(struct conn *conn, const char *bytes, size_t length)
 
 enum conn_want conn_step(struct conn *conn)
 {
+	char *received = bytes_of_thread()->received;
 	bool broken = false;
 
 	for (int turn = 0; turn < TURNS; turn++) {
@@ -280,17 +309,19 @@ enum conn_want conn_step(struct conn *conn)
 			return broken ? CONN_CLOSE : CONN_WRITE;
 		if (conn->ended)
 			return CONN_CLOSE;
-		n = recv(conn->fd, received, sizeof(received), 0);
+		n = recv(conn->fd, received, READ_SIZE, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? CONN_READ : CONN_CLOSE;
 		if (!answer(conn, received, (size_t)n))
 			return CONN_CLOSE;
-		if (n > 0 && n < (ssize_t)sizeof(received) && !conn->unsent && !conn->ended)
+		if (n > 0 && n < READ_SIZE && !conn->unsent && !conn->ended)
 			return CONN_READ; /* it took all there was */
 	}
-	return CONN_MORE;
+	if (conn->unsent)
+		return CONN_WRITE;
+	return conn->ended ? CONN_CLOSE : CONN_MORE;
 }
 
 /* --- who is open ------------------------------------------------------------- */
@@ -308,30 +339,13 @@ void conn_listens(int listener)
 	pthread_mutex_unlock(&registry);
 }
 
-/* Nobody comes in any more: accept fails, and a listener reads as ready. */
+/* Nobody comes in any more: accept fails, and a listener reads as ready.  Under registry. */
 static void stop_accepting(void)
 {
-	pthread_mutex_lock(&registry);
 	atomic_store(&stopping, true);
 	for (int i = 0; i < listeners; i++)
 		shutdown(listening[i], SHUT_RD);
-	pthread_mutex_unlock(&registry);
-}
-
-/* Gives the spare descriptor up to turn one client away; false if it is gone. */
-static bool turn_away(int listener)
-{
-	int fd;
-
-	pthread_mutex_lock(&registry);
-	if (spare >= 0)
-		close(spare);
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0)
-		close(fd);
-	spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	pthread_mutex_unlock(&registry);
-	return fd >= 0;
+	pthread_cond_broadcast(&changed);
 }
 
 /* Enters the connection in the table; false if it is one too many. */
@@ -347,6 +361,8 @@ static bool enter(int fd)
 		*conn = (struct conn){.fd = fd, .watched = CONN_READ, .seen_ms = now_ms()};
 		opened++;
 		highest = fd > highest ? fd : highest;
+		if (rules.once)
+			stop_accepting();
 	}
 	pthread_mutex_unlock(&registry);
 	return room;
@@ -362,8 +378,6 @@ static bool admitted(int fd)
 		return false;
 	}
 	log_event(conn_of(fd), "Connected by %s\n");
-	if (rules.once)
-		stop_accepting();
 	if (rules.greeting) { /* it fits into any send buffer */
 		send(fd, rules.greeting, strlen(rules.greeting), MSG_NOSIGNAL | MSG_DONTWAIT);
 		conn_close(conn_of(fd));
@@ -373,27 +387,74 @@ static bool admitted(int fd)
 	return true;
 }
 
+static bool exhausted(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static void warn_once(void)
+{
+	static atomic_bool warned;
+	struct rlimit limit = {0};
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (!atomic_exchange(&warned, true))
+		warnx("out of descriptors (limit %ju): clients are turned away",
+		      (uintmax_t)limit.rlim_cur);
+}
+
+/*
+ * With no descriptor left, accept(2) fails whether somebody waits or not.  So the spare one is
+ * given up for who comes next: served if there is one again by then, or else turned away.
+ */
+static int accept_by_spare(int listener, int flags)
+{
+	int error;
+	int fd;
+
+	pthread_mutex_lock(&sparing); /* where accept blocks, one thread waits and others for it */
+	if (spare >= 0)
+		close(spare);
+	fd = accept4(listener, NULL, NULL, flags | SOCK_CLOEXEC);
+	error = errno;
+	spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && spare < 0) {
+		close(fd);
+		fd = -1;
+		error = ECONNABORTED;
+		spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		warn_once();
+	}
+	pthread_mutex_unlock(&sparing);
+	errno = error;
+	return fd;
+}
+
 struct conn *conn_accept(int listener, int flags)
 {
 	const struct timespec moment = {0, 10000000};
 
-	for (;;) {
+	while (!atomic_load(&stopping)) {
 		int fd = accept4(listener, NULL, NULL, flags | SOCK_CLOEXEC);
 
+		if (fd < 0 && exhausted(errno))
+			fd = accept_by_spare(listener, flags);
 		if (fd >= 0 && admitted(fd))
 			return conn_of(fd);
 		if (fd >= 0)
 			continue;
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			if (!turn_away(listener))
-				nanosleep(&moment, NULL); /* others have all descriptors */
-		} else if (atomic_load(&stopping)) {
-			errno = ESHUTDOWN;
+		if (errno == EINVAL)
+			break; /* it is shut, here or by another process */
+		if (exhausted(errno)) {
+			nanosleep(&moment, NULL); /* others have all there is */
+			errno = EAGAIN;
+		}
+		if (errno == EAGAIN)
 			return NULL;
-		} else if (errno == EAGAIN) {
-			return NULL;
-		} /* else it broke before it was accepted: accept(2) */
+		/* else it broke before it was accepted: accept(2) */
 	}
+	errno = ESHUTDOWN;
+	return NULL;
 }
 
 /* Takes it from the table.  Nobody may shut down what has its number next, so it is closed here. */
@@ -406,7 +467,7 @@ static void leave(struct conn *conn, bool closing)
 		close(conn->fd);
 	conn->fd = -1;
 	if (--opened == 0)
-		pthread_cond_broadcast(&nobody);
+		pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&registry);
 }
 
@@ -420,11 +481,6 @@ void conn_forget(struct conn *conn)
 {
 	log_event(conn, "%s closed\n");
 	leave(conn, false);
-}
-
-void conn_hand_over(struct conn *conn)
-{
-	leave(conn, true);
 }
 
 int64_t conn_count(void)
@@ -441,7 +497,7 @@ void conn_await_all(void)
 {
 	pthread_mutex_lock(&registry);
 	while (opened > 0)
-		pthread_cond_wait(&nobody, &registry);
+		pthread_cond_wait(&changed, &registry);
 	pthread_mutex_unlock(&registry);
 }
 
@@ -452,22 +508,34 @@ bool conn_stopping(void)
 	return atomic_load(&stopping);
 }
 
+/* It may have been seen after `now`. */
+static bool silent_for(const struct conn *conn, uint32_t now, int64_t silent_ms)
+{
+	return silent_ms == 0 || (int32_t)(now - atomic_load(&conn->seen_ms)) >= silent_ms;
+}
+
 /* Shuts every connection down that has been silent for `silent_ms`. */
 static void shut_all(int how, int64_t silent_ms)
 {
 	uint32_t now = now_ms();
 
 	pthread_mutex_lock(&registry);
-	for (int fd = 0; fd <= highest; fd++)
-		if (table[fd].fd == fd && fd > STDERR_FILENO &&
-		    now - atomic_load(&table[fd].seen_ms) >= silent_ms)
+	for (int fd = STDERR_FILENO + 1; fd <= highest; fd++)
+		if (table[fd].fd == fd && silent_for(&table[fd], now, silent_ms))
 			shutdown(fd, how);
 	pthread_mutex_unlock(&registry);
 }
 
 void conn_stop(void)
 {
+	pthread_mutex_lock(&registry);
+	if (forked)
+		listeners = 0; /* they are the parent's, and the other children's */
 	stop_accepting();
+	told = true;
+	for (size_t i = 0; i < children_n; i++)
+		kill(children[i], SIGTERM);
+	pthread_mutex_unlock(&registry);
 	shut_all(SHUT_RD, 0);
 }
 
@@ -485,6 +553,8 @@ static void *keep_house(void *argument)
 		if (rules.idle_ms)
 			shut_all(SHUT_RDWR, rules.idle_ms);
 	conn_stop();
+	if (forked && conn_count() == 0)
+		_exit(0); /* it waits for a listener that others go on with */
 	usleep(DRAIN_MS * 1000);
 	shut_all(SHUT_RDWR, 0); /* they had their time */
 	return NULL;
@@ -506,6 +576,7 @@ void conn_begin(const struct conn_rules *all)
 	struct rlimit limit = {0};
 
 	rules = *all;
+	check(pthread_key_create(&freed, free), "pthread_key_create");
 	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
 	places = limit.rlim_cur < TABLE_MAX ? limit.rlim_cur : TABLE_MAX;
 	table = mmap(NULL, places * sizeof(*table), PROT_READ | PROT_WRITE,
@@ -516,12 +587,98 @@ void conn_begin(const struct conn_rules *all)
 	start_house();
 }
 
-void conn_forked(struct conn *mine)
+/* --- processes --------------------------------------------------------------- */
+
+/* The registry is as it was in the parent's thread that holds it, which is the only one here. */
+static void become_child(struct conn *mine, pid_t parent)
 {
-	pthread_mutex_init(&registry, NULL); /* who held it in the parent is not here */
+	forked = true;
+	children_n = 0;
 	opened = mine ? 1 : 0;
 	for (int fd = 0; fd <= highest; fd++)
 		if (!mine || fd != mine->fd)
 			table[fd].fd = -1;
+	for (; mine && listeners > 0; listeners--)
+		close(listening[listeners - 1]);
+	pthread_cond_init(&changed, NULL);
+	pthread_mutex_unlock(&registry);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		kill(getpid(), SIGTERM); /* it died before the line above */
 	start_house();
+}
+
+/* Room for one more child; false if there is no memory. */
+static bool children_grow(void)
+{
+	size_t room = children_room ? 2 * children_room : 64;
+	pid_t *grown;
+
+	if (children_n < children_room)
+		return true;
+	grown = realloc(children, room * sizeof(*children));
+	if (!grown)
+		return false;
+	children = grown;
+	children_room = room;
+	return true;
+}
+
+pid_t conn_fork(struct conn *mine)
+{
+	pid_t parent = getpid();
+	pid_t child;
+
+	pthread_mutex_lock(&registry); /* conn_stop() finds either the connection or the child */
+	child = children_grow() ? fork() : -1;
+	if (child == 0) {
+		become_child(mine, parent);
+		return 0;
+	}
+	if (child > 0) {
+		children[children_n++] = child;
+		opened += mine ? 0 : 1;
+		if (told)
+			kill(child, SIGTERM);
+		pthread_cond_broadcast(&changed);
+	}
+	if (child > 0 && mine) {
+		close(mine->fd);
+		mine->fd = -1;
+	}
+	pthread_mutex_unlock(&registry);
+	return child;
+}
+
+/* Under registry, so that nobody sends a signal to its number any more. */
+static void bury(pid_t child)
+{
+	size_t i = 0;
+
+	while (i < children_n && children[i] != child)
+		i++;
+	if (i == children_n)
+		return;
+	waitpid(child, NULL, 0);
+	children[i] = children[--children_n];
+	opened--;
+	pthread_cond_broadcast(&changed);
+}
+
+bool conn_reap(void)
+{
+	siginfo_t ended = {0};
+	bool any;
+
+	pthread_mutex_lock(&registry);
+	while (children_n == 0 && (opened > 0 || !atomic_load(&stopping)))
+		pthread_cond_wait(&changed, &registry);
+	any = children_n > 0;
+	pthread_mutex_unlock(&registry);
+	if (any && waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT) == 0) {
+		pthread_mutex_lock(&registry);
+		bury(ended.si_pid);
+		pthread_mutex_unlock(&registry);
+	}
+	return any;
 }

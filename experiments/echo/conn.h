@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* How the server behaves, whatever the model. */
 struct conn_rules {
@@ -51,9 +52,6 @@ struct conn {
  */
 void conn_begin(const struct conn_rules *all);
 
-/* First of all in a forked process, which has only this connection, or none: NULL. */
-void conn_forked(struct conn *mine);
-
 /* A socket that is shut when the server stops. */
 void conn_listens(int listener);
 
@@ -62,7 +60,8 @@ void conn_listens(int listener);
  *	EAGAIN		none is waiting (a non-blocking listener),
  *	ESHUTDOWN	the server stops: watch the listener no longer.
  * Those for whom there is no descriptor, or no room, are turned away rather than left waiting, so
- * that a level-triggered wait does not spin; a spare descriptor is kept for that.
+ * that a level-triggered wait does not spin; a spare descriptor is kept for that.  Where even that
+ * does not help it pauses, and says EAGAIN though somebody waits.
  */
 struct conn *conn_accept(int listener, int flags);
 
@@ -94,10 +93,7 @@ void conn_close(struct conn *conn);
 /* The same, but for its descriptor, which is the caller's from then on. */
 void conn_forget(struct conn *conn);
 
-/* Closes this process's descriptor of a connection that another one serves. */
-void conn_hand_over(struct conn *conn);
-
-/* How many are open in this process. */
+/* How many are open, and processes forked. */
 int64_t conn_count(void);
 
 /* Waits until none is. */
@@ -108,5 +104,17 @@ bool conn_stopping(void);
 
 /* Makes everything end; peers that do not read have a second to take what is theirs.  Any thread. */
 void conn_stop(void);
+
+/*
+ * fork(2) for models that serve in processes.  The child, where it returns 0, has this connection
+ * alone, or none and the listener: NULL.  It leaves with _exit(2), and ends like a server of its
+ * own: by SIGTERM, which it gets when the parent stops or dies.  The parent has the connection no
+ * longer, and counts the child as open instead until conn_reap() has found it ended.  -1: there is
+ * no process to be had, and the connection is still the parent's.
+ */
+pid_t conn_fork(struct conn *mine);
+
+/* Waits until a forked process has ended; false when nobody is open and the server stops. */
+bool conn_reap(void);
 
 #endif

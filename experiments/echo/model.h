@@ -24,6 +24,7 @@
 
 struct server {
 	int listener; /* listening, blocking */
+	int64_t most; /* connections at a time; 0 = no limit */
 	int64_t workers; /* threads, processes or loops, for models that have them; 0 = its own number */
 	int64_t bound; /* connections with a thread of their own (coroutine-nm) */
 };
@@ -55,8 +56,8 @@ int model_cpus(void);
  */
 int model_thread(void *(*work)(void *), void *argument);
 
-/* Serves a connection on a blocking socket to its end and closes it: the work of such a thread. */
-void *model_serve_blocking(void *conn);
+/* Serves a struct conn on a blocking socket to its end and closes it: the work of such a thread. */
+void *model_serve_blocking(void *argument);
 
 /* One more socket that listens where the server does (SO_REUSEPORT). */
 int model_listen_too(const struct server *server);

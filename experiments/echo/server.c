@@ -30,8 +30,7 @@
 enum {
 	DATAGRAM = 65536,
 	BACKLOG = 4096,
-	STACK = 512
-		<< 10, /* of a thread, bytes: conn.c's buffers are in it, and cost nothing until used */
+	STACK = 512 << 10, /* of a thread, bytes; what is never used costs nothing */
 };
 
 static struct model *models;
@@ -261,6 +260,7 @@ int main(int argc, char *argv[])
 	address = resolve();
 	server.listener =
 		bound_socket(udp ? SOCK_DGRAM : SOCK_STREAM, &address, model->shares_port);
+	server.most = rules.once ? 1 : rules.max_connections;
 	server.workers = workers;
 	server.bound = bound;
 	conn_begin(&rules);

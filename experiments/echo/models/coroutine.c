@@ -272,7 +272,7 @@ static struct model models[] = {
 	 .serve = serve,
 	 .missing = missing},
 	{.name = "coroutine-nm",
-	 .summary = "coroutines over a loop a CPU (N:M); --bound K: K of them in threads",
+	 .summary = "coroutines over a loop a CPU (N:M); --bound K of them in threads",
 	 .serve = serve_nm,
 	 .missing = missing}};
 

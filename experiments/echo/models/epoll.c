@@ -22,7 +22,6 @@ struct loop {
 	int epoll, listener;
 	bool listening;
 	int64_t open; /* its connections */
-	int error;
 };
 
 static bool watch(struct loop *loop, struct conn *conn, int how, enum conn_want want)
@@ -67,16 +66,25 @@ static void admit(struct loop *loop)
 	loop->listening = false;
 }
 
+/* 0 or an error number. */
+static int set_up(struct loop *loop, int listener)
+{
+	struct epoll_event event = {.events = EPOLLIN}; /* with no connection */
+
+	*loop = (struct loop){.listener = listener, .listening = true};
+	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+	model_nonblocking(listener);
+	return loop->epoll >= 0 && epoll_ctl(loop->epoll, EPOLL_CTL_ADD, listener, &event) == 0
+		       ? 0
+		       : errno;
+}
+
 static void *run(void *argument)
 {
 	struct loop *loop = argument;
-	struct epoll_event events[EVENTS] = {{.events = EPOLLIN}}; /* with no connection */
+	struct epoll_event events[EVENTS];
 
-	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-	model_nonblocking(loop->listener);
-	if (loop->epoll < 0 || epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->listener, events) != 0)
-		loop->error = errno;
-	for (loop->listening = !loop->error; loop->listening || loop->open;) {
+	while (loop->listening || loop->open) {
 		int n = epoll_wait(loop->epoll, events, EVENTS, -1);
 
 		for (int i = 0; i < n; i++)
@@ -85,17 +93,18 @@ static void *run(void *argument)
 			else
 				admit(loop);
 	}
-	if (loop->epoll >= 0)
-		close(loop->epoll);
+	close(loop->epoll);
 	return NULL;
 }
 
 static int serve(const struct server *server)
 {
-	struct loop loop = {.listener = server->listener};
+	struct loop loop;
+	int error = set_up(&loop, server->listener);
 
-	run(&loop);
-	return loop.error;
+	if (!error)
+		run(&loop);
+	return error;
 }
 
 static int serve_reuseport(const struct server *server)
@@ -104,17 +113,17 @@ static int serve_reuseport(const struct server *server)
 	int n = model_workers(server, model_cpus());
 	int error = 0;
 
-	for (int i = 0; i < n && i < LOOPS; i++) {
-		loops[i].listener = i ? model_listen_too(server) : server->listener;
+	n = n < LOOPS ? n : LOOPS;
+	/* all of them before the first client, who may take the last descriptor */
+	for (int i = 0; i < n && !error; i++)
+		error = set_up(&loops[i], i ? model_listen_too(server) : server->listener);
+	for (int i = 0; i < n && !error; i++)
 		error = pthread_create(&loops[i].thread, NULL, run, &loops[i]);
-		if (error)
-			return error;
-	}
-	for (int i = 0; i < n && i < LOOPS; i++) {
+	if (error)
+		return error;
+	for (int i = 0; i < n; i++)
 		pthread_join(loops[i].thread, NULL);
-		error = loops[i].error ? loops[i].error : error;
-	}
-	return error;
+	return 0;
 }
 
 static struct model models[] = {

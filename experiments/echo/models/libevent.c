@@ -37,10 +37,10 @@ static void answer(struct bufferevent *buffered, struct conn *conn, const char *
 
 	conn->ended = answer.last;
 	bufferevent_write(buffered, answer.bytes, answer.length);
-	if (conn->ended && evbuffer_get_length(bufferevent_get_output(buffered)) == 0)
-		end(buffered, conn);
-	else
+	if (evbuffer_get_length(bufferevent_get_output(buffered)) > 0)
 		bufferevent_disable(buffered, EV_READ);
+	else if (conn->ended)
+		end(buffered, conn);
 }
 
 static void received(struct bufferevent *buffered, void *argument)

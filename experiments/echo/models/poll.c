@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poll - one thread that hands the kernel an array of connections and is told which are ready.
+ * Unlike with select nothing is overwritten and nothing limits their number, but every call still
+ * looks at all of them, ready or not.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "../conn.h"
+#include "../model.h"
+
+enum { DOOR, FIRST, ROOM = 64 };
+
+static struct pollfd *set; /* the listener, then the connections */
+static size_t n, room;
+
+/* False if there is no memory. */
+static bool watch(int fd)
+{
+	if (n == room) {
+		size_t more = room ? 2 * room : ROOM;
+		struct pollfd *grown = realloc(set, more * sizeof(*set));
+
+		if (!grown)
+			return false;
+		set = grown;
+		room = more;
+	}
+	set[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
+	return true;
+}
+
+/* Lets in all who wait at the door. */
+static void admit(void)
+{
+	struct conn *conn;
+
+	while ((conn = conn_accept(set[DOOR].fd, SOCK_NONBLOCK)) != NULL)
+		if (!watch(conn->fd))
+			conn_close(conn);
+	if (errno == ESHUTDOWN)
+		set[DOOR].fd = -1; /* poll looks past it */
+}
+
+static void step(struct pollfd *at)
+{
+	struct conn *conn = conn_of(at->fd);
+	enum conn_want want = conn_step(conn);
+
+	if (want == CONN_CLOSE) {
+		conn_close(conn);
+		*at = set[--n];
+	} else { /* CONN_MORE is still readable: the next call says so again */
+		at->events = want == CONN_WRITE ? POLLOUT : POLLIN;
+	}
+}
+
+static int serve(const struct server *server)
+{
+	if (!watch(server->listener))
+		return ENOMEM;
+	model_nonblocking(server->listener);
+	while (set[DOOR].fd >= 0 || n > FIRST) {
+		int left = poll(set, n, -1);
+
+		/* backwards, so that who moves to the place of one that ended has had its turn */
+		for (size_t i = n - 1; left > 0; i--) {
+			if (!set[i].revents)
+				continue;
+			left--;
+			if (i == DOOR)
+				admit();
+			else
+				step(&set[i]);
+		}
+	}
+	free(set);
+	return 0;
+}
+
+static struct model model = {.name = "poll", .summary = "one thread, poll", .serve = serve};
+
+__attribute__((constructor)) static void add(void)
+{
+	model_add(&model);
+}

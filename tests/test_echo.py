@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: MIT
+"""One behaviour, whatever way the server waits: every model of --list is held to it."""
+import contextlib
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import threading
+import time
+
+import echo
+import pytest
+from echo import SAN, SERVER, Server, echoes, receive, receive_all, reset, stuff
+from program import environment, run, until
+
+ONE_AT_A_TIME = {"iterative"}  # by nature: a bystander waits
+SPINS = {"busy-poll"}
+MODELS = [pytest.param(name, marks=pytest.mark.skip(reason=missing)) if missing else name
+          for name, missing in echo.models().items()]
+BULK = (5 if SAN else 50) * 1000 * 1000
+CONNECTIONS = 1000 if SAN else 10000
+SLACK = (64 if SAN else 4) << 20  # bytes of memory that come and go
+
+every_model = pytest.mark.parametrize("model", MODELS)
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return random.Random(5).randbytes(BULK)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def server(request):
+    """One server of each model for all tests that leave it as it was; then it must end well."""
+    with Server("--model", request.param) as started:
+        started.model = request.param
+        echoes_and_leaves(started)
+        until(lambda: at_rest(started), "rest")
+        yield started
+
+
+def at_rest(server):
+    """All its threads and processes have started."""
+    before = server.rss()
+    time.sleep(0.05)
+    return abs(server.rss() - before) < 1 << 16
+
+
+def echoes_and_leaves(server):
+    with server.connect() as client:
+        echoes(client)
+
+
+# --- one server for them all ----------------------------------------------------------------------
+
+def test_slow_reader_loses_nothing_and_delays_nobody(server, noise):
+    before = server.rss()
+    with server.connect() as slow, server.connect() as bystander:
+        sender = threading.Thread(target=slow.sendall, args=(noise,))
+        sender.start()
+        bystander.sendall(b"and me")
+        served, _, _ = select.select([bystander], [], [],
+                                     0.2 if server.model in ONE_AT_A_TIME else 10)
+        assert bool(served) == (server.model not in ONE_AT_A_TIME)
+        time.sleep(0.1)  # all buffers are full
+        assert server.rss() - before < SLACK
+        got = bytearray()
+        while len(got) < len(noise):
+            part = slow.recv(1 << 20)
+            assert part, "the connection was closed"
+            got += part
+            time.sleep(0.0005)
+        assert got == noise
+        sender.join()
+        slow.close()
+        assert receive(bystander, 6) == b"and me"
+
+
+@pytest.mark.parametrize("length", [1, 20000, 8 << 16])
+def test_half_close(server, noise, length):
+    for _ in range(5):
+        with server.connect() as client:
+            sender = threading.Thread(target=lambda to=client: (
+                to.sendall(noise[:length]), to.shutdown(socket.SHUT_WR)))
+            sender.start()
+            assert receive_all(client) == noise[:length]
+            sender.join()
+
+
+def test_turn_that_ends_with_a_full_buffer(server, noise):
+    """The last of as many bytes as a server reads in one turn wait for a peer that reads late."""
+    with server.connect() as client:
+        sender = threading.Thread(target=client.sendall, args=(noise[:4 << 20],))
+        sender.start()
+        time.sleep(0.05)
+        assert receive(client, 4 << 20) == noise[:4 << 20]
+        sender.join()
+        echoes(client)
+
+
+def test_resets(server):
+    for i in range(50):
+        client = server.connect()
+        client.sendall(bytes(1 + 100 * i))
+        reset(client)
+    echoes_and_leaves(server)
+
+
+def test_nothing_leaks(server):
+    time.sleep(0.1)  # the end of the last connections
+    before = server.descriptors()
+    for i in range(CONNECTIONS):
+        client = server.connect(source=f"127.0.0.{2 + i % 200}")
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        reset(client)
+    until(lambda: server.descriptors() <= before, "end of all connections")
+    until(lambda: not server.zombies(), "burial of processes that have ended")
+
+
+def serves(server):
+    with contextlib.suppress(ConnectionError), server.connect() as client:
+        client.sendall(b"!")
+        return client.recv(1) == b"!"
+
+
+# --- a server each --------------------------------------------------------------------------------
+
+@every_model
+def test_out_of_descriptors(model):
+    warned = r"echo-server: out of descriptors \(limit 32\): clients are turned away\n"
+
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+
+    def crowd():
+        clients = [server.connect() for _ in range(60)]
+        for client in clients:
+            with contextlib.suppress(ConnectionError):
+                client.sendall(b"?")
+        return clients
+
+    def answered(client):
+        with contextlib.suppress(ConnectionError):
+            return client.recv(1) == b"?"
+        return False
+
+    with Server("--model", model, preexec_fn=few) as server:
+        clients = crowd()
+        heard, served = set(), []
+
+        def gather():
+            for client in set(select.select(clients, [], [], 0)[0]) - heard:
+                heard.add(client)
+                served.extend([client] if answered(client) else [])
+            return len(served) >= (1 if model in ONE_AT_A_TIME else 15)
+        until(gather, "service up to the limit")
+        time.sleep(0.2)
+        gather()
+        used, begin = server.cpu_s(), time.monotonic()
+        while time.monotonic() - begin < 0.5:
+            echoes(served[0])
+            time.sleep(0.05)
+        used, begin = server.cpu_s() - used, time.monotonic() - begin
+        assert used / begin < 0.3 or model in SPINS or SAN
+        for client in served:
+            echoes(client)
+        for client in clients:
+            client.close()
+        until(lambda: serves(server), "service after they have gone")
+        clients = crowd()  # and it ends in the midst of them
+        server.end(complaint=warned)
+        for client in clients:
+            client.close()
+
+
+@every_model
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_end(model, number, noise):
+    with Server("--model", model) as server, contextlib.ExitStack() as clients:
+        busy = clients.enter_context(server.connect())
+        echoes(busy)
+        busy.sendall(noise[:20000])
+        if model not in ONE_AT_A_TIME:
+            for _ in range(3):
+                echoes(clients.enter_context(server.connect()))
+        server.process.send_signal(number)
+        assert receive_all(busy) == noise[:20000]
+        busy.close()
+        server.await_end()
+
+
+@every_model
+def test_end_does_not_wait_for_a_peer_that_does_not_read(model):
+    with Server("--model", model) as server, server.connect() as client:
+        stuff(client)
+        begin = time.monotonic()
+        server.end()
+        assert time.monotonic() - begin < (60 if SAN else 5)
+
+
+@every_model
+def test_log(model):
+    with Server("--model", model, "--verbose") as server:
+        assert server.first.split()[0] == model
+        client = server.connect()
+        name = "{}:{}".format(*client.getsockname())
+        echoes(client, b"two\nlines")
+        client.close()
+        until(lambda: "closed" in server.printed(), "log of the end")
+        server.end()
+        assert server.printed().splitlines()[1:] == [
+            f"Connected by {name}", f"{name}: Received 9 bytes: twolines", f"{name} closed"]
+
+
+@every_model
+def test_once(model, noise):
+    with Server("--model", model, "--once") as server:
+        with server.connect() as client:
+            echoes(client)
+            time.sleep(0.05)
+            assert server.process.poll() is None
+            echoes(client, noise[:100000])
+        server.await_end()
+
+
+@every_model
+def test_greeting(model):
+    with Server("--model", model, "--greet", "good day\n") as server:
+        for _ in range(3):
+            with server.connect() as client:
+                assert receive_all(client) == b"good day\n"
+
+
+@every_model
+def test_reverse(model):
+    limit = 1 << 16
+    with Server("--model", model, "--reverse") as server:
+        with server.connect() as client:
+            for part in ("ab\nlög\r\n\n", "cut h", "er", "e\nä", "€", "😀"):
+                client.sendall(part.encode())
+                time.sleep(0.005)
+            client.shutdown(socket.SHUT_WR)
+            assert receive_all(client).decode() == "ba\ngöl\r\n\nereh tuc\n😀€ä"
+        with server.connect() as client:
+            client.sendall(b"a" + bytes(limit - 1) + b"\n")
+            assert receive(client, limit + 1) == bytes(limit - 1) + b"a\n"
+            client.sendall(bytes(limit + 1))
+            assert receive_all(client) == b"error: a line is longer than 65,536 bytes\n"
+
+
+@every_model
+def test_max_connections(model):
+    """No more than so many are served; others are turned away, or wait where workers are few."""
+    with Server("--model", model, "--max-connections", "2") as server:
+        clients = [server.connect() for _ in range(2)]
+        if model not in ONE_AT_A_TIME:
+            for client in clients:
+                echoes(client)
+        with server.connect() as third, contextlib.suppress(ConnectionError):
+            third.settimeout(0.1)
+            with contextlib.suppress(TimeoutError):
+                third.sendall(b"me too")
+                assert third.recv(6) == b""
+        for client in clients:
+            client.close()
+        until(lambda: serves(server), "service after they have gone")
+
+
+@every_model
+def test_idle_timeout(model):
+    with Server("--model", model, "--idle-timeout", "1s" if SAN else "300ms") as server:
+        with server.connect() as silent:
+            if model not in ONE_AT_A_TIME:
+                with server.connect() as talker:
+                    for _ in range(25 if SAN else 10):  # longer than the limit
+                        echoes(talker)
+                        time.sleep(0.05)
+            assert receive_all(silent) == b""
+        echoes_and_leaves(server)
+
+
+# --- what is special to a model -------------------------------------------------------------------
+
+def test_prefork_replaces_workers_that_die():
+    with Server("--model", "prefork", "--workers", "3") as server:
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(server.connect()) for _ in range(3)]
+            for client in clients:
+                echoes(client)
+            before = server.workers()
+            assert len(before) == 3
+            killed, ended, _ = before
+            os.kill(killed, signal.SIGKILL)
+            os.kill(ended, signal.SIGTERM)
+            until(lambda: len(server.workers() - {killed, ended}) == 3, "replacement")
+            survivors = 0
+            for client in clients:
+                with contextlib.suppress(ConnectionError):
+                    client.sendall(b"!")
+                    survivors += client.recv(1) == b"!"
+            assert survivors == 1
+            for _ in range(2):
+                echoes(stack.enter_context(server.connect()))
+
+
+@pytest.mark.parametrize("model", ["fork", "prefork"])
+def test_children_end_with_their_parent(model):
+    with Server("--model", model) as server, server.connect() as client:
+        echoes(client)
+        assert server.workers()
+        server.process.kill()
+        server.process.wait()
+        assert receive_all(client) == b""
+        until(lambda: not server.workers(), "end of the workers")
+
+
+def test_select_turns_away_what_it_cannot_watch():
+    with Server("--model", "select") as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(1100)]
+        until(lambda: "out of descriptors (limit 1024)" in server.said(), "reason")
+        for client in clients[:900]:
+            echoes(client)
+        server.end(complaint=".*limit 1024.*\n")
+
+
+# --- the program ----------------------------------------------------------------------------------
+
+def test_list():
+    ended = run(SERVER, "--list")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = [line for line in ended.stdout.splitlines() if not line.startswith(" ")]
+    names = [line.split(maxsplit=1)[0] for line in lines]
+    assert names == sorted(set(names)) and len(names) >= 11
+    assert all(len(line) <= 80 and len(line.split()) > 2 for line in lines)
+
+
+def test_datagrams():
+    with Server("--udp", "--verbose") as server, \
+            socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(10)
+        client.connect(server.address)
+        for message in (b"hello", b"", bytes(60000)):
+            client.send(message)
+            assert client.recv(1 << 16) == message
+        assert "127.0.0.1:{}: Received 5 bytes: hello".format(client.getsockname()[1]) in \
+            server.printed()
+
+
+def test_port_in_use():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = run(SERVER, "--port", str(taken.getsockname()[1]))
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1 and "Address already in use" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--model", "nonesuch"), ("--port", "65536"), ("--port", "-1"), ("--bind", "256.1.1.1"),
+    ("--bind", "192.0.2.1"), ("--workers", "5000"), ("--idle-timeout", "soon"), ("--nonesuch",),
+    ("surplus",)], ids=" ".join)
+def test_bad_options(arguments):
+    ended = run(SERVER, *arguments, env=environment())
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert 1 <= ended.stderr.count("\n") <= 2
