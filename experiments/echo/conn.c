@@ -28,6 +28,7 @@ enum {
 	READ_SIZE = 64 << 10,      /* the most of one read, and so the most that waits for a peer */
 	LINE_MAX_BYTES = 64 << 10, /* of a line to reverse */
 	TURNS = 8,                 /* full reads before the others get a chance */
+	GRACE_S = 10,              /* for the model, after that: it should need none */
 	DRAIN_MS = 1000,           /* for peers that do not read, when the server stops */
 	LISTENERS = 256,           /* sockets of SO_REUSEPORT */
 	TABLE_MAX = 1 << 22,       /* connections, whatever the limit on descriptors says */
@@ -557,7 +558,9 @@ static void *keep_house(void *argument)
 		_exit(0); /* it waits for a listener that others go on with */
 	usleep(DRAIN_MS * 1000);
 	shut_all(SHUT_RDWR, 0); /* they had their time */
-	return NULL;
+	sleep(GRACE_S);
+	warnx("%lld connections did not end", (long long)conn_count());
+	_exit(2);
 }
 
 static void start_house(void)
