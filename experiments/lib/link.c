@@ -39,9 +39,12 @@ static int hosts[2]; /* the child's descriptors of both network namespaces */
 /* Runs it in the namespace this process is in; its output, ended by 0.  Its wait status. */
 static int shell(const char *command, char output[OUTPUT + 1])
 {
-	FILE *pipe = popen(text_format("exec 2>&1 </dev/null; %s", command), "re");
+	char line[COMMAND + 32];
+	FILE *pipe;
 	size_t n;
 
+	snprintf(line, sizeof(line), "exec 2>&1 </dev/null; %s", command);
+	pipe = popen(line, "re");
 	output[0] = 0;
 	if (!pipe)
 		return -1;
@@ -94,16 +97,26 @@ static const char *plug_in(enum link_host host)
 			   inet_ntop(AF_INET, &of, address, sizeof(address)));
 }
 
+/* Ordinary users often have not got the folders of ip and tc on their PATH. */
+static void widen_path(void)
+{
+	const char *path = getenv("PATH");
+	char *wider;
+
+	if (asprintf(&wider, "%s:/usr/sbin:/sbin", path ? path : "/usr/bin:/bin") < 0)
+		err(2, "asprintf");
+	setenv("PATH", wider, 1);
+	free(wider);
+}
+
 /* Makes both hosts and the cable.  NULL, or why it could not be. */
 static const char *set_up(struct link_ask ask, char output[OUTPUT + 1])
 {
 	int mtu = ask.mtu ? (int)ask.mtu : FRAME;
 	long long queue = ask.queue ? ask.queue : QUEUE;
-	const char *path = getenv("PATH");
 	const char *failed;
 
-	/* ordinary users often have not got these folders on their PATH */
-	setenv("PATH", text_format("%s:/usr/sbin:/sbin", path ? path : "/usr/bin:/bin"), 1);
+	widen_path();
 	for (enum link_host host = LINK_TX; host <= LINK_RX; host++) {
 		if (!leave())
 			return text_format("network namespaces are not allowed here (%s)",
