@@ -35,7 +35,8 @@ def test_epollout():
     for sample in kind(rows, "sample"):
         assert sample["missing_bytes"] == sample["misplaced_bytes"] == 0
         assert sample["busy_wakeups"] > 0
-        assert 0 <= sample["idle_cpu_ns"] <= sample["idle_ns"]
+        # two clocks, read one after the other
+        assert 0 <= sample["idle_cpu_ns"] <= sample["idle_ns"] * 1.01 + 1e6
         if sample["variant"] == "out-needed":
             assert sample["idle_wakeups"] == 0 and sample["idle_sleeps"] >= 1
         else:

@@ -144,7 +144,7 @@ static void received(struct conn *conn, int result, unsigned int flags)
 {
 	unsigned int id =
 		flags & IORING_CQE_F_BUFFER ? flags >> IORING_CQE_BUFFER_SHIFT : NO_BUFFER;
-	const char *bytes = id == NO_BUFFER ? NULL : buffer_at(id);
+	const char *bytes = id == NO_BUFFER ? "" : buffer_at(id);
 	struct conn_answer answer = {0};
 
 	conn->watched--;
