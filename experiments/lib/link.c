@@ -44,7 +44,7 @@ static int shell(const char *command, char output[OUTPUT + 1])
 	size_t n;
 
 	snprintf(line, sizeof(line), "exec 2>&1 </dev/null; %s", command);
-	pipe = popen(line, "re");
+	pipe = popen(line, "re"); /* NOLINT(cert-env33-c): iproute2 is meant to be called so */
 	output[0] = 0;
 	if (!pipe)
 		return -1;
@@ -142,13 +142,13 @@ static const char *set_up(struct link_ask ask, char output[OUTPUT + 1])
 }
 
 /* Sends an answer: a descriptor, or text. */
-static void answer(int channel, int fd, const char *text)
+static void answer(int channel, int fd, char *text)
 {
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = {0};
-	struct iovec data = {(void *)(uintptr_t)text, strlen(text) + 1};
+	struct iovec data = {text, strlen(text) + 1};
 	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
 
 	if (fd >= 0) {
@@ -169,14 +169,15 @@ static _Noreturn void serve(int channel, struct link_ask ask, char output[OUTPUT
 	const char *failed = set_up(ask, output);
 	struct request request;
 
-	answer(channel, -1, failed ? failed : "");
+	snprintf(output, OUTPUT + 1, "%s", failed ? failed : "");
+	answer(channel, -1, output);
 	while (!failed && recv(channel, &request, sizeof(request), 0) == sizeof(request)) {
 		check_fd(setns(hosts[request.host], CLONE_NEWNET), "setns");
 		if (request.type) {
 			int fd =
 				check_fd(socket(AF_INET, request.type | SOCK_CLOEXEC, 0), "socket");
 
-			answer(channel, fd, "");
+			answer(channel, fd, (char[]){""});
 			close(fd);
 		} else {
 			shell(request.command, output);

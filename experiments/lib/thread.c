@@ -18,5 +18,7 @@ char thread_state(pid_t tid)
 	stat[fread(stat, 1, sizeof(stat) - 1, file)] = 0;
 	fclose(file);
 	name_end = strrchr(stat, ')'); /* the name may hold anything */
-	return name_end && name_end[1] ? name_end[2] : '?';
+	if (!name_end || !name_end[1])
+		return '?';
+	return name_end[2];
 }

@@ -59,11 +59,22 @@ static void written(uv_write_t *write, int status)
 		uv_read_start((uv_stream_t *)&client->tcp, offer, received);
 }
 
+/* libuv writes from what it does not call const. */
+static uv_buf_t buffer_of(const char *from, size_t length)
+{
+	union {
+		const char *constant;
+		char *base;
+	} start = {from};
+
+	return uv_buf_init(start.base, (unsigned int)length);
+}
+
 /* Writes what fits at once; for the rest it waits, and does not read meanwhile. */
 static void answer(struct client *client, struct conn_answer answer)
 {
 	uv_stream_t *stream = (uv_stream_t *)&client->tcp;
-	uv_buf_t out = uv_buf_init((char *)(uintptr_t)answer.bytes, (unsigned int)answer.length);
+	uv_buf_t out = buffer_of(answer.bytes, answer.length);
 	int n = answer.length ? uv_try_write(stream, &out, 1) : 0;
 
 	client->last = answer.last;
@@ -76,8 +87,7 @@ static void answer(struct client *client, struct conn_answer answer)
 	}
 	answer.bytes += n;
 	answer.length -= (size_t)n;
-	out = uv_buf_init((char *)(uintptr_t)conn_hold(client->conn, answer),
-			  (unsigned int)answer.length);
+	out = buffer_of(conn_hold(client->conn, answer), answer.length);
 	uv_read_stop(stream);
 	if (uv_write(&client->write, stream, &out, 1, written) != 0)
 		end(client);
@@ -98,7 +108,7 @@ static void received(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 
 static void admit(uv_poll_t *door, int status, int events)
 {
-	int listener = (int)(intptr_t)door->data;
+	int listener = *(const int *)door->data;
 	struct conn *conn;
 
 	(void)status;
@@ -123,7 +133,8 @@ static void admit(uv_poll_t *door, int status, int events)
 static int serve(const struct server *server)
 {
 	uv_loop_t loop;
-	uv_poll_t door = {.data = (void *)(intptr_t)server->listener};
+	int listener = server->listener;
+	uv_poll_t door = {.data = &listener};
 	int error = uv_loop_init(&loop);
 
 	model_nonblocking(server->listener);
