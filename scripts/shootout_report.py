@@ -420,8 +420,8 @@ class Report:
                         f"of {len(ranking)} models, {best} not first on {all_of(weak)}")
         unfit = [model for model in first if model not in fit]
         if unfit:
-            sentence += (f"; {all_of(unfit)} {'is' if len(unfit) == 1 else 'are'}, too, but not "
-                         f"with {self.idlers:,} idle connections beside")
+            sentence += (f"; {all_of(unfit)} {'is' if len(unfit) == 1 else 'are'}"
+                         f"{', too' if fit else ''}, but not with {self.idlers:,} idle connections beside")
         return ("holds" if fit else "depends", sentence,
                 numbers_of(models=len(ranking), best=best, rank_sum=total, first=len(first),
                            fit=len(fit)))
