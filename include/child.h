@@ -5,6 +5,7 @@
 #ifndef CHILD_H
 #define CHILD_H
 
+#include <stddef.h>
 #include <sys/types.h>
 
 /*
@@ -14,5 +15,11 @@
  * if the environment refuses it.
  */
 pid_t child_fork(void);
+
+/*
+ * Zeroed memory that processes forked from now on share with this one, until all of them have ended.
+ * Ends the process with status 2 if there is none.
+ */
+void *child_share(size_t bytes);
 
 #endif

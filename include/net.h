@@ -61,6 +61,12 @@ void net_set(int fd, int level, int option, int value);
 int64_t net_sndbuf(int fd);
 int64_t net_rcvbuf(int fd);
 
+/*
+ * The i-th of n buffer sizes (n > 1) from least to most bytes, each the same multiple of the one
+ * before, in whole KiB: for a grid.
+ */
+int64_t net_grid_size(int64_t least, int64_t most, int64_t i, int64_t n);
+
 /* SIOCOUTQ in bytes: of TCP what is not sent or not acknowledged yet (tcp(7)). */
 int64_t net_outq(int fd);
 

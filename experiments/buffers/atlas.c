@@ -289,12 +289,9 @@ struct cell {
 static struct cell cells[CELLS];
 static struct filling fillings[CELLS];
 
-/* The i-th size of the grid: each is the same multiple of the one before, in whole KiB. */
 static int64_t size_of(int64_t i)
 {
-	double step = (double)i / (double)(sizes - 1);
-
-	return llround((double)least / 1024 * pow((double)most / (double)least, step)) * 1024;
+	return net_grid_size(least, most, i, sizes);
 }
 
 /* Makes a pair for every cell and predicts what it will hold; returns how many there are. */

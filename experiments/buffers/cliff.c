@@ -179,12 +179,9 @@ static void work(int member, void *argument)
 		receive_all(argument);
 }
 
-/* The i-th size of the grid: each is the same multiple of the one before, in whole KiB. */
 static int64_t size_of(int64_t i)
 {
-	double step = (double)i / (double)(sizes - 1);
-
-	return llround((double)least / 1024 * pow((double)most / (double)least, step)) * 1024;
+	return net_grid_size(least, most, i, sizes);
 }
 
 static void measure(struct run *run, size_t variant, int64_t sndbuf, int64_t rcvbuf)

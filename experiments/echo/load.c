@@ -31,7 +31,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -325,9 +324,7 @@ static void start_processes(void)
 	size_t size = sizeof(*shared) + (size_t)plan.workers * sizeof(shared->tally[0]);
 	sigset_t set;
 
-	shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		err(EXIT_USAGE, "mmap");
+	shared = child_share(size);
 	plan.ready = check_fd(eventfd(0, EFD_CLOEXEC), "eventfd");
 	plan.start = check_fd(eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE), "eventfd");
 	plan.leave = check_fd(eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE), "eventfd");

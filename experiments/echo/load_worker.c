@@ -17,12 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "child.h"
 #include "exp.h"
 #include "load.h"
 #include "pattern.h"
@@ -91,9 +91,7 @@ void load_prepare(const struct load_plan *plan)
 		if (plan->sizes.range[i].high > longest)
 			longest = plan->sizes.range[i].high;
 	stream_size = PERIOD + (size_t)longest;
-	stream = mmap(NULL, stream_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (stream == MAP_FAILED)
-		err(EXIT_USAGE, "mmap");
+	stream = child_share(stream_size);
 	pattern_fill(stream, PERIOD, 0);
 	for (size_t i = PERIOD; i < stream_size; i++)
 		stream[i] = stream[i - PERIOD];

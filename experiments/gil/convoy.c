@@ -23,7 +23,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -469,12 +468,9 @@ static void choose(const char *asked)
 
 int main(int argc, char *argv[])
 {
-	struct measured *m =
-		mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct measured *m = child_share(sizeof(*m));
 	struct run *run;
 
-	if (m == MAP_FAILED)
-		err(EXIT_USAGE, "mmap");
 	choose(python_asked(argc, argv));
 	run = run_begin(&about, argc, argv);
 	if (subjects_n > 1 && !python_script("gil/convoy.py"))

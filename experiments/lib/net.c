@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -202,6 +203,13 @@ int64_t net_rcvbuf(int fd)
 	int64_t size = pipe_size(fd);
 
 	return size >= 0 ? size : get_option(fd, SO_RCVBUF, "SO_RCVBUF");
+}
+
+int64_t net_grid_size(int64_t least, int64_t most, int64_t i, int64_t n)
+{
+	double step = (double)i / (double)(n - 1);
+
+	return llround((double)least / 1024 * pow((double)most / (double)least, step)) * 1024;
 }
 
 int64_t net_outq(int fd)

@@ -346,10 +346,7 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	found = mmap(NULL, sizeof(*found), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		     0);
-	if (found == MAP_FAILED)
-		err(EXIT_USAGE, "mmap");
+	found = child_share(sizeof(*found));
 	while (run_next(run))
 		measure(run, run_variant(run));
 	return run_end(run, report);

@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -411,10 +410,7 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	herd = mmap(NULL, MOST_WORKERS * sizeof(*herd), PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (herd == MAP_FAILED)
-		err(EXIT_USAGE, "mmap");
+	herd = child_share(MOST_WORKERS * sizeof(*herd));
 	while (run_next(run))
 		measure(run, run_variant(run));
 	return run_end(run, report);

@@ -26,7 +26,6 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -670,10 +669,7 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	found = mmap(NULL, sizeof(*found), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		     0);
-	if (found == MAP_FAILED)
-		err(EXIT_USAGE, "mmap");
+	found = child_share(sizeof(*found));
 	while (run_next(run)) {
 		measure(run_variant(run));
 		if (!run_stopped())

@@ -326,9 +326,8 @@ int main(int argc, char *argv[])
 		variants[cell] = (struct variant){names[cell], place->help};
 	}
 	run = run_begin(&about, argc, argv);
-	mapping = mmap(NULL, sizeof(*mapping), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-		       -1, 0);
-	if (!heap || mapping == MAP_FAILED)
+	mapping = child_share(sizeof(*mapping));
+	if (!heap)
 		err(EXIT_USAGE, "memory");
 	while (run_next(run))
 		measure(run, heap, mapping);

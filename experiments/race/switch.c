@@ -448,9 +448,8 @@ int main(int argc, char *argv[])
 	void *stack =
 		mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	sides = mmap(NULL, 3 * sizeof(*sides), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-		     -1, 0);
-	if (stack == MAP_FAILED || sides == MAP_FAILED)
+	sides = child_share(3 * sizeof(*sides));
+	if (stack == MAP_FAILED)
 		err(EXIT_USAGE, "mmap");
 	while (run_next(run)) {
 		size_t v = run_variant(run);
