@@ -41,6 +41,7 @@ struct conn {
 	int fd;
 	uint8_t watched;          /* for the model: the want it waits for */
 	bool ended;               /* nothing more is read */
+	uint16_t last, buffers;   /* for the model io_uring */
 	_Atomic uint32_t seen_ms; /* when it last did something; kept under idle_ms only */
 	struct rest *unsent;      /* what the peer has not taken yet; NULL = nothing */
 	struct rest *line;        /* the part of a line that has come (reverse); NULL = nothing */

@@ -5,16 +5,18 @@
  * receives and sends by itself, and says when it has.  One system call hands over all new orders
  * and waits for results.
  *
- * A receive order takes one of the buffers provided to the kernel only when there is something to
- * put into it, so that an idle connection holds none.  A send is linked to the next receive: the
- * kernel begins the one when the other has sent everything, so a peer that does not read is not
- * read from.
+ * A receive is ordered once for all that will come (multishot).  For each part of it the kernel
+ * takes one of the buffers it was provided with, so that an idle connection holds none.  All that
+ * wait for a peer are sent back by one order, one such order at a time; when too many wait, the
+ * receive is cancelled until the peer has taken them.
  */
+#include <err.h>
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -23,15 +25,30 @@
 #include "../model.h"
 
 enum {
-	ORDERS = 4096,
+	ORDERS = 64,           /* handed over at a time */
+	RESULTS = 4096,        /* that can wait: a receive may have many */
 	BUFFER = 4096,         /* bytes */
+	PARTS = 32,            /* buffers of a connection that are sent together */
 	BUFFERS_MAX = 1 << 15, /* the most a ring may have */
-	BUFFERS = 512,         /* at first, and by which they grow when all are in use */
+	BUFFERS = 512,         /* at first; twice as many whenever all are in use */
 	GROUP = 0,
-	NO_BUFFER = 0xffff,
 };
 
-enum order { DOOR, RECEIVE, SEND };
+enum order { DOOR, RECEIVE, CANCEL, SEND };
+
+/* What is under way, or has come: conn->watched. */
+enum { RECEIVING = 1, CANCELLING = 2, SENDING = 4, CLOSED = 8 };
+
+/* What a buffer holds, and the next of the same connection: they form a ring. */
+static struct received {
+	uint16_t length, next;
+} received[BUFFERS_MAX];
+
+/* What an order to send many refers to until it is handed over. */
+static struct parts {
+	struct msghdr message;
+	struct iovec buffers[PARTS];
+} parts[ORDERS];
 
 static struct io_uring ring;
 static struct io_uring_buf_ring *provided;
@@ -39,6 +56,10 @@ static char *buffers;
 static unsigned int buffers_n;
 static int64_t open_conns;
 static bool listening;
+
+/* Connections that found no buffer, and have none themselves that is going to be free. */
+static struct conn **starved;
+static size_t starved_n, starved_room;
 
 /* --- buffers ------------------------------------------------------------------ */
 
@@ -54,76 +75,230 @@ static void provide(unsigned int id)
 	io_uring_buf_ring_advance(provided, 1);
 }
 
-/* More of them: each connection uses at most one, so there are as many as descriptors. */
-static void provide_more(void)
+/* False if there cannot be more. */
+static bool provide_more(void)
 {
-	for (int i = 0; i < BUFFERS && buffers_n < BUFFERS_MAX - 1; i++)
+	unsigned int before = buffers_n;
+	unsigned int wanted = before ? 2 * before : BUFFERS;
+
+	while (buffers_n < wanted && buffers_n < BUFFERS_MAX - 1)
 		provide(buffers_n++);
+	return buffers_n > before;
+}
+
+/* Puts a buffer behind those of the connection. */
+static void append(struct conn *conn, unsigned int id, int length)
+{
+	received[id] = (struct received){(uint16_t)length, (uint16_t)id};
+	if (conn->buffers++ > 0) {
+		received[id].next = received[conn->last].next;
+		received[conn->last].next = (uint16_t)id;
+	}
+	conn->last = (uint16_t)id;
+}
+
+/* Gives back the first; returns how many bytes it held. */
+static unsigned int drop_first(struct conn *conn)
+{
+	unsigned int first = received[conn->last].next;
+
+	received[conn->last].next = received[first].next;
+	conn->buffers--;
+	provide(first);
+	return received[first].length;
 }
 
 /* --- orders ------------------------------------------------------------------- */
 
-/* Room for two: linked orders must go to the kernel together. */
-static void make_room(void)
+static struct io_uring_sqe *new_order(void)
 {
-	if (io_uring_sq_space_left(&ring) < 2)
-		io_uring_submit(&ring);
+	struct io_uring_sqe *sqe;
+
+	while ((sqe = io_uring_get_sqe(&ring)) == NULL) {
+		int error = io_uring_submit(&ring);
+
+		if (error < 0 && error != -EINTR)
+			errx(2, "io_uring_submit: %s", strerror(-error));
+	}
+	return sqe;
 }
 
-static void label(struct io_uring_sqe *sqe, enum order what, int fd, unsigned int buffer)
+static uint64_t label(enum order what, int fd)
 {
-	io_uring_sqe_set_data64(sqe, (uint64_t)what << 56 | (uint64_t)buffer << 32 | (uint32_t)fd);
+	return (uint64_t)what << 32 | (uint32_t)fd;
 }
 
 static void order_door(int listener)
 {
-	struct io_uring_sqe *sqe;
+	struct io_uring_sqe *sqe = new_order();
 
-	make_room();
-	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_poll_multishot(sqe, listener, POLLIN);
-	label(sqe, DOOR, listener, NO_BUFFER);
+	io_uring_sqe_set_data64(sqe, label(DOOR, listener));
 }
 
-/* `later`: there is nothing to be had yet, so the kernel need not try first. */
-static void order_receive(struct conn *conn, bool later)
+static void order_receive(struct conn *conn)
 {
-	struct io_uring_sqe *sqe;
+	struct io_uring_sqe *sqe = new_order();
 
-	make_room();
-	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_recv(sqe, conn->fd, NULL, BUFFER, 0);
+	io_uring_prep_recv_multishot(sqe, conn->fd, NULL, 0, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = GROUP;
-	sqe->ioprio |= later ? IORING_RECVSEND_POLL_FIRST : 0;
-	label(sqe, RECEIVE, conn->fd, NO_BUFFER);
-	conn->watched++;
+	io_uring_sqe_set_data64(sqe, label(RECEIVE, conn->fd));
+	conn->watched |= RECEIVING;
 }
 
-/* All of it, however slow the peer; then the next receive, unless it was the last answer. */
-static void order_send(struct conn *conn, struct conn_answer answer, unsigned int buffer)
+static void order_cancel(struct conn *conn)
 {
-	struct io_uring_sqe *sqe;
+	struct io_uring_sqe *sqe = new_order();
 
-	make_room();
-	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_send(sqe, conn->fd, answer.bytes, answer.length, MSG_WAITALL | MSG_NOSIGNAL);
-	sqe->flags |= answer.last ? 0 : IOSQE_IO_LINK;
-	label(sqe, SEND, conn->fd, buffer);
-	conn->watched++;
-	if (!answer.last)
-		order_receive(conn, true);
+	io_uring_prep_cancel64(sqe, label(RECEIVE, conn->fd), 0);
+	io_uring_sqe_set_data64(sqe, label(CANCEL, conn->fd));
+	conn->watched |= CANCELLING;
+}
+
+/* All of it, however slow the peer. */
+static void order_send(struct conn *conn, const char *bytes, size_t length)
+{
+	struct io_uring_sqe *sqe = new_order();
+
+	io_uring_prep_send(sqe, conn->fd, bytes, length, MSG_WAITALL | MSG_NOSIGNAL);
+	io_uring_sqe_set_data64(sqe, label(SEND, conn->fd));
+	conn->watched |= SENDING;
+}
+
+/* The same for the first buffers of the connection. */
+static void order_send_buffers(struct conn *conn, unsigned int n)
+{
+	struct io_uring_sqe *sqe = new_order();
+	struct parts *many = &parts[sqe - ring.sq.sqes];
+	unsigned int id = conn->last;
+
+	for (unsigned int i = 0; i < n; i++) {
+		id = received[id].next;
+		many->buffers[i] = (struct iovec){buffer_at(id), received[id].length};
+	}
+	many->message = (struct msghdr){.msg_iov = many->buffers, .msg_iovlen = n};
+	io_uring_prep_sendmsg(sqe, conn->fd, &many->message, MSG_WAITALL | MSG_NOSIGNAL);
+	io_uring_sqe_set_data64(sqe, label(SEND, conn->fd));
+	conn->watched |= SENDING;
 }
 
 /* --- results ------------------------------------------------------------------ */
 
+/* An answer that was made of what was received, rather than received. */
+static void answer_made(struct conn *conn, struct conn_answer answer)
+{
+	conn->ended = answer.last;
+	if (answer.length)
+		order_send(conn, conn_hold(conn, answer), answer.length);
+}
+
+/* Answers as many buffers as one order can, and at last the end of what was received. */
+static void answer_next(struct conn *conn)
+{
+	unsigned int id = conn->last;
+	unsigned int n;
+
+	if (!conn->buffers) {
+		answer_made(conn, conn_answer(conn, "", 0));
+		return;
+	}
+	for (n = 0; n < conn->buffers && n < PARTS; n++) {
+		struct conn_answer answer;
+
+		id = received[id].next;
+		answer = conn_answer(conn, buffer_at(id), received[id].length);
+		if (answer.bytes != buffer_at(id)) {
+			answer_made(conn, answer);
+			drop_first(conn);
+			return;
+		}
+	}
+	if (n == 1)
+		order_send(conn, buffer_at(id), received[id].length);
+	else
+		order_send_buffers(conn, n);
+}
+
+/* Closes it when the kernel has no order of it any more. */
 static void end(struct conn *conn)
 {
 	conn->ended = true;
-	if (conn->watched > 0)
-		return; /* the kernel still has orders of it */
+	if (conn->watched & RECEIVING)
+		shutdown(conn->fd, SHUT_RD); /* which brings its last result */
+	if (conn->watched & (RECEIVING | SENDING))
+		return;
+	while (conn->buffers)
+		drop_first(conn);
 	conn_close(conn);
 	open_conns--;
+}
+
+/* Does for the connection what can be done now. */
+static void go_on(struct conn *conn)
+{
+	while (!(conn->watched & SENDING) && !conn->ended &&
+	       (conn->buffers || conn->watched & CLOSED))
+		answer_next(conn);
+	if (conn->watched & SENDING)
+		return;
+	if (conn->ended)
+		end(conn);
+	else if (!(conn->watched & RECEIVING))
+		order_receive(conn);
+}
+
+static void starve(struct conn *conn)
+{
+	if (starved_n == starved_room) {
+		starved_room = starved_room ? 2 * starved_room : 64;
+		starved = realloc(starved, starved_room * sizeof(struct conn *));
+		if (!starved)
+			err(2, "realloc");
+	}
+	starved[starved_n++] = conn;
+}
+
+static void received_some(struct conn *conn, int result, unsigned int flags)
+{
+	if (!(flags & IORING_CQE_F_MORE))
+		conn->watched &= (uint8_t) ~(RECEIVING | CANCELLING);
+	if (flags & IORING_CQE_F_BUFFER && result > 0)
+		append(conn, flags >> IORING_CQE_BUFFER_SHIFT, result);
+	else if (flags & IORING_CQE_F_BUFFER)
+		provide(flags >> IORING_CQE_BUFFER_SHIFT);
+	if (conn->ended || (result < 0 && result != -ENOBUFS && result != -ECANCELED)) {
+		end(conn);
+		return;
+	}
+	if (result == 0)
+		conn->watched |= CLOSED;
+	if (result == -ENOBUFS && !provide_more() && !conn->buffers && !(conn->watched & SENDING)) {
+		starve(conn);
+		return;
+	}
+	if (conn->buffers < PARTS && flags & IORING_CQE_F_MORE &&
+	    flags & IORING_CQE_F_SOCK_NONEMPTY)
+		return; /* the next part of it is on its way */
+	go_on(conn);
+	if (conn->buffers > PARTS && (conn->watched & (RECEIVING | CANCELLING)) == RECEIVING)
+		order_cancel(conn);
+}
+
+static void sent(struct conn *conn, int result)
+{
+	conn->watched &= (uint8_t)~SENDING;
+	if (conn->unsent)
+		conn_let_go(conn);
+	else
+		while (result > 0)
+			result -= (int)drop_first(conn);
+	if (result < 0)
+		end(conn);
+	else
+		go_on(conn);
+	if (starved_n)
+		go_on(starved[--starved_n]);
 }
 
 static void admit(int listener, unsigned int flags)
@@ -131,68 +306,31 @@ static void admit(int listener, unsigned int flags)
 	struct conn *conn;
 
 	while ((conn = conn_accept(listener, SOCK_NONBLOCK)) != NULL) {
-		conn->watched = 0; /* how many orders of it are under way */
+		conn->watched = 0;
+		conn->buffers = 0;
 		open_conns++;
-		order_receive(conn, true);
+		order_receive(conn);
 	}
 	listening = errno != ESHUTDOWN;
 	if (listening && !(flags & IORING_CQE_F_MORE))
 		order_door(listener);
 }
 
-static void received(struct conn *conn, int result, unsigned int flags)
-{
-	unsigned int id =
-		flags & IORING_CQE_F_BUFFER ? flags >> IORING_CQE_BUFFER_SHIFT : NO_BUFFER;
-	const char *bytes = id == NO_BUFFER ? "" : buffer_at(id);
-	struct conn_answer answer = {0};
-
-	conn->watched--;
-	if (result == -ENOBUFS && !conn->ended) {
-		provide_more();
-		order_receive(conn, false);
-		return;
-	}
-	if (result >= 0 && !conn->ended)
-		answer = conn_answer(conn, bytes, (size_t)result);
-	if (answer.length && answer.bytes != bytes) /* it was made, not received */
-		answer.bytes = conn_hold(conn, answer);
-	if (id != NO_BUFFER && (!answer.length || answer.bytes != bytes)) {
-		provide(id);
-		id = NO_BUFFER;
-	}
-	if (answer.length)
-		order_send(conn, answer, id);
-	else if (result > 0 && !conn->ended)
-		order_receive(conn, false);
-	if (result <= 0 || answer.last)
-		end(conn);
-}
-
-static void sent(struct conn *conn, int result, unsigned int buffer)
-{
-	conn->watched--;
-	if (buffer != NO_BUFFER)
-		provide(buffer);
-	else
-		conn_let_go(conn);
-	if (result < 0 || conn->ended)
-		end(conn); /* an order that was linked comes back as cancelled */
-}
-
 static void take(const struct io_uring_cqe *cqe)
 {
 	int fd = (int)(uint32_t)cqe->user_data;
 
-	switch ((enum order)(cqe->user_data >> 56)) {
+	switch ((enum order)(cqe->user_data >> 32)) {
 	case DOOR:
 		admit(fd, cqe->flags);
 		break;
 	case RECEIVE:
-		received(conn_of(fd), cqe->res, cqe->flags);
+		received_some(conn_of(fd), cqe->res, cqe->flags);
 		break;
+	case CANCEL:
+		break; /* it shows in what was cancelled */
 	case SEND:
-		sent(conn_of(fd), cqe->res, (cqe->user_data >> 32) & NO_BUFFER);
+		sent(conn_of(fd), cqe->res);
 		break;
 	}
 }
@@ -219,13 +357,21 @@ static int run(void)
 
 /* --- the ring ----------------------------------------------------------------- */
 
-/* A ring for one thread, which does the work when it asks for results, where the kernel can. */
-static int make_ring(struct io_uring *made, unsigned int orders)
+/*
+ * A ring for one thread (which Linux 6.0 has, as it has multishot receives), that does the work
+ * when it asks for results (6.1).
+ */
+static int make_ring(struct io_uring *made)
 {
-	int error = io_uring_queue_init(orders, made,
-					IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
+	struct io_uring_params asked = {.flags = IORING_SETUP_SINGLE_ISSUER |
+						 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
+					.cq_entries = RESULTS};
+	struct io_uring_params best = asked;
+	int error;
 
-	return error == -EINVAL ? io_uring_queue_init(orders, made, 0) : error;
+	best.flags |= IORING_SETUP_DEFER_TASKRUN;
+	error = io_uring_queue_init_params(ORDERS, made, &best);
+	return error == -EINVAL ? io_uring_queue_init_params(ORDERS, made, &asked) : error;
 }
 
 /* Lends the kernel a ring of buffers; 0 or a negative error number. */
@@ -253,7 +399,7 @@ static int lend_buffers(void)
 
 static int serve(const struct server *server)
 {
-	int error = make_ring(&ring, ORDERS);
+	int error = make_ring(&ring);
 
 	if (!error)
 		error = lend_buffers();
@@ -269,19 +415,23 @@ static int serve(const struct server *server)
 
 static const char *missing(void)
 {
-	struct io_uring_buf_reg lent = {.ring_entries = 1, .bgid = GROUP};
 	struct io_uring probe;
-	int error = make_ring(&probe, 2);
+	int error = make_ring(&probe);
 
-	if (error == -ENOSYS)
+	if (!error)
+		io_uring_queue_exit(&probe);
+	switch (error) {
+	case 0:
+		return NULL;
+	case -ENOSYS:
 		return "the kernel has no io_uring";
-	if (error)
-		return error == -EPERM ? "io_uring is not allowed" : strerror(-error);
-	lent.ring_addr = (uintptr_t)mmap(NULL, BUFFER, PROT_READ | PROT_WRITE,
-					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	error = io_uring_register_buf_ring(&probe, &lent, 0);
-	io_uring_queue_exit(&probe);
-	return error ? "io_uring has no rings of buffers (Linux 5.19)" : NULL;
+	case -EPERM:
+		return "io_uring is not allowed";
+	case -EINVAL:
+		return "io_uring has no multishot receive (Linux 6.0)";
+	default:
+		return strerror(-error);
+	}
 }
 
 static struct model model = {.name = "io_uring",
