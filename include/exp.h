@@ -103,7 +103,11 @@ void run_row(struct run *run, const char *kind, const struct field *fields);
  */
 struct values run_values(struct run *run, size_t variant, const char *field);
 
-/* Their median; NAN for none. */
+/* The same, of those samples only in which these fields ({0}-ended) have these numbers. */
+struct values run_values_where(struct run *run, size_t variant, const char *field,
+			       const struct field *where);
+
+/* The median of all of them; NAN for none. */
 double run_median(struct run *run, size_t variant, const char *field);
 
 /* True once a signal asked to stop: whoever waits or loops for long must look. */

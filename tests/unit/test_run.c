@@ -167,19 +167,25 @@ static void judge_by_values(struct run *run)
 	const double share = 0.5;
 
 	for (size_t v = 0; v < 2; v++) {
+		const struct field twos[] = {{"value", 2}, {0}};
+		const struct field absent[] = {{"value", 2}, {"absent", 0}, {0}};
 		struct values values = run_values(run, v, "value");
 		int64_t sum = 0;
 
 		for (size_t i = 0; i < values.n; i++)
 			sum += values.at[i];
 		run_verdict(run, claims[v].id, REFUTED,
-			    (struct field[]){{"n", (int64_t)values.n},
-					     {"sum", sum},
-					     {"absent", (int64_t)run_values(run, v, "absent").n},
-					     {"selected", run_selected(run, v)},
-					     {"cpus", run_cpus()},
-					     {"share", .real = &share},
-					     {0}},
+			    (struct field[]){
+				    {"n", (int64_t)values.n},
+				    {"sum", sum},
+				    {"absent", (int64_t)run_values(run, v, "absent").n},
+				    {"twos", (int64_t)run_values_where(run, v, "value", twos).n},
+				    {"where_absent",
+				     (int64_t)run_values_where(run, v, "value", absent).n},
+				    {"selected", run_selected(run, v)},
+				    {"cpus", run_cpus()},
+				    {"share", .real = &share},
+				    {0}},
 			    "a sentence");
 	}
 }
@@ -361,6 +367,8 @@ static void test_values_of_a_variant(void **state)
 	assert_int_equal(int_of(of_a, "n"), 4);
 	assert_int_equal(int_of(of_a, "sum"), 0 + 1 + 2 + 3);
 	assert_int_equal(int_of(of_a, "absent"), 0);
+	assert_int_equal(int_of(of_a, "twos"), 1);
+	assert_int_equal(int_of(of_a, "where_absent"), 0);
 	assert_int_equal(int_of(of_a, "selected"), 1);
 	assert_true(json_is_real(json_object_get(of_a, "share")));
 	assert_int_equal(int_of(of_b, "n"), 0);
