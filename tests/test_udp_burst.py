@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""What is special to buffers/udp_burst: every datagram is accounted for."""
+import pytest
+from program import BUILD, kind, parse, run
+
+UDP_BURST = BUILD / "buffers" / "udp_burst"
+
+
+def rows_of(*arguments):
+    ended = run(UDP_BURST, "--quick", "-o", "-", *arguments)
+    assert ended.returncode == 0, ended.stderr
+    return parse(ended.stdout)
+
+
+@pytest.fixture(scope="module", name="rows")
+def rows_fixture():
+    return rows_of()
+
+
+def test_bursts(rows):
+    """The first ones survive, in order; the others are counted as dropped."""
+    bursts = kind(rows, "sample")
+    cells = {(burst["asked_bytes"], burst["datagram_bytes"]) for burst in bursts}
+    assert len(cells) == len(bursts) == 7 * 8
+    for burst in bursts:
+        granted, charge = burst["granted_bytes"], burst["charge_bytes"]
+        assert charge > burst["datagram_bytes"]  # book-keeping is charged too
+        assert burst["predicted_datagrams"] == max(1, granted // charge)
+        assert 1 <= burst["survivors_datagrams"] <= burst["sent_datagrams"]
+        assert burst["survivors_datagrams"] + burst["receiver_drops"] + \
+            burst["unaccounted_datagrams"] == burst["sent_datagrams"]
+        assert (burst["changed_datagrams"], burst["unaccounted_datagrams"] >= 0) == (0, True)
+
+
+def test_verdict_counts_the_exact_cells(rows):
+    verdict, = kind(rows, "verdict")
+    exact = [burst["survivors_datagrams"] == burst["predicted_datagrams"]
+             for burst in kind(rows, "sample")]
+    numbers = verdict["numbers"]
+    assert (numbers["exact_cells"], numbers["cells"]) == (sum(exact), len(exact))
+    assert verdict["verdict"] == ("holds" if all(exact) else "depends" if any(exact) else "refuted")
+
+
+def test_a_cell_is_exact_only_if_all_its_trials_are():
+    rows = rows_of("--variants", "64K", "--trials", "3")
+    numbers = kind(rows, "verdict")[0]["numbers"]
+    wrong = {burst["datagram_bytes"] for burst in kind(rows, "sample")
+             if burst["survivors_datagrams"] != burst["predicted_datagrams"]}
+    assert (numbers["exact_cells"], numbers["cells"]) == (8 - len(wrong), 8)
