@@ -249,6 +249,12 @@ def bytes_of(count):
     return scaled(count, ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes")))
 
 
+def octaves(axis, low, high, step):
+    """Ticks at every step-th power of two in between, as sizes."""
+    ticks = [2 ** n for n in range(0, 34, step) if low <= 2 ** n <= high]
+    axis.set_ticks(ticks, [bytes_of(tick).replace(" bytes", " B") for tick in ticks])
+
+
 def times(ratio):
     return figures(ratio, 2) if ratio < 10 else f"{ratio:,.0f}"
 
