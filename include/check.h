@@ -28,4 +28,12 @@ static inline int check_fd(int result, const char *call)
 	return result;
 }
 
+/* For memory: buffer = check_alloc(malloc(size)). */
+static inline void *check_alloc(void *memory)
+{
+	if (!memory)
+		err(2, "no memory");
+	return memory;
+}
+
 #endif

@@ -30,4 +30,16 @@ static inline size_t rng_below(struct rng *rng, size_t n)
 	return (size_t)(rng_next(rng) % n);
 }
 
+/* Puts them in random order (Fisher and Yates). */
+static inline void rng_shuffle(struct rng *rng, size_t *order, size_t n)
+{
+	for (size_t i = n; i > 1; i--) {
+		size_t other = rng_below(rng, i);
+		size_t swap = order[i - 1];
+
+		order[i - 1] = order[other];
+		order[other] = swap;
+	}
+}
+
 #endif

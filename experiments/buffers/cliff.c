@@ -95,10 +95,8 @@ struct transfer {
 /* Until all is sent or the time is over; then the end of the stream ends the receiver. */
 static void send_all(struct transfer *t)
 {
-	uint8_t *buffer = malloc(CHUNK);
+	uint8_t *buffer = check_alloc(malloc(CHUNK));
 
-	if (!buffer)
-		err(EXIT_USAGE, "malloc");
 	while (t->sent < total && span_now() < t->deadline_ns && !run_stopped()) {
 		struct pollfd room = {.fd = t->fd.tx, .events = POLLOUT};
 		int64_t left = total - t->sent < CHUNK ? total - t->sent : CHUNK;
@@ -137,12 +135,10 @@ static void count_in(struct transfer *t, int64_t waited_ns)
 
 static void receive_all(struct transfer *t)
 {
-	uint8_t *buffer = malloc(CHUNK);
+	uint8_t *buffer = check_alloc(malloc(CHUNK));
 	int64_t before = acks_of(t->fd.rx);
 	ssize_t n = 1;
 
-	if (!buffer)
-		err(EXIT_USAGE, "malloc");
 	t->acks = before;
 	t->first_ns = t->last_ns = span_now();
 	while (n > 0) {
@@ -214,16 +210,14 @@ static void measure(struct run *run, size_t variant, int64_t sndbuf, int64_t rcv
 static void measure_all(struct run *run)
 {
 	struct rng rng = {(uint64_t)run_trial(run) * VARIANTS + run_variant(run)};
-	int64_t cells[CELLS];
-	size_t n = (size_t)(sizes * sizes);
+	size_t order[CELLS];
 
-	for (size_t i = 0; i < n; i++)
-		cells[i] = (int64_t)i;
-	for (size_t left = n; left > 0 && !run_stopped(); left--) {
-		size_t pick = rng_below(&rng, left);
-		int64_t cell = cells[pick];
+	for (size_t i = 0; i < (size_t)(sizes * sizes); i++)
+		order[i] = i;
+	rng_shuffle(&rng, order, (size_t)(sizes * sizes));
+	for (int64_t i = 0; i < sizes * sizes && !run_stopped(); i++) {
+		int64_t cell = (int64_t)order[i];
 
-		cells[pick] = cells[left - 1];
 		measure(run, run_variant(run), size_of(cell / sizes), size_of(cell % sizes));
 	}
 }

@@ -113,11 +113,9 @@ static void wait_until(const struct trial *t, double ns)
 static void *send_all(void *argument)
 {
 	struct trial *t = argument;
-	uint8_t *buffer = malloc((size_t)write_size);
+	uint8_t *buffer = check_alloc(malloc((size_t)write_size));
 	int64_t sent = 0;
 
-	if (!buffer)
-		err(EXIT_USAGE, "malloc");
 	while (sent < total && !run_stopped()) {
 		size_t length = (size_t)(total - sent < write_size ? total - sent : write_size);
 		ssize_t n;
@@ -137,11 +135,9 @@ static void *send_all(void *argument)
 static void *receive_all(void *argument)
 {
 	struct trial *t = argument;
-	uint8_t *buffer = malloc((size_t)write_size);
+	uint8_t *buffer = check_alloc(malloc((size_t)write_size));
 	ssize_t n;
 
-	if (!buffer)
-		err(EXIT_USAGE, "malloc");
 	if (t->variant == SLEEP)
 		wait_until(t, (double)sleep_ms * 1e6);
 	t->before_read_bytes = atomic_load(&t->trace.sent);

@@ -27,9 +27,7 @@ void filling_begin(struct filling *f, enum net_kind kind, struct net_pair fd, in
 	*f = (struct filling){.kind = kind, .fd = fd, .write = write, .last = -1};
 	f->sndbuf = net_sndbuf(fd.tx);
 	f->rcvbuf = net_rcvbuf(fd.rx);
-	f->buffer = malloc((size_t)write);
-	if (!f->buffer)
-		err(EXIT_USAGE, "malloc");
+	f->buffer = check_alloc(malloc((size_t)write));
 	check_fd(fcntl(fd.tx, F_SETFL, O_NONBLOCK), "fcntl");
 	check_fd(fcntl(fd.rx, F_SETFL, O_NONBLOCK), "fcntl");
 	if (kind == NET_TCP)
@@ -229,12 +227,10 @@ static void close_sender(struct filling *f)
 
 void filling_drain(struct filling *fillings, size_t n)
 {
-	uint8_t *buffer = malloc(READ);
+	uint8_t *buffer = check_alloc(malloc(READ));
 	int64_t changed_ns = span_now();
 	size_t ended = 0;
 
-	if (!buffer)
-		err(EXIT_USAGE, "malloc");
 	for (size_t i = 0; i < n; i++)
 		close_sender(&fillings[i]);
 	/* by turns, as TCP may be slow to notice that its window is open again */

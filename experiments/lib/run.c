@@ -139,13 +139,7 @@ bool run_next(struct run *run)
 	if (run->trial < 0 || ++run->place == run->variants) {
 		run->trial++;
 		run->place = 0;
-		for (size_t i = run->variants; i > 1; i--) { /* Fisher and Yates */
-			size_t other = rng_below(&run->rng, i);
-			size_t swap = run->order[i - 1];
-
-			run->order[i - 1] = run->order[other];
-			run->order[other] = swap;
-		}
+		rng_shuffle(&run->rng, run->order, run->variants);
 	}
 	if (run->trial == run->options.trials || run_stopped()) {
 		clear_progress(run);
