@@ -42,14 +42,9 @@
 #include "text.h"
 #include "thread.h"
 
-enum { PLAIN, POLL, THREAD, WINDOW, VARIANTS, SIZES = 3, MIN_POINTS = 5, MAX_POINTS = 16 };
-enum {
-	SCOUTS = 4,
-	ALL_SCOUTS = SIZES * SCOUTS,
-	DOUBT = 10,
-	MAX_REPEATS = 10,
-	MAX_PAIRS = SIZES * MAX_POINTS * MAX_REPEATS
-};
+enum { PLAIN, POLL, THREAD, WINDOW, VARIANTS };
+enum { SIZES = 3, MIN_POINTS = 5, MAX_POINTS = 16, MAX_REPEATS = 10, SCOUTS = 4 };
+enum { MAX_PAIRS = SIZES * MAX_POINTS * MAX_REPEATS, MS = 1000000 };
 
 static const struct variant variants[] = {
 	[PLAIN] = {"plain", "the client writes everything, then reads"},
@@ -97,8 +92,6 @@ static const struct experiment about = {
 	.quick_trials = 1,
 };
 
-static const int64_t endless = INT64_C(1) << 30; /* what a scout writes, if nothing stops it */
-
 /* Found by the scouts. */
 static int64_t amounts[SIZES][MAX_POINTS]; /* ascending */
 static int64_t window[SIZES];              /* what surely fits */
@@ -114,6 +107,13 @@ struct side {
 	atomic_int_fast64_t in, out;
 };
 
+/* What the kernel says of a pair in which nothing moves. */
+struct evidence {
+	int64_t asleep;                         /* of the two threads, in send */
+	int64_t still_ns;                       /* since anything moved */
+	int64_t client_rwnd_ns, server_rwnd_ns; /* of that the peer's window was full */
+};
+
 struct pair {
 	size_t variant, size;
 	int64_t amount;
@@ -123,29 +123,22 @@ struct pair {
 	struct span span; /* of the client */
 
 	/* the main thread's */
-	int64_t moved, moved_ns; /* in and out of both; when that last changed */
-	struct tcpinfo tcp[2];   /* then, of client and server */
-	int64_t still_ns, rwnd_ns[2];
-	int64_t asleep; /* how many of the two sleep in send */
+	int64_t moved, moved_ns;                   /* in and out of both; when that last changed */
+	struct tcpinfo client_moved, server_moved; /* as they were then */
+	struct evidence evidence;
 	bool stuck;
 };
 
-/* Sends all, unless the connection is broken up. */
-static bool put(struct side *side, const uint8_t *at, size_t length)
+static ssize_t put(struct side *side, const uint8_t *bytes, size_t length)
 {
-	while (length > 0) {
-		ssize_t n;
+	ssize_t n;
 
-		atomic_store(&side->sending, true);
-		n = send(side->fd, at, length, MSG_NOSIGNAL);
-		atomic_store(&side->sending, false);
-		if (n <= 0)
-			return false;
+	atomic_store(&side->sending, true);
+	n = send(side->fd, bytes, length, 0);
+	atomic_store(&side->sending, false);
+	if (n > 0)
 		atomic_fetch_add(&side->out, n);
-		at += n;
-		length -= (size_t)n;
-	}
-	return true;
+	return n;
 }
 
 static ssize_t get(struct side *side, uint8_t *buffer, size_t length)
@@ -157,27 +150,25 @@ static ssize_t get(struct side *side, uint8_t *buffer, size_t length)
 	return n;
 }
 
-static uint8_t *new_buffer(void)
-{
-	uint8_t *buffer = malloc((size_t)write_size);
-
-	if (!buffer)
-		err(EXIT_USAGE, "malloc");
-	return buffer;
-}
-
+/* Echoes until the client's end, or until the connection is broken up. */
 static void *serve(void *argument)
 {
-	struct pair *p = argument;
-	uint8_t *buffer = new_buffer();
-	ssize_t n;
+	struct side *server = &((struct pair *)argument)->server;
+	uint8_t *buffer = check_alloc(malloc((size_t)write_size));
+	ssize_t got, sent = 1;
 
-	atomic_store(&p->server.tid, gettid());
-	do
-		n = get(&p->server, buffer, (size_t)write_size);
-	while (n > 0 && put(&p->server, buffer, (size_t)n));
+	atomic_store(&server->tid, gettid());
+	while (sent > 0 && (got = get(server, buffer, (size_t)write_size)) > 0)
+		for (ssize_t at = 0; at < got && sent > 0; at += sent)
+			sent = put(server, buffer + at, (size_t)(got - at));
 	free(buffer);
 	return NULL;
+}
+
+/* Whether a connection still stands after a call that returned n. */
+static bool stands(ssize_t n)
+{
+	return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
 /* How much of the way to `end` one call takes. */
@@ -186,20 +177,17 @@ static size_t step(int64_t from, int64_t end)
 	return (size_t)(end - from < write_size ? end - from : write_size);
 }
 
-static bool write_until(struct pair *p, uint8_t *buffer, int64_t end)
+/* One send on the way to `end`.  False if the connection is broken up. */
+static bool write_some(struct pair *p, uint8_t *buffer, int64_t end)
 {
-	for (int64_t at = atomic_load(&p->client.out); at < end;) {
-		size_t length = step(at, end);
+	int64_t at = atomic_load(&p->client.out);
+	size_t length = step(at, end);
 
-		pattern_fill(buffer, length, (uint64_t)at);
-		if (!put(&p->client, buffer, length))
-			return false;
-		at += (int64_t)length;
-	}
-	return true;
+	pattern_fill(buffer, length, (uint64_t)at);
+	return stands(put(&p->client, buffer, length));
 }
 
-/* One recv on the way to `end`, compared with what was written.  False if there is no more. */
+/* One recv on the way to `end`, compared with what was written. */
 static bool read_some(struct pair *p, uint8_t *buffer, int64_t end)
 {
 	int64_t at = atomic_load(&p->client.in);
@@ -207,7 +195,15 @@ static bool read_some(struct pair *p, uint8_t *buffer, int64_t end)
 
 	if (n > 0)
 		p->misplaced += (int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)at);
-	return n > 0 || (n < 0 && errno == EAGAIN);
+	return stands(n);
+}
+
+static bool write_until(struct pair *p, uint8_t *buffer, int64_t end)
+{
+	while (atomic_load(&p->client.out) < end)
+		if (!write_some(p, buffer, end))
+			return false;
+	return true;
 }
 
 static bool read_until(struct pair *p, uint8_t *buffer, int64_t end)
@@ -218,10 +214,20 @@ static bool read_until(struct pair *p, uint8_t *buffer, int64_t end)
 	return true;
 }
 
+/* Writes so many bytes and reads their echo, by turns; the plain client writes all of them. */
+static void by_turns(struct pair *p, uint8_t *buffer, int64_t bytes)
+{
+	int64_t end = 0;
+
+	do
+		end = end + bytes < p->amount ? end + bytes : p->amount;
+	while (write_until(p, buffer, end) && read_until(p, buffer, end) && end < p->amount);
+}
+
 static void *read_all(void *argument)
 {
 	struct pair *p = argument;
-	uint8_t *buffer = new_buffer();
+	uint8_t *buffer = check_alloc(malloc((size_t)write_size));
 
 	read_until(p, buffer, p->amount);
 	free(buffer);
@@ -237,43 +243,27 @@ static void with_thread(struct pair *p, uint8_t *buffer)
 	check(pthread_join(reader, NULL), "pthread_join");
 }
 
-static void with_window(struct pair *p, uint8_t *buffer)
-{
-	for (int64_t end = 0; end < p->amount;) {
-		end = end + window[p->size] < p->amount ? end + window[p->size] : p->amount;
-		if (!write_until(p, buffer, end) || !read_until(p, buffer, end))
-			return;
-	}
-}
-
 static void with_poll(struct pair *p, uint8_t *buffer)
 {
-	int64_t out = 0;
+	bool goes_on = true;
 
 	check_fd(fcntl(p->client.fd, F_SETFL, O_NONBLOCK), "fcntl");
-	while (atomic_load(&p->client.in) < p->amount) {
-		struct pollfd ready = {.fd = p->client.fd,
-				       .events = (short)(POLLIN | (out < p->amount ? POLLOUT : 0))};
+	while (goes_on && atomic_load(&p->client.in) < p->amount) {
+		bool more = atomic_load(&p->client.out) < p->amount;
+		struct pollfd ready = {p->client.fd, (short)(POLLIN | (more ? POLLOUT : 0)), 0};
 
 		poll(&ready, 1, -1);
-		if (ready.revents & (POLLIN | POLLHUP | POLLERR) &&
-		    !read_some(p, buffer, p->amount))
-			return;
-		if (ready.revents & POLLOUT) {
-			size_t length = step(out, p->amount);
-			ssize_t n;
-
-			pattern_fill(buffer, length, (uint64_t)out);
-			n = send(p->client.fd, buffer, length, MSG_NOSIGNAL);
-			out = atomic_fetch_add(&p->client.out, n > 0 ? n : 0) + (n > 0 ? n : 0);
-		}
+		if (ready.revents & (POLLIN | POLLHUP | POLLERR))
+			goes_on = read_some(p, buffer, p->amount);
+		if (goes_on && ready.revents & POLLOUT)
+			goes_on = write_some(p, buffer, p->amount);
 	}
 }
 
 static void *ask(void *argument)
 {
 	struct pair *p = argument;
-	uint8_t *buffer = new_buffer();
+	uint8_t *buffer = check_alloc(malloc((size_t)write_size));
 
 	atomic_store(&p->client.tid, gettid());
 	span_begin(&p->span);
@@ -281,10 +271,8 @@ static void *ask(void *argument)
 		with_poll(p, buffer);
 	else if (p->variant == THREAD)
 		with_thread(p, buffer);
-	else if (p->variant == WINDOW)
-		with_window(p, buffer);
-	else if (write_until(p, buffer, p->amount))
-		read_until(p, buffer, p->amount);
+	else
+		by_turns(p, buffer, p->variant == WINDOW ? window[p->size] : p->amount);
 	span_end(&p->span);
 	shutdown(p->client.fd, SHUT_WR);
 	free(buffer);
@@ -329,22 +317,24 @@ static bool sleeps_in_send(struct side *side)
 	return thread_state(atomic_load(&side->tid)) == 'S' && atomic_load(&side->sending);
 }
 
-/* The evidence against a pair that is not done: how long it is still, and what both ends say. */
-static void examine(struct pair *p)
+static struct evidence examine(struct pair *p)
 {
-	p->still_ns = span_now() - p->moved_ns;
-	p->asleep = sleeps_in_send(&p->client) + sleeps_in_send(&p->server);
-	p->rwnd_ns[0] = tcpinfo_read(p->client.fd).rwnd_limited - p->tcp[0].rwnd_limited;
-	p->rwnd_ns[1] = tcpinfo_read(p->server.fd).rwnd_limited - p->tcp[1].rwnd_limited;
+	return (struct evidence){.asleep = sleeps_in_send(&p->client) + sleeps_in_send(&p->server),
+				 .still_ns = span_now() - p->moved_ns,
+				 .client_rwnd_ns = tcpinfo_read(p->client.fd).rwnd_limited -
+						   p->client_moved.rwnd_limited,
+				 .server_rwnd_ns = tcpinfo_read(p->server.fd).rwnd_limited -
+						   p->server_moved.rwnd_limited};
 }
 
 /* Whether both ends wait for the other one to read: TCP's clocks are a few ticks exact. */
-static bool deadlocked(int64_t asleep, int64_t still, int64_t client, int64_t server)
+static bool deadlocked(struct evidence e)
 {
-	return asleep == 2 && client >= still * 8 / 10 && server >= still * 8 / 10;
+	return e.asleep == 2 && e.client_rwnd_ns >= e.still_ns * 8 / 10 &&
+	       e.server_rwnd_ns >= e.still_ns * 8 / 10;
 }
 
-/* Looks at a pair; false once it is done or stuck.  Without evidence it is given more time. */
+/* Looks at a pair; false once it is done or stuck.  Without evidence it gets 10 times the patience. */
 static bool moves(struct pair *p)
 {
 	int64_t moved = atomic_load(&p->client.out) + atomic_load(&p->server.in) +
@@ -357,16 +347,22 @@ static bool moves(struct pair *p)
 	if (moved != p->moved) {
 		p->moved = moved;
 		p->moved_ns = span_now();
-		p->tcp[0] = tcpinfo_read(p->client.fd);
-		p->tcp[1] = tcpinfo_read(p->server.fd);
+		p->client_moved = tcpinfo_read(p->client.fd);
+		p->server_moved = tcpinfo_read(p->server.fd);
 		p->stuck = false;
+	} else if (!p->stuck && span_now() - p->moved_ns >= patience_ms * MS) {
+		p->evidence = examine(p);
+		p->stuck = deadlocked(p->evidence) || p->evidence.still_ns > 10 * patience_ms * MS;
 	}
-	if (p->stuck || span_now() - p->moved_ns < patience_ms * 1000000)
-		return !p->stuck;
-	examine(p);
-	p->stuck = deadlocked(p->asleep, p->still_ns, p->rwnd_ns[0], p->rwnd_ns[1]) ||
-		   p->still_ns > DOUBT * patience_ms * 1000000;
 	return !p->stuck;
+}
+
+static void end(struct pair *p)
+{
+	check(pthread_join(p->client.thread, NULL), "pthread_join");
+	check(pthread_join(p->server.thread, NULL), "pthread_join");
+	close(p->client.fd);
+	close(p->server.fd);
 }
 
 /* Lets all of them run at the same time until each is done or stuck, and breaks up those. */
@@ -380,19 +376,15 @@ static void run_pairs(struct pair *pairs, size_t n)
 		pending = false;
 		for (size_t i = 0; i < n; i++)
 			pending |= moves(&pairs[i]);
-	} while (pending && run_sleep_until(span_now() + 5000000));
+	} while (pending && run_sleep_until(span_now() + 5LL * MS));
 	for (size_t i = 0; i < n; i++)
 		if (!atomic_load(&pairs[i].done)) {
-			examine(&pairs[i]);
+			pairs[i].evidence = examine(&pairs[i]);
 			shutdown(pairs[i].client.fd, SHUT_RDWR);
 			shutdown(pairs[i].server.fd, SHUT_RDWR);
 		}
-	for (size_t i = 0; i < n; i++) {
-		check(pthread_join(pairs[i].client.thread, NULL), "pthread_join");
-		check(pthread_join(pairs[i].server.thread, NULL), "pthread_join");
-		close(pairs[i].client.fd);
-		close(pairs[i].server.fd);
-	}
+	for (size_t i = 0; i < n; i++)
+		end(&pairs[i]);
 }
 
 /* --- where to look ---------------------------------------------------------- */
@@ -416,21 +408,21 @@ static void place_points(size_t size, double least, double most)
 	window[size] = (int64_t)(least / 4);
 }
 
-/* False if some scout was never stuck. */
-static bool scout(void)
+/* Clients that write this much, if nothing stops them.  False if some were never stuck. */
+static bool scout(int64_t endless)
 {
-	static struct pair pairs[ALL_SCOUTS];
+	static struct pair pairs[SIZES][SCOUTS];
 
-	for (size_t i = 0; i < ALL_SCOUTS; i++)
-		pairs[i] = (struct pair){PLAIN, i / SCOUTS, endless};
-	run_pairs(pairs, ALL_SCOUTS);
+	for (size_t i = 0; i < (size_t)SIZES * SCOUTS; i++)
+		pairs[i / SCOUTS][i % SCOUTS] = (struct pair){PLAIN, i / SCOUTS, endless};
+	run_pairs(pairs[0], (size_t)SIZES * SCOUTS);
 	for (size_t size = 0; size < SIZES; size++) {
 		double least = INFINITY, most = 0;
 
-		for (size_t i = size * SCOUTS; i < (size + 1) * SCOUTS; i++) {
-			double wrote = (double)atomic_load(&pairs[i].client.out);
+		for (size_t i = 0; i < SCOUTS; i++) {
+			double wrote = (double)atomic_load(&pairs[size][i].client.out);
 
-			if (!pairs[i].stuck)
+			if (!pairs[size][i].stuck)
 				return false;
 			least = fmin(least, wrote);
 			most = fmax(most, wrote);
@@ -452,35 +444,33 @@ static void record(struct run *run, struct pair *p)
 					 {"echoed_bytes", atomic_load(&p->client.in)},
 					 {"misplaced_bytes", p->misplaced},
 					 {"stuck", p->stuck},
-					 {"still_ns", p->still_ns},
-					 {"client_rwnd_limited_ns", p->rwnd_ns[0]},
-					 {"server_rwnd_limited_ns", p->rwnd_ns[1]},
-					 {"asleep_in_send", p->asleep},
+					 {"still_ns", p->evidence.still_ns},
+					 {"client_rwnd_limited_ns", p->evidence.client_rwnd_ns},
+					 {"server_rwnd_limited_ns", p->evidence.server_rwnd_ns},
+					 {"asleep_in_send", p->evidence.asleep},
 					 {"elapsed_ns", span_wall(&p->span)},
 					 {0}});
 }
 
-static void measure(struct run *run)
+/* Of the plain client all amounts, in random order; of the ways out the greatest one. */
+static void measure(struct run *run, size_t variant)
 {
 	static struct pair pairs[MAX_PAIRS];
 	struct rng rng = {(uint64_t)run_trial(run)};
-	bool plain = run_variant(run) == PLAIN;
-	size_t n = 0;
+	size_t each = variant == PLAIN ? (size_t)(points * repeats) : 1;
+	size_t order[MAX_PAIRS];
 
-	for (size_t size = 0; size < SIZES; size++)
-		for (int64_t i = 0; i < (plain ? points * repeats : 1); i++)
-			pairs[n++] = (struct pair){run_variant(run), size,
-						   amounts[size][plain ? i % points : points - 1]};
-	for (size_t i = n - 1; i > 0; i--) { /* none has begun, so it may be moved */
-		size_t other = rng_below(&rng, i + 1);
-		struct pair moved = {pairs[i].variant, pairs[i].size, pairs[i].amount};
+	for (size_t i = 0; i < SIZES * each; i++)
+		order[i] = i;
+	rng_shuffle(&rng, order, SIZES * each);
+	for (size_t i = 0; i < SIZES * each; i++) {
+		size_t size = order[i] / each;
+		int64_t point = variant == PLAIN ? (int64_t)(order[i] % each) % points : points - 1;
 
-		pairs[i] =
-			(struct pair){pairs[other].variant, pairs[other].size, pairs[other].amount};
-		pairs[other] = moved;
+		pairs[i] = (struct pair){variant, size, amounts[size][point]};
 	}
-	run_pairs(pairs, n);
-	for (size_t i = 0; i < n; i++)
+	run_pairs(pairs, SIZES * each);
+	for (size_t i = 0; i < SIZES * each; i++)
 		record(run, &pairs[i]);
 }
 
@@ -490,22 +480,31 @@ struct tries {
 	size_t n, stuck;
 };
 
-/* The tries of a variant with a size of buffers, and an amount (0: with any). */
-static struct tries tries_of(struct run *run, size_t variant, size_t size, int64_t amount)
+/* The tries of a variant with one size of buffers and one amount. */
+static struct tries tries_of(struct run *run, size_t variant, size_t size, int64_t point)
 {
-	struct values asked = run_values(run, variant, "asked_bytes");
-	struct values bytes = run_values(run, variant, "amount_bytes");
-	struct values stuck = run_values(run, variant, "stuck");
-	struct tries tries = {0};
+	struct values stuck =
+		run_values_where(run, variant, "stuck",
+				 (struct field[]){{"asked_bytes", sizes[size].asked},
+						  {"amount_bytes", amounts[size][point]},
+						  {0}});
 
-	for (size_t i = 0; i < asked.n; i++)
-		if (asked.at[i] == sizes[size].asked && (!amount || bytes.at[i] == amount)) {
-			tries.n++;
-			tries.stuck += stuck.at[i] != 0;
-		}
-	return tries;
+	return (struct tries){stuck.n, stats_nonzero(stuck)};
 }
 
+static struct tries tries_of_all_sizes(struct run *run, int64_t point)
+{
+	struct tries all = {0};
+
+	for (size_t size = 0; size < SIZES; size++) {
+		struct tries tries = tries_of(run, PLAIN, size, point);
+
+		all = (struct tries){all.n + tries.n, all.stuck + tries.stuck};
+	}
+	return all;
+}
+
+/* "3/15 (7-46)": with the interval of the share in percent. */
 static const char *cell(struct tries tries)
 {
 	struct interval share;
@@ -517,6 +516,15 @@ static const char *cell(struct tries tries)
 			   ceil(share.high * 100));
 }
 
+static void print_line(struct run *run, size_t variant, int64_t point)
+{
+	fputs("  ", run_out(run));
+	for (size_t size = 0; size < SIZES; size++)
+		fprintf(run_out(run), "%10s %-14s", text_count(amounts[size][point]),
+			cell(tries_of(run, variant, size, point)));
+	fputs("\n", run_out(run));
+}
+
 static void print_table(struct run *run)
 {
 	FILE *out = run_out(run);
@@ -524,75 +532,60 @@ static void print_table(struct run *run)
 	run_say(run,
 		"The client writes so many bytes before it reads the first: how often it and the "
 		"echo server got stuck, and the 95 %% interval in percent; by buffers asked for.");
-	fputs("\n", out);
+	fputs("\n  ", out);
 	for (size_t size = 0; size < SIZES; size++)
-		fprintf(out, "%s%10s %-14s", size ? "" : "  ", sizes[size].name, "stuck");
+		fprintf(out, "%10s %-14s", sizes[size].name, "stuck");
 	fputs("\n", out);
-	for (int64_t i = 0; run_selected(run, PLAIN) && i < points; i++) {
-		for (size_t size = 0; size < SIZES; size++)
-			fprintf(out, "%s%10s %-14s", size ? "" : "  ", text_count(amounts[size][i]),
-				cell(tries_of(run, PLAIN, size, amounts[size][i])));
-		fputs("\n", out);
-	}
-	for (size_t v = POLL; v < VARIANTS; v++) {
-		if (!run_selected(run, v))
-			continue;
-		fprintf(out, "\n  %s:\n", variants[v].help);
-		for (size_t size = 0; size < SIZES; size++)
-			fprintf(out, "%s%10s %-14s", size ? "" : "  ",
-				text_count(amounts[size][points - 1]),
-				cell(tries_of(run, v, size, 0)));
-		fputs("\n", out);
-	}
+	for (int64_t i = 0; run_selected(run, PLAIN) && i < points; i++)
+		print_line(run, PLAIN, i);
+	for (size_t v = POLL; v < VARIANTS; v++)
+		if (run_selected(run, v)) {
+			fprintf(out, "\n  %s:\n", variants[v].help);
+			print_line(run, v, points - 1);
+		}
 	fputs("\n", out);
 }
 
 /* The stuck pairs of which the kernel says that both ends wait for the other to read. */
 static size_t proven(struct run *run)
 {
-	struct values stuck = run_values(run, PLAIN, "stuck");
-	struct values asleep = run_values(run, PLAIN, "asleep_in_send");
-	struct values still = run_values(run, PLAIN, "still_ns");
-	struct values client = run_values(run, PLAIN, "client_rwnd_limited_ns");
-	struct values server = run_values(run, PLAIN, "server_rwnd_limited_ns");
+	const struct field where[] = {{"stuck", 1}, {0}};
+	struct values asleep = run_values_where(run, PLAIN, "asleep_in_send", where);
+	struct values still = run_values_where(run, PLAIN, "still_ns", where);
+	struct values client = run_values_where(run, PLAIN, "client_rwnd_limited_ns", where);
+	struct values server = run_values_where(run, PLAIN, "server_rwnd_limited_ns", where);
 	size_t n = 0;
 
-	for (size_t i = 0; i < stuck.n; i++)
-		n += stuck.at[i] &&
-		     deadlocked(asleep.at[i], still.at[i], client.at[i], server.at[i]);
+	for (size_t i = 0; i < asleep.n; i++)
+		n += deadlocked(
+			(struct evidence){asleep.at[i], still.at[i], client.at[i], server.at[i]});
 	return n;
 }
 
 /* "28,800 to 29,700": the most bytes that were never stuck, the fewest that always were. */
 static const char *rise(struct run *run, size_t size)
 {
-	int64_t never = 0, always = 0;
+	int64_t never = points - 1, always = points;
 
-	for (int64_t i = points; i-- > 0;) {
-		struct tries tries = tries_of(run, PLAIN, size, amounts[size][i]);
+	while (never >= 0 && tries_of(run, PLAIN, size, never).stuck > 0)
+		never--;
+	for (; always > 0; always--) {
+		struct tries tries = tries_of(run, PLAIN, size, always - 1);
 
-		if (tries.stuck == tries.n && (i == points - 1 || always == amounts[size][i + 1]))
-			always = amounts[size][i];
-		if (tries.stuck == 0 && never == 0)
-			never = amounts[size][i];
+		if (tries.stuck < tries.n)
+			break;
 	}
-	return text_format("%s to %s", never ? text_count(never) : "?",
-			   always ? text_count(always) : "?");
+	return text_format("%s to %s", never >= 0 ? text_count(amounts[size][never]) : "?",
+			   always < points ? text_count(amounts[size][always]) : "?");
 }
 
 static void judge(struct run *run)
 {
 	struct values stuck = run_values(run, PLAIN, "stuck");
 	size_t total = stats_nonzero(stuck), sure = proven(run);
-	struct tries low = {0}, high = {0};
+	struct tries low = tries_of_all_sizes(run, 0);
+	struct tries high = tries_of_all_sizes(run, points - 1);
 
-	for (size_t size = 0; size < SIZES; size++) {
-		struct tries least = tries_of(run, PLAIN, size, amounts[size][0]);
-		struct tries most = tries_of(run, PLAIN, size, amounts[size][points - 1]);
-
-		low = (struct tries){low.n + least.n, low.stuck + least.stuck};
-		high = (struct tries){high.n + most.n, high.stuck + most.stuck};
-	}
 	run_verdict(run, "buf-echo-deadlock", sure ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"stuck_clients", (int64_t)total},
 				     {"proven_clients", (int64_t)sure},
@@ -638,12 +631,13 @@ static void report(struct run *run)
 
 int main(int argc, char *argv[])
 {
+	const int64_t endless = INT64_C(1) << 30;
 	struct run *run = run_begin(&about, argc, argv);
 
-	if (!scout() && !run_stopped())
+	if (!scout(endless) && !run_stopped())
 		return run_skip(run, "a client wrote %s and was not stuck yet",
 				text_bytes(endless));
 	while (run_next(run))
-		measure(run);
+		measure(run, run_variant(run));
 	return run_end(run, report);
 }
