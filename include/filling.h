@@ -65,6 +65,12 @@ void filling_fill(struct filling *fillings, size_t n, int64_t settle_ms);
 /* Closes the senders of streams and reads all there is, compared with what was written. */
 void filling_drain(struct filling *fillings, size_t n);
 
+/*
+ * Bytes granted to the buffers that are charged with what the pair holds: of TCP both, of UDP the
+ * receiver's, of the others the sender's.
+ */
+int64_t filling_capacity(const struct filling *f);
+
 /* Bytes that were accepted and neither dropped nor drained; of a drained pair 0. */
 int64_t filling_missing(const struct filling *f);
 

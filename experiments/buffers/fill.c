@@ -80,25 +80,23 @@ static void measure(struct run *run, const struct kind *kind, const struct size 
 		      filling_datagrams(kind->net) ? datagram : write_size);
 	filling_fill(&f, 1, settle_ms);
 	filling_drain(&f, 1);
-	run_record(run, (struct field[]){
-				{"kind", .text = kind->name},
-				{"asked_bytes", size->bytes},
-				{"granted_sndbuf_bytes", f.sndbuf},
-				{"granted_rcvbuf_bytes", f.rcvbuf},
-				{"grown_sndbuf_bytes", f.grown_sndbuf},
-				{"capacity_bytes", (kind->charges_sender ? f.sndbuf : 0) +
-							   (kind->charges_receiver ? f.rcvbuf : 0)},
-				{"write_bytes", f.write},
-				{"first_full_bytes", f.first_full},
-				{"settled_bytes", f.accepted},
-				{"inq_bytes", f.inq},
-				{"outq_bytes", f.outq},
-				{"drained_bytes", f.drained},
-				{"dropped_bytes", f.dropped},
-				{"missing_bytes", filling_missing(&f)},
-				{"misplaced_bytes", f.misplaced},
-				{"elapsed_ns", span_now() - begin_ns},
-				{0}});
+	run_record(run, (struct field[]){{"kind", .text = kind->name},
+					 {"asked_bytes", size->bytes},
+					 {"granted_sndbuf_bytes", f.sndbuf},
+					 {"granted_rcvbuf_bytes", f.rcvbuf},
+					 {"grown_sndbuf_bytes", f.grown_sndbuf},
+					 {"capacity_bytes", filling_capacity(&f)},
+					 {"write_bytes", f.write},
+					 {"first_full_bytes", f.first_full},
+					 {"settled_bytes", f.accepted},
+					 {"inq_bytes", f.inq},
+					 {"outq_bytes", f.outq},
+					 {"drained_bytes", f.drained},
+					 {"dropped_bytes", f.dropped},
+					 {"missing_bytes", filling_missing(&f)},
+					 {"misplaced_bytes", f.misplaced},
+					 {"elapsed_ns", span_now() - begin_ns},
+					 {0}});
 	filling_end(&f);
 }
 

@@ -247,6 +247,12 @@ void filling_drain(struct filling *fillings, size_t n)
 	free(buffer);
 }
 
+int64_t filling_capacity(const struct filling *f)
+{
+	return (f->kind == NET_UDP ? 0 : f->sndbuf) +
+	       (f->kind == NET_UDP || f->kind == NET_TCP ? f->rcvbuf : 0);
+}
+
 int64_t filling_missing(const struct filling *f)
 {
 	return f->accepted - f->drained - f->dropped;

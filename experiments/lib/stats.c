@@ -106,6 +106,23 @@ double stats_sum(struct values values)
 	return sum;
 }
 
+struct values stats_millionths(struct values values, struct values of)
+{
+	for (size_t i = 0; i < values.n; i++)
+		values.at[i] = llround((double)values.at[i] * 1e6 / (double)of.at[i]);
+	return values;
+}
+
+struct values stats_errors(struct values values, struct values of)
+{
+	for (size_t i = 0; i < values.n; i++)
+		values.at[i] -= of.at[i];
+	stats_millionths(values, of);
+	for (size_t i = 0; i < values.n; i++)
+		values.at[i] = llabs(values.at[i]);
+	return values;
+}
+
 size_t stats_nonzero(struct values values)
 {
 	size_t nonzero = 0;

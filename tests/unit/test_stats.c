@@ -113,6 +113,20 @@ static void test_nonzero(void **state)
 	assert_int_equal(stats_nonzero(none), 0);
 }
 
+static void test_millionths(void **state)
+{
+	struct values of = VALUES(2, 4, 3, 3);
+	struct values share = stats_millionths(VALUES(1, 4, 1, -2), of);
+	struct values error = stats_errors(VALUES(1, 4, 4, 5), of);
+	const int64_t shares[] = {500000, 1000000, 333333, -666667};
+	const int64_t errors[] = {500000, 0, 333333, 666667};
+
+	(void)state;
+	assert_memory_equal(share.at, shares, sizeof(shares));
+	assert_memory_equal(error.at, errors, sizeof(errors));
+	assert_int_equal(stats_millionths(none, none).n, 0);
+}
+
 /* Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I, method 3. */
 static void test_share(void **state)
 {
@@ -155,6 +169,22 @@ static void test_rng(void **state)
 		assert_in_range(seen[i], 850, 1150);
 }
 
+static void test_shuffle(void **state)
+{
+	struct rng rng = {42};
+	size_t order[] = {0, 1, 2};
+	size_t first[3] = {0};
+
+	(void)state;
+	for (int i = 0; i < 3000; i++) {
+		rng_shuffle(&rng, order, 3);
+		first[order[0]]++;
+		assert_int_equal((1 << order[0]) | (1 << order[1]) | (1 << order[2]), 7);
+	}
+	for (int i = 0; i < 3; i++)
+		assert_in_range(first[i], 850, 1150);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +192,7 @@ int main(void)
 		cmocka_unit_test(test_median_interval), cmocka_unit_test(test_median_coverage),
 		cmocka_unit_test(test_spread),          cmocka_unit_test(test_nonzero),
 		cmocka_unit_test(test_share),           cmocka_unit_test(test_rng),
+		cmocka_unit_test(test_millionths),      cmocka_unit_test(test_shuffle),
 	};
 
 	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
