@@ -4,111 +4,55 @@ import numpy as np
 
 from . import style
 
-NAMES = {"tcp": "TCP, loopback", "tcp-veth": "TCP, Ethernet frames", "udp": "UDP",
-         "unix-stream": "AF_UNIX stream", "unix-dgram": "AF_UNIX datagrams",
+NAMES = {"udp": "UDP", "unix-stream": "AF_UNIX stream", "unix-dgram": "AF_UNIX datagrams",
          "unix-bound": "AF_UNIX, bound socket", "pipe": "pipe"}
-MAPS = ("tcp", "tcp-veth")
-FLOOR = 1e-4  # a smaller error is drawn as this
 
 
-def cells(samples):
-    """The samples of each pair of sizes asked for."""
-    found = {}
-    for sample in samples:
-        key = sample["asked_sndbuf_bytes"], sample["asked_rcvbuf_bytes"]
-        found.setdefault(key, []).append(sample)
-    return found
+def title_of(samples):
+    charged = [s for s in samples if s["variant"] != "pipe"]
+    if not charged:
+        return "What a pipe holds"
+    exact = np.mean([s["held_bytes"] == s["predicted_bytes"] for s in charged])
+    return ("What a buffer will hold can be told beforehand: UDP and AF_UNIX exactly in "
+            f"{style.figures(exact * 100)} %")
 
 
-def errors(samples):
-    """Predicted against held, as a share of what was held."""
-    held = style.column(samples, "held_bytes")
-    return np.abs(style.column(samples, "predicted_bytes") - held) / np.maximum(held, 1)
-
-
-def percent(share):
-    return f"{style.figures(share * 100, 2)} %"
-
-
-def size_labels(samples, side):
-    granted = {s[f"asked_{side}buf_bytes"]: s[f"granted_{side}buf_bytes"] for s in samples}
-    return {asked: f"{style.bytes_of(asked)}\n({style.bytes_of(granted[asked])})"
-            for asked in sorted(granted)}
-
-
-def title_of(kinds):
-    told = []
-    charged = [s for kind, samples in kinds.items() if kind not in (*MAPS, "pipe")
-               for s in samples]
-    if charged:
-        exact = np.mean(errors(charged) == 0)
-        told.append(f"UDP and AF_UNIX exactly in {percent(exact)} of cells")
-    off = [f"{percent(np.median(errors(kinds[kind])))} {where}"
-           for kind, where in zip(MAPS, ("on loopback", "with Ethernet's frames"))
-           if kind in kinds]
-    if off:
-        told.append("TCP to " + " and ".join(off))
-    return ": ".join(["What a buffer will hold can be told beforehand",
-                      *filter(None, ["; ".join(told)])])
-
-
-def note_of(kinds):
-    ratios = {kind: style.column(samples, "held_bytes") / style.column(samples, "capacity_bytes")
-              for kind, samples in kinds.items()}
-    least, most = min(r.min() for r in ratios.values()), max(r.max() for r in ratios.values())
-    note = (f"Buffers held {style.figures(least, 2)} to {style.figures(most, 2)} times what was "
-            "granted.")
-    if any(kind in kinds for kind in MAPS):
-        note += (" Maps: the bytes held, and below how far the prediction was off (the median of "
-                 "all writes and trials).")
-    return note
-
-
-def draw_map(axes, samples, scale):
-    by_size = cells(samples)
-    snd, rcv = size_labels(samples, "snd"), size_labels(samples, "rcv")
-    values, words = [], []
-    for s in snd:
-        found = [by_size.get((s, r), []) for r in rcv]
-        held = [np.median(style.column(cell, "held_bytes")) if cell else np.nan for cell in found]
-        values.append(held)
-        words.append([f"{style.bytes_of(h)}\n±{percent(np.median(errors(cell)))}" if cell else ""
-                      for h, cell in zip(held, found)])
-    style.heat(axes, values, words, list(snd.values()), list(rcv.values()), scale)
-    axes.set_xlabel("receive buffer asked for (granted)")
-
-
-def draw_errors(axes, kinds):
-    """All predictions of each kind, one dot a cell and trial."""
-    style.rows_of(axes, [NAMES.get(kind, kind) for kind in kinds])
-    axes.set_xscale("log")
+def draw_held(axes, kinds):
+    """A line as predicted and a mark as held, for each kind."""
     for at, (kind, samples) in enumerate(kinds.items()):
-        off = np.maximum(errors(samples), FLOOR)
-        style.dots(axes, off, at, *style.CYCLE[at % len(style.CYCLE)])
-        style.beside(axes, at, f"{percent(np.mean(off <= FLOOR))} exact" if kind not in MAPS else
-                     f"90 % within {percent(np.quantile(off, 0.9))}")
-    axes.set_xlim(FLOOR / 1.5, 1)
-    axes.set_xticks([FLOOR, 1e-3, 1e-2, 1e-1, 1], ["exact", "0.1 %", "1 %", "10 %", "100 %"])
-    axes.minorticks_off()
-    axes.set_xlabel("error of the prediction")
+        colour, marker = style.CYCLE[at % len(style.CYCLE)]
+        cells = sorted({(s["capacity_bytes"], s["predicted_bytes"]) for s in samples})
+        axes.plot(*zip(*cells), color=colour, linewidth=1.2, alpha=0.6)
+        axes.plot(style.column(samples, "capacity_bytes"), style.column(samples, "held_bytes"),
+                  marker, color=colour, markersize=6, alpha=0.7, markeredgewidth=0,
+                  label=NAMES.get(kind, kind))
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    axes.set_xlabel("granted")
 
 
 def draw(result):
     kinds = style.of_variants(result.samples, *NAMES)
-    page = style.Page(result, title_of(kinds), note_of(kinds))
-    maps = [kind for kind in MAPS if kind in kinds]
-    if maps:
-        held = style.column([s for kind in maps for s in kinds[kind]], "held_bytes")
-        grid = page.grid(1, len(maps), left=0.1, above=0.06, below=0.36, wspace=0.04)
-        for place, kind in enumerate(maps):
-            axes = page.fig.add_subplot(grid[place])
-            axes.set_title(NAMES[kind])
-            draw_map(axes, kinds[kind], (held.min(), held.max()))
-            axes.tick_params(labelleft=place == 0)
-            if place == 0:
-                axes.set_ylabel("send buffer asked for (granted)")
-        axes = page.fig.add_axes([0.205, page.bottom + 0.09, 0.625, 0.175])
-    else:
-        axes = page.fig.add_subplot(page.grid(1, 1, left=0.22, right=0.87)[0])
-    draw_errors(axes, kinds)
+    writes = sorted({s["write_bytes"] for s in result.samples})
+    page = style.Page(result, title_of(result.samples), "By the size of a message. Mark: held; "
+                      "line: predicted; dashed: as many bytes as were granted.")
+    grid = page.grid(1, len(writes), left=0.1, above=0.1, wspace=0.1)
+    granted = style.column(result.samples, "capacity_bytes")
+    held = style.column(result.samples, "held_bytes")
+    for place, write in enumerate(writes):
+        axes = page.fig.add_subplot(grid[place])
+        axes.set_title(f"{write:,} bytes")
+        draw_held(axes, {kind: [s for s in samples if s["write_bytes"] == write]
+                         for kind, samples in kinds.items()})
+        ends = [granted.min(), granted.max()]
+        axes.plot(ends, ends, color=style.GREY, linewidth=1, linestyle="--")
+        axes.set_ylim(held.min() / 2, held.max() * 2)
+        style.octaves(axes.xaxis, *ends, 3)
+        style.octaves(axes.yaxis, held.min() / 2, held.max() * 2, 3)
+        axes.tick_params(labelleft=place == 0)
+        if place == 0:
+            axes.set_ylabel("held")
+    page.fig.legend(*axes.get_legend_handles_labels(), loc="upper left", ncol=5, frameon=False,
+                    handletextpad=0.1, columnspacing=1.4, borderaxespad=0,
+                    bbox_to_anchor=(0.09, page.top - 0.008))
     return page.fig
