@@ -298,7 +298,7 @@ static void judge(struct run *run)
 		    receiver > 0 ? text_format("a full receiver lost %s datagrams; ",
 					       text_count((int64_t)receiver))
 				 : "",
-		    queue > 0 ? text_format("a full queue before a slow link %s; ",
+		    queue > 0 ? text_format("a full queue before a slow link lost %s; ",
 					    text_count((int64_t)queue))
 			      : "",
 		    blocks ? text_format("a small send buffer before a slow link made send wait "
