@@ -163,6 +163,11 @@ double run_median(struct run *run, size_t variant, const char *field)
 	return stats_quantile(run_values(run, variant, field), 0.5);
 }
 
+double run_sum(struct run *run, size_t variant, const char *field)
+{
+	return stats_sum(run_values(run, variant, field));
+}
+
 void record_free(struct run *run)
 {
 	for (size_t i = 0; i < run->kept_n; i++)
