@@ -49,13 +49,21 @@ int net_connect(const struct sockaddr_in *where);
 int net_accept(int listener);
 
 /*
+ * A listener that answers no SYN, because its queue is full: a connect to it waits.  Those that fill
+ * it are to be closed, too.
+ */
+enum { NET_FILLERS = 4 };
+int net_silent(struct sockaddr_in *where, int fillers[NET_FILLERS]);
+
+/*
  * Whether a line of "/proc/net/tcp", "/proc/net/udp6" ... has this local port, in this state of
  * <netinet/tcp.h>.  False where there is no such file.
  */
 bool net_port_listed(const char *path, unsigned long port, unsigned long state);
 
-/* setsockopt of an int, which must be allowed. */
+/* setsockopt of an int, which must be allowed; SO_RCVTIMEO or SO_SNDTIMEO of so many ms. */
 void net_set(int fd, int level, int option, int value);
+void net_set_timeout(int fd, int option, int64_t ms);
 
 /* getsockopt SO_SNDBUF, SO_RCVBUF in bytes: what the kernel granted; for a pipe its size. */
 int64_t net_sndbuf(int fd);

@@ -25,6 +25,13 @@ void net_set(int fd, int level, int option, int value)
 		err(2, "setsockopt %d of level %d to %d", option, level, value);
 }
 
+void net_set_timeout(int fd, int option, int64_t ms)
+{
+	struct timeval time = {ms / 1000, ms % 1000 * 1000};
+
+	check_fd(setsockopt(fd, SOL_SOCKET, option, &time, sizeof(time)), "a socket's timeout");
+}
+
 static void ask_for(int fd, int option, int64_t bytes)
 {
 	if (bytes)
@@ -89,6 +96,19 @@ int net_connect(const struct sockaddr_in *where)
 int net_accept(int listener)
 {
 	return check_fd(accept4(listener, NULL, NULL, SOCK_CLOEXEC), "accept");
+}
+
+int net_silent(struct sockaddr_in *where, int fillers[NET_FILLERS])
+{
+	int listener = net_listen(0, where); /* has room for one */
+
+	for (int i = 0; i < NET_FILLERS; i++) {
+		fillers[i] = fresh(SOCK_STREAM | SOCK_NONBLOCK);
+		if (connect(fillers[i], (struct sockaddr *)where, sizeof(*where)) != 0 &&
+		    errno != EINPROGRESS)
+			err(2, "connect");
+	}
+	return listener;
 }
 
 bool net_port_listed(const char *path, unsigned long port, unsigned long state)

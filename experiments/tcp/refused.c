@@ -47,8 +47,7 @@ enum {
 	UDP,
 	SILENT,
 	SILENT_POLL,
-	VARIANTS,
-	FILLERS = 4
+	VARIANTS
 };
 
 static const struct variant variants[] = {
@@ -133,24 +132,6 @@ static int closed_listener(struct sockaddr_in *where)
 	return holder;
 }
 
-/*
- * A listener that answers no SYN: nobody accepts, and its queue is full.  Those who fill it are
- * to be closed by the caller.
- */
-static int silent_listener(struct sockaddr_in *where, int fillers[FILLERS])
-{
-	int fd = net_listen(0, where);
-
-	for (int i = 0; i < FILLERS; i++) {
-		fillers[i] = check_fd(
-			socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
-		if (connect(fillers[i], (struct sockaddr *)where, sizeof(*where)) < 0 &&
-		    errno != EINPROGRESS)
-			err(EXIT_USAGE, "connect");
-	}
-	return fd;
-}
-
 /* --- connecting ------------------------------------------------------------ */
 
 static int so_error(int fd)
@@ -218,14 +199,13 @@ static int64_t ignore_it(const struct sockaddr_in *where)
 
 static struct outcome measure_inet(size_t variant)
 {
-	struct timeval limit = {limit_ms / 1000, limit_ms % 1000 * 1000};
 	bool silent = variant == SILENT || variant == SILENT_POLL;
 	int nonblock = variant == NONBLOCK || variant == SILENT_POLL ? SOCK_NONBLOCK : 0;
 	int type = variant == UDP ? SOCK_DGRAM : SOCK_STREAM;
 	int fd = check_fd(socket(AF_INET, type | nonblock | SOCK_CLOEXEC, 0), "socket");
 	struct outcome o = {0};
 	struct sockaddr_in where;
-	int fillers[FILLERS];
+	int fillers[NET_FILLERS];
 	int holder = -1;
 
 	if (variant == LISTENS)
@@ -235,16 +215,15 @@ static struct outcome measure_inet(size_t variant)
 	else if (variant == GONE)
 		holder = closed_listener(&where);
 	else if (silent)
-		holder = silent_listener(&where, fillers);
+		holder = net_silent(&where, fillers);
 	else
 		where = nobody(type);
 	if (variant == SILENT)
-		check_fd(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)),
-			 "SO_SNDTIMEO");
+		net_set_timeout(fd, SO_SNDTIMEO, limit_ms);
 	attempt(&o, fd, &where, sizeof(where), variant);
 	if (variant == BOUND)
 		o.killed_by = ignore_it(&where);
-	for (int i = 0; i < FILLERS && silent; i++)
+	for (int i = 0; i < NET_FILLERS && silent; i++)
 		close(fillers[i]);
 	close(fd);
 	if (holder >= 0)

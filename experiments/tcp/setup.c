@@ -255,10 +255,8 @@ static void ask(struct trial *t)
 	int kept = t->way->fresh ? -1 : client_socket(t);
 	int64_t calls;
 
-	if (t->way->type == SOCK_DGRAM &&
-	    setsockopt(kept, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 1},
-		       sizeof(struct timeval)) != 0)
-		err(EXIT_USAGE, "SO_RCVTIMEO");
+	if (t->way->type == SOCK_DGRAM)
+		net_set_timeout(kept, SO_RCVTIMEO, 1000);
 	t->client_calls = 0; /* what was made once does not count */
 	for (int64_t i = 0; i < WARM + requests && !run_stopped(); i++)
 		ask_once(t, i, kept);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -98,12 +99,31 @@ static void test_queues_of_tcp(void **state)
 	net_close(&pair);
 }
 
+/* connect(2): EINPROGRESS is what a time limit of the socket's ends a blocking connect with. */
+static void test_nobody_answers(void **state)
+{
+	struct sockaddr_in where;
+	int fillers[NET_FILLERS];
+	int listener = net_silent(&where, fillers);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)state;
+	net_set_timeout(fd, SO_SNDTIMEO, 20);
+	assert_int_equal(connect(fd, (struct sockaddr *)&where, sizeof(where)), -1);
+	assert_int_equal(errno, EINPROGRESS);
+	close(fd);
+	for (int i = 0; i < NET_FILLERS; i++)
+		close(fillers[i]);
+	close(listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_kind_carries_bytes),
 		cmocka_unit_test(test_nothing_stays_open),
 		cmocka_unit_test(test_granted_buffers),
+		cmocka_unit_test(test_nobody_answers),
 		cmocka_unit_test(test_queues_of_tcp),
 	};
 
