@@ -16,6 +16,7 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -75,10 +76,11 @@ static const struct program {
 	const char *name;
 	int64_t sends, each; /* bytes */
 	int64_t times;       /* a trial */
-} programs[] = {[TWO_THOUSAND] = {"2000", 1, 2000, 1},
-		[FOUR_THOUSAND] = {"4000", 1, SENT_MOST, 1},
-		[QUEUED] = {"queued", SENDS, EACH, 1},
-		[RACING] = {"racing", SENDS, EACH, RACES}};
+	int width;           /* of its column */
+} programs[] = {[TWO_THOUSAND] = {"2000", 1, 2000, 1, 17},
+		[FOUR_THOUSAND] = {"4000", 1, SENT_MOST, 1, 23},
+		[QUEUED] = {"queued", SENDS, EACH, 1, 23},
+		[RACING] = {"racing", SENDS, EACH, RACES, 45}};
 
 /* --- one program ----------------------------------------------------------- */
 
@@ -197,41 +199,32 @@ static void measure(struct transfer *t)
 
 /* --- rows ------------------------------------------------------------------ */
 
-enum { TEXT = 128, WAYS = 16 };
+enum { TEXT = 128 };
 
-/* What the recvs of a program returned, in words, and how often: for the table. */
-static struct way {
-	char text[TEXT];
-	int64_t times;
-} ways[KINDS][PROGRAMS][WAYS];
+static char first_seen[KINDS][PROGRAMS][TEXT]; /* what its recvs returned at first */
 
-static void note(size_t kind, ptrdiff_t program, const char *text)
-{
-	for (struct way *w = ways[kind][program]; w < ways[kind][program] + WAYS; w++)
-		if (w->times == 0 || strcmp(w->text, text) == 0) {
-			snprintf(w->text, TEXT, "%s", text);
-			w->times++;
-			return;
-		}
-}
-
-/* "300, 1024, 176" */
-static void list_chunks(const struct transfer *t, char text[TEXT])
+/* "300, 1024, 176", or "1, 1, ..." */
+static void list_chunks(const struct transfer *t, char *text, size_t size)
 {
 	size_t at = 0;
-	int64_t i = 0;
 
 	text[0] = '\0';
-	for (; i < t->calls && at < TEXT - 16; i++)
-		at += (size_t)snprintf(text + at, TEXT - at, "%s%lld", i ? ", " : "",
-				       (long long)t->chunks[i]);
-	if (i < t->calls)
-		snprintf(text + at, TEXT - at, ", ...");
+	for (int64_t i = 0; i < t->calls; i++) {
+		const char *chunk = text_format("%s%lld", i ? ", " : "", (long long)t->chunks[i]);
+		size_t rest = i + 1 < t->calls ? strlen(", ...") : 0;
+
+		if (at + strlen(chunk) + rest >= size) {
+			snprintf(text + at, size - at, ", ...");
+			return;
+		}
+		at += (size_t)snprintf(text + at, size - at, "%s", chunk);
+	}
 }
 
 static void record(struct run *run, const struct transfer *t)
 {
 	const struct program *p = t->program;
+	char *seen = first_seen[t->kind][p - programs];
 	int64_t largest = 0, cuts = 0, foreign = 0;
 	char text[TEXT];
 
@@ -246,9 +239,9 @@ static void record(struct run *run, const struct transfer *t)
 					 {"truncated", t->cut[i]},
 					 {0}});
 	}
-	list_chunks(t, text);
-	note(t->kind, p - programs,
-	     t->calls == SENDS && !foreign ? text_format("%d x %d", SENDS, EACH) : text);
+	list_chunks(t, text, TEXT);
+	if (seen[0] == '\0')
+		list_chunks(t, seen, (size_t)p->width + 1);
 	run_record(run, (struct field[]){{"program", .text = p->name},
 					 {"sent_bytes", sent_bytes(t)},
 					 {"sends", p->sends},
@@ -273,27 +266,14 @@ static struct values of_program(struct run *run, size_t kind, const char *field,
 				(struct field[]){{"program", .text = programs[program].name}, {0}});
 }
 
-/* "1024, 976 (976 lost)" */
-static const char *usual(struct run *run, size_t kind, size_t program)
+static void print_column(struct run *run, size_t kind, size_t program)
 {
 	double lost = stats_quantile(of_program(run, kind, "lost_bytes", program), 0.5);
-	const char *text = ways[kind][program][0].text;
+	const char *text = first_seen[kind][program];
 
-	return lost > 0 ? text_format("%s (%s lost)", text, text_count((int64_t)lost)) : text;
-}
-
-static void print_race(FILE *out, size_t kind)
-{
-	const struct way *way = ways[kind][RACING];
-	int seen = 0;
-
-	while (seen < WAYS && way[seen].times)
-		seen++;
-	fprintf(out, "  %-12s ", variants[kind].name);
-	for (int i = 0; i < seen && i < 2; i++)
-		fprintf(out, "%s%.22s (%lldx)", i ? "; " : "", way[i].text,
-			(long long)way[i].times);
-	fprintf(out, "%s\n", seen > 2 ? text_format("; %d more ways", seen - 2) : "");
+	if (lost > 0 && programs[program].sends == 1)
+		text = text_format("%s (%s lost)", text, text_count((int64_t)lost));
+	fprintf(run_out(run), " %-*s", programs[program].width, text);
 }
 
 static void print_table(struct run *run)
@@ -301,17 +281,27 @@ static void print_table(struct run *run)
 	FILE *out = run_out(run);
 
 	fprintf(out, "  What recv(%lld) returned, call after call:\n", (long long)recv_size);
-	fprintf(out, "  %-12s %-18s %-23s %s\n", "", "1 x send(2000)", "1 x send(4000)",
+	fprintf(out, "  %-11s %-17s %-23s %s\n", "", "1 x send(2000)", "1 x send(4000)",
 		"5 x send(300) queued");
-	for (size_t kind = 0; kind < KINDS; kind++)
-		if (run_selected(run, kind))
-			fprintf(out, "  %-12s %-18.18s %-23.23s %.22s\n", variants[kind].name,
-				usual(run, kind, TWO_THOUSAND), usual(run, kind, FOUR_THOUSAND),
-				usual(run, kind, QUEUED));
-	fputs("\n  5 x send(300) while another thread receives:\n", out);
-	for (size_t kind = 0; kind < KINDS; kind++)
-		if (run_selected(run, kind))
-			print_race(out, kind);
+	for (size_t kind = 0; kind < KINDS; kind++) {
+		if (!run_selected(run, kind))
+			continue;
+		fprintf(out, "  %-11s", variants[kind].name);
+		for (size_t program = TWO_THOUSAND; program <= QUEUED; program++)
+			print_column(run, kind, program);
+		fputs("\n", out);
+	}
+	fprintf(out, "\n  %-11s %-45s %s\n", "", "5 x send(300) while another thread receives",
+		"came as sent");
+	for (size_t kind = 0; kind < KINDS; kind++) {
+		struct values unlike = of_program(run, kind, "unlike_send", RACING);
+
+		if (!run_selected(run, kind))
+			continue;
+		fprintf(out, "  %-11s", variants[kind].name);
+		print_column(run, kind, RACING);
+		fprintf(out, " %zu of %zu\n", unlike.n - stats_nonzero(unlike), unlike.n);
+	}
 	fputs("\n", out);
 }
 
@@ -336,32 +326,29 @@ static void check_books(struct run *run)
 static void judge_cut(struct run *run)
 {
 	double most = 0, stream_lost = 0, datagram_lost = 0;
-	size_t trials = 0, told = 0, datagrams = 0;
+	size_t messages = 0, datagrams = 0, told = 0;
 
 	for (size_t kind = 0; kind < KINDS; kind++)
 		for (size_t program = TWO_THOUSAND; program <= FOUR_THOUSAND; program++) {
 			struct values largest = of_program(run, kind, "largest_bytes", program);
 			double lost = stats_sum(of_program(run, kind, "lost_bytes", program));
 
-			if (largest.n == 0)
-				continue;
-			trials += largest.n;
-			if (stats_quantile(largest, 1) > most)
-				most = stats_quantile(largest, 1);
+			messages += largest.n;
+			most = fmax(most, stats_quantile(largest, 1));
 			if (is_stream(kind)) {
 				stream_lost += lost;
 				continue;
 			}
-			datagram_lost += lost;
 			datagrams += largest.n;
+			datagram_lost += lost;
 			told += stats_nonzero(of_program(run, kind, "truncated_recvs", program));
 		}
-	if (trials == 0)
+	if (messages == 0)
 		return;
 	run_verdict(run, "tcp-recv-cut", most <= (double)recv_size ? HOLDS : REFUTED,
 		    (struct field[]){{"largest_bytes", (int64_t)most},
 				     {"recv_bytes", recv_size},
-				     {"messages", (int64_t)trials},
+				     {"messages", (int64_t)messages},
 				     {"stream_lost_bytes", (int64_t)stream_lost},
 				     {"datagram_lost_bytes", (int64_t)datagram_lost},
 				     {"truncated_datagrams", (int64_t)told},
@@ -370,7 +357,7 @@ static void judge_cut(struct run *run)
 		    "recv(%lld) returned at most %s bytes of %zu messages. Over a stream the next "
 		    "recv returned the rest (%.0f bytes lost); %zu of %zu datagrams lost theirs, "
 		    "%s bytes in all, and MSG_TRUNC told so",
-		    (long long)recv_size, text_count((int64_t)most), trials, stream_lost, told,
+		    (long long)recv_size, text_count((int64_t)most), messages, stream_lost, told,
 		    datagrams, text_count((int64_t)datagram_lost));
 }
 
