@@ -46,10 +46,12 @@ static pid_t employ_again(const struct server *server, int number, model_worker 
 int model_in_processes(const struct server *server, int n, model_worker work)
 {
 	pid_t *workers = calloc((size_t)n, sizeof(*workers));
-	int error = workers ? 0 : ENOMEM;
+	int error = 0;
 	pid_t ended;
 	int status;
 
+	if (!workers)
+		return ENOMEM;
 	for (int i = 0; i < n && !error; i++)
 		if ((workers[i] = employ(server, i, work)) < 0)
 			error = errno;

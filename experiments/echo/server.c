@@ -42,7 +42,7 @@ static int64_t port = 65432;
 static int64_t workers;
 static int64_t processes = 1;
 static int listeners[PROCESSES];
-static const struct model *model;
+static const struct model *chosen;
 static int64_t bound;
 static int64_t backlog = BACKLOG;
 static bool list, udp;
@@ -74,14 +74,14 @@ static const struct opt opts[] = {
 	{'v', "verbose", "log who is connected and what was received", .flag = &rules.verbose},
 	{0}};
 
-void model_add(struct model *added)
+void model_add(struct model *model)
 {
 	struct model **at = &models;
 
-	while (*at && strcmp((*at)->name, added->name) < 0)
+	while (*at && strcmp((*at)->name, model->name) < 0)
 		at = &(*at)->next;
-	added->next = *at;
-	*at = added;
+	model->next = *at;
+	*at = model;
 }
 
 int model_workers(const struct server *server, int otherwise)
@@ -243,7 +243,7 @@ static int serve_process(const struct server *server, int number)
 	struct server mine = *server;
 
 	mine.listener = listeners[number];
-	return model->serve(&mine);
+	return chosen->serve(&mine);
 }
 
 int main(int argc, char *argv[])
@@ -267,10 +267,10 @@ int main(int argc, char *argv[])
 	}
 	if (udp && processes > 1)
 		errx(EXIT_USAGE, "--processes: datagrams are answered by one");
-	model = find_model();
-	missing = model->missing ? model->missing() : NULL;
+	chosen = find_model();
+	missing = chosen->missing ? chosen->missing() : NULL;
 	if (missing) {
-		warnx("%s: not on this machine: %s", model->name, missing);
+		warnx("%s: not on this machine: %s", chosen->name, missing);
 		return EXIT_SKIP;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -282,7 +282,7 @@ int main(int argc, char *argv[])
 	raise_limit();
 	address = resolve();
 	server.listener = bound_socket(udp ? SOCK_DGRAM : SOCK_STREAM, &address,
-				       model->shares_port || processes > 1);
+				       chosen->shares_port || processes > 1);
 	server.most = rules.once ? 1 : rules.max_connections;
 	server.workers = workers;
 	server.bound = bound;
@@ -290,17 +290,17 @@ int main(int argc, char *argv[])
 	conn_listens(server.listener);
 	listen_all(&server);
 	address = name_of(server.listener);
-	printf("%s%s listens on %s:%d\n", model->name, udp ? " (UDP)" : "",
+	printf("%s%s listens on %s:%d\n", chosen->name, udp ? " (UDP)" : "",
 	       inet_ntop(AF_INET, &address.sin_addr, ip, sizeof(ip)), ntohs(address.sin_port));
 	if (udp)
 		error = serve_datagrams(server.listener);
 	else if (processes > 1)
 		error = model_in_processes(&server, (int)processes, serve_process);
 	else
-		error = model->serve(&server);
+		error = chosen->serve(&server);
 	if (error) {
 		errno = error;
-		err(EXIT_USAGE, "%s", model->name);
+		err(EXIT_USAGE, "%s", chosen->name);
 	}
 	return 0;
 }
