@@ -71,15 +71,6 @@ static const struct experiment about = {
 
 static const int64_t settle_ns = 1000000; /* for those woken for nothing to fall asleep again */
 
-/* A reset instead of a close: nothing lingers (TIME_WAIT), what was not read is gone. */
-static void close_with_reset(int fd)
-{
-	const struct linger at_once = {.l_onoff = 1};
-
-	check_fd(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), "SO_LINGER");
-	close(fd);
-}
-
 static void make_nonblocking(int fd)
 {
 	check_fd(fcntl(fd, F_SETFL, O_NONBLOCK), "O_NONBLOCK");
@@ -108,12 +99,11 @@ struct place {
 
 static int reuseport_listener(struct sockaddr_in *where)
 {
-	int fd = check_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-	socklen_t size = sizeof(*where);
+	int fd = net_socket(SOCK_STREAM);
 
 	net_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	check_fd(bind(fd, (const struct sockaddr *)where, sizeof(*where)), "bind");
-	check_fd(getsockname(fd, (struct sockaddr *)where, &size), "getsockname");
+	*where = net_name(fd);
 	check_fd(listen(fd, MOST_WORKERS), "listen");
 	return fd;
 }
@@ -221,7 +211,7 @@ static int64_t be_served(const struct sockaddr_in *where)
 
 	if (run_wait_fd(fd, POLLIN, begin_ns + 2000000000) && recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
 		took_ns = span_now() - begin_ns;
-	close_with_reset(fd);
+	net_reset(fd);
 	return took_ns;
 }
 
