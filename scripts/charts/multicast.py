@@ -18,15 +18,21 @@ def median(samples, field):
     return float(np.median(style.column(samples, field)))
 
 
+def gap(receivers):
+    """Between those it is for and the others, so that what stands above has room."""
+    return max(2, receivers * 0.4)
+
+
 def draw_crowd(axes, at, samples):
     """A square for each receiver, filled as far as it was reached; who should not be, beside."""
     sends, receivers = median(samples, "sends"), int(median(samples, "receivers"))
     each = median(samples, "received_datagrams") / sends / receivers
     outsider = median(samples, "outsider_datagrams") / sends
     marks = [(1 + place, each, style.GREEN) for place in range(receivers)]
-    marks.append((receivers + 2, outsider, style.RED))
+    marks.append((receivers + gap(receivers), outsider, style.RED))
     if samples[0]["part"] == "multicast":
-        marks.append((receivers + 4, median(samples, "trapped_datagrams") / sends, style.ORANGE))
+        marks.append((receivers + 2 * gap(receivers),
+                      median(samples, "trapped_datagrams") / sends, style.ORANGE))
     for x, share, colour in marks:
         axes.barh(at, 0.7, left=x - 0.35, height=0.55, color="white", edgecolor=colour,
                   linewidth=1.5)
@@ -36,8 +42,8 @@ def draw_crowd(axes, at, samples):
                       size=style.CAPTION, color="white" if share > 0.5 else colour)
     counted = median(samples, "out_datagrams")
     if counted:
-        style.beside(axes, at, f"{counted:.0f} datagrams left,\n"
-                     f"{median(samples, 'in_datagrams'):.0f} were received")
+        style.beside(axes, at, f"{counted:,.0f} datagrams left,\n"
+                     f"{median(samples, 'in_datagrams'):,.0f} were received")
 
 
 def draw_crowds(axes, crowds):
@@ -45,13 +51,15 @@ def draw_crowds(axes, crowds):
     style.rows_of(axes, [CROWDS.get(name, name) for name in crowds])
     for at, samples in enumerate(crowds.values()):
         draw_crowd(axes, at, samples)
-    axes.set_xlim(0.4, receivers + 4.9)
+    axes.set_xlim(0.4, receivers + 2.45 * gap(receivers))
     axes.set_xticks([])
     axes.grid(False)
     axes.spines["bottom"].set_visible(False)
-    for x, words, colour in ((1 + (receivers - 1) / 2, "for whom it is", style.GREEN),
-                             (receivers + 2, "not addressed,\nor no member", style.RED),
-                             (receivers + 4, "no member, but\nIP_MULTICAST_ALL", style.ORANGE)):
+    for x, words, colour in (((receivers + 1) / 2, "for whom it is", style.GREEN),
+                             (receivers + gap(receivers), "not addressed,\nor no member",
+                              style.RED),
+                             (receivers + 2 * gap(receivers), "no member, but\nIP_MULTICAST_ALL",
+                              style.ORANGE)):
         axes.text(x, -0.55, words, ha="center", va="bottom", color=colour)
 
 
