@@ -236,15 +236,10 @@ static void measure_all(struct run *run)
 /* One field of a cell's samples, in the order of the trials. */
 static struct values values_of(struct run *run, size_t variant, int64_t cell, const char *field)
 {
-	struct values all = run_values(run, variant, field);
-	struct values sndbuf = run_values(run, variant, "asked_sndbuf_bytes");
-	struct values rcvbuf = run_values(run, variant, "asked_rcvbuf_bytes");
-	size_t n = 0;
-
-	for (size_t i = 0; i < all.n; i++)
-		if (sndbuf.at[i] == size_of(cell / sizes) && rcvbuf.at[i] == size_of(cell % sizes))
-			all.at[n++] = all.at[i];
-	return (struct values){all.at, n};
+	return run_values_where(run, variant, field,
+				(struct field[]){{"asked_sndbuf_bytes", size_of(cell / sizes)},
+						 {"asked_rcvbuf_bytes", size_of(cell % sizes)},
+						 {0}});
 }
 
 /* Bytes a second, in every trial. */

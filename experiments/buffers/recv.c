@@ -311,15 +311,8 @@ static void measure(struct run *run)
 /* A field of the calls of one case. */
 static struct values of_case(struct run *run, size_t number, const char *field)
 {
-	struct values numbers = run_values(run, cases[number].variant, "number");
-	struct values values = run_values(run, cases[number].variant, field);
-	size_t n = 0;
-
-	for (size_t i = 0; i < numbers.n; i++)
-		if (numbers.at[i] == (int64_t)number)
-			values.at[n++] = values.at[i];
-	values.n = n;
-	return values;
+	return run_values_where(run, cases[number].variant, field,
+				(struct field[]){{"number", (int64_t)number}, {0}});
 }
 
 static double median_of(struct run *run, size_t number, const char *field)

@@ -114,7 +114,16 @@ void run_record(struct run *run, const struct field *fields)
 	run_row(run, "sample", fields);
 }
 
-struct values run_values(struct run *run, size_t variant, const char *field)
+/* Whether an integer field of a sample has this number. */
+static bool has(const json_t *sample, const struct field *field)
+{
+	const json_t *value = json_object_get(sample, field->name);
+
+	return json_is_integer(value) && json_integer_value(value) == field->num;
+}
+
+struct values run_values_where(struct run *run, size_t variant, const char *field,
+			       const struct field *where)
 {
 	const struct variant *variants = run->about->variants;
 	int64_t *at = calloc(json_array_size(run->samples) + 1, sizeof(*at));
@@ -131,17 +140,32 @@ struct values run_values(struct run *run, size_t variant, const char *field)
 	{
 		const char *name = json_string_value(json_object_get(sample, "variant"));
 		const json_t *value = json_object_get(sample, field);
+		const struct field *f = where;
 
-		if (json_is_integer(value) &&
-		    (!variants || strcmp(name, variants[variant].name) == 0))
+		if (!json_is_integer(value) ||
+		    (variants && strcmp(name, variants[variant].name) != 0))
+			continue;
+		while (f->name && has(sample, f))
+			f++;
+		if (!f->name)
 			at[values.n++] = json_integer_value(value);
 	}
 	return values;
 }
 
+struct values run_values(struct run *run, size_t variant, const char *field)
+{
+	return run_values_where(run, variant, field, (struct field[]){{0}});
+}
+
 double run_median(struct run *run, size_t variant, const char *field)
 {
 	return stats_quantile(run_values(run, variant, field), 0.5);
+}
+
+double run_sum(struct run *run, size_t variant, const char *field)
+{
+	return stats_sum(run_values(run, variant, field));
 }
 
 void record_free(struct run *run)

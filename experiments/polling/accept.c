@@ -146,10 +146,7 @@ static void *poll_and_accept(void *argument)
 /* Whether accept has returned before the next client comes. */
 static bool returned_alone(const struct server *s)
 {
-	struct pollfd either[] = {{.fd = s->done, .events = POLLIN},
-				  {.fd = run_stop_fd(), .events = POLLIN}};
-
-	return poll(either, 2, (int)late_ms) > 0 && either[0].revents != 0;
+	return run_wait_fd(s->done, POLLIN, span_now() + late_ms * 1000000);
 }
 
 static void measure(struct run *run, size_t variant)

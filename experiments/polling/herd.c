@@ -217,11 +217,9 @@ static int64_t be_served(const struct sockaddr_in *where)
 	int64_t begin_ns = span_now();
 	int64_t took_ns = -1;
 	int fd = net_connect(where);
-	struct pollfd either[] = {{.fd = fd, .events = POLLIN},
-				  {.fd = run_stop_fd(), .events = POLLIN}};
 	char byte;
 
-	if (poll(either, 2, 2000) > 0 && recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
+	if (run_wait_fd(fd, POLLIN, begin_ns + 2000000000) && recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
 		took_ns = span_now() - begin_ns;
 	close_with_reset(fd);
 	return took_ns;
@@ -303,11 +301,6 @@ static void measure(struct run *run, size_t variant)
 
 /* --- report -------------------------------------------------------------- */
 
-static double sum(struct run *run, size_t v, const char *field)
-{
-	return stats_sum(run_values(run, v, field));
-}
-
 /* A count per connection: the median of the trials with its interval. */
 static struct interval each(struct run *run, size_t v, const char *field)
 {
@@ -365,10 +358,11 @@ static void control(struct run *run, size_t v)
 	double made = (double)orderly.n * (double)connections;
 
 	run_control(run,
-		    sum(run, v, "accepts") == made && sum(run, v, "served_connections") == made &&
+		    run_sum(run, v, "accepts") == made &&
+			    run_sum(run, v, "served_connections") == made &&
 			    stats_nonzero(orderly) == orderly.n,
 		    "%s: of %.0f connections %.0f were accepted and %.0f served", variants[v].name,
-		    made, sum(run, v, "accepts"), sum(run, v, "served_connections"));
+		    made, run_sum(run, v, "accepts"), run_sum(run, v, "served_connections"));
 }
 
 static void judge(struct run *run)

@@ -162,17 +162,11 @@ struct counts {
 
 static struct counts counts_of(struct run *run, size_t variant, int64_t n)
 {
-	struct values iterations = run_values(run, variant, "iterations");
-	struct values runs = run_values(run, variant, "runs");
-	struct values zero = run_values(run, variant, "zero_runs");
-	struct counts counts = {0};
+	const struct field where[] = {{"iterations", n}, {0}};
 
-	for (size_t i = 0; i < iterations.n; i++)
-		if (iterations.at[i] == n) {
-			counts.runs += (size_t)runs.at[i];
-			counts.zero += (size_t)zero.at[i];
-		}
-	return counts;
+	return (struct counts){
+		(size_t)stats_sum(run_values_where(run, variant, "runs", where)),
+		(size_t)stats_sum(run_values_where(run, variant, "zero_runs", where))};
 }
 
 /* "46.7 (44-50)", in percent, the interval rounded outwards. */

@@ -165,10 +165,9 @@ static int so_error(int fd)
 /* Waits until a connect that is under way has ended, at most limit_ms; what it ended with. */
 static int await(int fd)
 {
-	struct pollfd both[] = {{.fd = fd, .events = POLLOUT},
-				{.fd = run_stop_fd(), .events = POLLIN}};
+	bool ended = run_wait_fd(fd, POLLOUT, span_now() + limit_ms * 1000000);
 
-	return poll(both, 2, (int)limit_ms) > 0 ? so_error(fd) : ETIMEDOUT;
+	return ended ? so_error(fd) : ETIMEDOUT;
 }
 
 /* What a connected UDP socket says when it is used: the first time, then until it complains. */
