@@ -318,8 +318,7 @@ static const char *fate_of(struct run *run, size_t v)
 
 static double cpu_share(struct run *run, size_t v)
 {
-	return stats_sum(run_values(run, v, "cpu_ns")) /
-	       stats_sum(run_values(run, v, "elapsed_ns"));
+	return run_sum(run, v, "cpu_ns") / run_sum(run, v, "elapsed_ns");
 }
 
 /* Wake-ups a second while one client waits; NAN if that was not measured. */
@@ -340,7 +339,7 @@ static void print_servers(struct run *run)
 	for (size_t v = LEVEL; v <= SPARE; v++)
 		if (run_selected(run, v))
 			fprintf(out, "  %-8s %13s %14s %8s %12s %16s\n", variants[v].name,
-				text_count((int64_t)stats_sum(run_values(run, v, "idle_wakeups"))),
+				text_count((int64_t)run_sum(run, v, "idle_wakeups")),
 				text_count(median_of(run, v, "wakeups")),
 				text_share(cpu_share(run, v)),
 				median_of(run, v, "turned_away") > 0 ? "is told" : "waits",

@@ -289,11 +289,6 @@ static void measure(struct run *run, size_t variant)
 
 /* --- report -------------------------------------------------------------- */
 
-static double sum(struct run *run, size_t v, const char *field)
-{
-	return stats_sum(run_values(run, v, field));
-}
-
 static void print_table(struct run *run)
 {
 	FILE *out = run_out(run);
@@ -310,8 +305,8 @@ static void print_table(struct run *run)
 				text_time(run_median(run, v, "slow_ns")),
 				text_time(run_median(run, v, "p50_ns")),
 				text_time(run_median(run, v, "worst_ns")),
-				text_format("%.0f of %.0f", sum(run, v, "late_answers"),
-					    sum(run, v, "answers")));
+				text_format("%.0f of %.0f", run_sum(run, v, "late_answers"),
+					    run_sum(run, v, "answers")));
 	fputs("\n", out);
 }
 
@@ -345,10 +340,10 @@ static void report(struct run *run)
 	print_table(run);
 	for (size_t v = 0; v < VARIANTS; v++)
 		run_control(run,
-			    sum(run, v, "answers") == sum(run, v, "requests") &&
-				    sum(run, v, "slow_answers") ==
+			    run_sum(run, v, "answers") == run_sum(run, v, "requests") &&
+				    run_sum(run, v, "slow_answers") ==
 					    (double)run_values(run, v, "slow_answers").n &&
-				    sum(run, v, "wrong_answers") == 0,
+				    run_sum(run, v, "wrong_answers") == 0,
 			    "%s: answers were lost or out of order", variants[v].name);
 	judge(run);
 	run_why(run, "what a thread would do next waits with it, and of an event loop that is "

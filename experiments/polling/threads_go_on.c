@@ -286,25 +286,22 @@ static const struct progress all_together = {"counts", "elapsed_ns", "alone_coun
 static const struct progress on_same_cpu = {"same_cpu_counts", "same_cpu_ns",
 					    "alone_same_cpu_counts", "alone_same_cpu_ns"};
 
+/* Counts a second of each window. */
+static struct values speeds(struct run *run, size_t v, const char *counts, const char *ns)
+{
+	struct values speed = run_values(run, v, counts);
+	struct values elapsed = run_values(run, v, ns);
+
+	for (size_t i = 0; i < speed.n; i++)
+		speed.at[i] = (int64_t)((double)speed.at[i] * 1e9 / (double)elapsed.at[i]);
+	return speed;
+}
+
 /* How far they got, times as far as alone, in windows next to each other. */
 static struct interval times_alone(struct run *run, size_t v, const struct progress *of)
 {
-	struct values with = run_values(run, v, of->counts);
-	struct values with_ns = run_values(run, v, of->ns);
-	struct values alone = run_values(run, v, of->alone_counts);
-	struct values alone_ns = run_values(run, v, of->alone_ns);
-	struct values ppm = {with.at, 0};
-	struct interval times;
-
-	for (size_t i = 0; i < with.n; i++) {
-		double here = (double)with.at[i] / (double)with_ns.at[i];
-		double there = (double)alone.at[i] / (double)alone_ns.at[i];
-
-		if (there > 0) /* else nothing can be compared */
-			ppm.at[ppm.n++] = (int64_t)(here / there * 1e6);
-	}
-	times = stats_median(ppm);
-	return (struct interval){times.mid / 1e6, times.low / 1e6, times.high / 1e6};
+	return stats_ratio(speeds(run, v, of->counts, of->ns),
+			   speeds(run, v, of->alone_counts, of->alone_ns));
 }
 
 static const char *interval_text(struct interval times)
@@ -312,11 +309,6 @@ static const char *interval_text(struct interval times)
 	return isfinite(times.mid)
 		       ? text_format("%.2f (%.2f-%.2f)", times.mid, times.low, times.high)
 		       : "-";
-}
-
-static double sum(struct run *run, size_t v, const char *field)
-{
-	return stats_sum(run_values(run, v, field));
 }
 
 static const char *cpu_text(double ns)
@@ -340,10 +332,10 @@ static void print_table(struct run *run)
 			fprintf(out, "  %-10s %18s %18s %14s %12s\n", variants[v].name,
 				interval_text(times_alone(run, v, &all_together)),
 				interval_text(times_alone(run, v, &on_same_cpu)),
-				v == NOBODY
-					? "-"
-					: text_format("%.0f of %.0f", sum(run, v, "asleep_looks"),
-						      sum(run, v, "looks")),
+				v == NOBODY ? "-"
+					    : text_format("%.0f of %.0f",
+							  run_sum(run, v, "asleep_looks"),
+							  run_sum(run, v, "looks")),
 				v == NOBODY ? "-" : cpu_text(run_median(run, v, "blocked_cpu_ns")));
 	fputs("\n", out);
 }
@@ -366,9 +358,9 @@ static void judge(struct run *run)
 		windows += counts.n;
 		idle += counts.n - stats_nonzero(counts);
 		slowed = slowed || times.high < 0.5; /* not by the noise of a few windows */
-		looks += sum(run, v, "looks");
-		asleep += sum(run, v, "asleep_looks");
-		cpu_ns += sum(run, v, "blocked_cpu_ns");
+		looks += run_sum(run, v, "looks");
+		asleep += run_sum(run, v, "asleep_looks");
+		cpu_ns += run_sum(run, v, "blocked_cpu_ns");
 	}
 	if (windows == 0)
 		return;
