@@ -319,15 +319,9 @@ static void measure(struct run *run, const struct way *way, enum team_place plac
 /* How many times as long as UDP there: in each trial, then the median of these. */
 static struct interval times_udp(struct run *run, size_t variant)
 {
-	struct values a = run_values(run, variant, "p50_ns");
-	struct values b = run_values(run, variant / WAYS * WAYS + UDP, "p50_ns");
-	struct interval times;
+	size_t udp = variant / WAYS * WAYS + UDP;
 
-	a.n = a.n < b.n ? a.n : b.n;
-	for (size_t i = 0; i < a.n; i++)
-		a.at[i] = a.at[i] * 1000000 / (b.at[i] > 0 ? b.at[i] : 1);
-	times = stats_median(a);
-	return (struct interval){times.mid / 1e6, times.low / 1e6, times.high / 1e6};
+	return stats_ratio(run_values(run, variant, "p50_ns"), run_values(run, udp, "p50_ns"));
 }
 
 static const char *interval_text(struct interval times)
