@@ -17,6 +17,13 @@
 pid_t child_fork(void);
 
 /*
+ * Calls work(argument) in a child and returns the child's status as of waitpid(2): 0 when work came
+ * to its end.  The signals that end the run leave the child alone, also where a terminal sends them
+ * to both: it ends with its work, or with its parent.
+ */
+int child_run(void (*work)(void *argument), void *argument);
+
+/*
  * Zeroed memory that processes forked from now on share with this one, until all of them have ended.
  * Ends the process with status 2 if there is none.
  */

@@ -103,7 +103,7 @@ void run_row(struct run *run, const char *kind, const struct field *fields);
  */
 struct values run_values(struct run *run, size_t variant, const char *field);
 
-/* The same, of those samples only in which these fields ({0}-ended) have these numbers. */
+/* The same, of those samples only whose fields of these names ({0}-ended) have these values. */
 struct values run_values_where(struct run *run, size_t variant, const char *field,
 			       const struct field *where);
 

@@ -11,7 +11,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum net_kind { NET_TCP, NET_UNIX_STREAM, NET_UNIX_DGRAM, NET_UDP, NET_PIPE };
+enum net_kind {
+	NET_TCP,
+	NET_UNIX_STREAM,
+	NET_UNIX_DGRAM,
+	NET_UDP,
+	NET_PIPE,
+	NET_UNIX_SEQPACKET, /* a connection that keeps messages apart */
+	NET_KINDS
+};
 
 struct net_pair {
 	int tx, rx; /* what is written to tx is read from rx */
@@ -47,6 +55,15 @@ int net_bound(int type, struct sockaddr_in *where);
 int net_listen(int backlog, struct sockaddr_in *where);
 int net_connect(const struct sockaddr_in *where);
 int net_accept(int listener);
+
+/* A fresh AF_INET socket, not bound; type as of socket(2). */
+int net_socket(int type);
+
+/* The address and port that an AF_INET socket has here (getsockname). */
+struct sockaddr_in net_name(int fd);
+
+/* Closes with a reset: what was not sent or read is gone, and no TIME_WAIT keeps the port. */
+void net_reset(int fd);
 
 /*
  * A listener that answers no SYN, because its queue is full: a connect to it waits.  Those that fill

@@ -31,7 +31,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +38,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "files.h"
 #include "load.h"
 #include "machine.h"
 #include "opt.h"
@@ -177,16 +177,12 @@ static void check_limit(void)
 {
 	int64_t needed = (plan.connections + plan.idle + processes - 1) / processes + threads +
 			 OWN_DESCRIPTORS;
-	struct rlimit limit;
+	int64_t allowed = files_allow(INT64_MAX);
 
-	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit); /* or it stays as it is */
-	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
-	if (needed > (int64_t)limit.rlim_cur)
+	if (needed > allowed)
 		errx(EXIT_USAGE,
 		     "%s descriptors a process, of which %s are allowed: take more --processes",
-		     text_count(needed), text_count((int64_t)limit.rlim_cur));
+		     text_count(needed), text_count(allowed));
 }
 
 static void make_plan(void)

@@ -17,13 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "conn.h"
 #include "exp.h"
+#include "files.h"
 #include "model.h"
 #include "opt.h"
 
@@ -190,16 +190,6 @@ int model_listen_too(const struct server *server)
 	return fd;
 }
 
-/* As many descriptors as this process may have. */
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit); /* if it stays as it is, that is a limit like another */
-}
-
 /* One socket answers everybody, whatever the model: there are no connections to wait for. */
 static int serve_datagrams(int fd)
 {
@@ -256,7 +246,7 @@ int main(int argc, char *argv[])
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	raise_limit();
+	files_allow(INT64_MAX);
 	address = resolve();
 	server.listener =
 		bound_socket(udp ? SOCK_DGRAM : SOCK_STREAM, &address, model->shares_port);

@@ -2,8 +2,10 @@
 #include "child.h"
 
 #include <signal.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -22,6 +24,25 @@ pid_t child_fork(void)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	return 0;
+}
+
+int child_run(void (*work)(void *argument), void *argument)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+	int status = 0;
+	pid_t child;
+
+	child = child_fork();
+	if (child == 0) {
+		for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+			signal(ends[i], SIG_IGN);
+		work(argument);
+		_exit(0);
+	}
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			err(2, "waitpid");
+	return status;
 }
 
 void *child_share(size_t bytes)

@@ -19,12 +19,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "exp.h"
+#include "files.h"
+#include "machine.h"
 #include "net.h"
 #include "span.h"
 #include "tcpinfo.h"
@@ -552,25 +553,12 @@ static void report(struct run *run)
 /* Whether listen(5000) can be shown to be limited: the descriptors are raised as far as allowed. */
 static bool can_show_limit(void)
 {
-	FILE *file = fopen("/proc/sys/net/core/somaxconn", "re");
-	rlim_t needed = (rlim_t)asked[LISTENERS - 1] + 1000;
-	struct rlimit files = {0};
-	int64_t limit = INT64_MAX;
-	char line[32];
+	int64_t limit = machine_sysctl("net/core/somaxconn");
+	int64_t needed = asked[LISTENERS - 1] + 1000;
 
-	if (file) {
-		if (fgets(line, sizeof(line), file))
-			limit = strtoll(line, NULL, 10);
-		fclose(file);
-	}
-	if (limit >= asked[LISTENERS - 1] || most < asked[LISTENERS - 1])
+	if (limit < 0 || limit >= asked[LISTENERS - 1] || most < asked[LISTENERS - 1])
 		return false;
-	check_fd(getrlimit(RLIMIT_NOFILE, &files), "RLIMIT_NOFILE");
-	if (files.rlim_cur < needed && files.rlim_max >= needed) {
-		files.rlim_cur = needed;
-		check_fd(setrlimit(RLIMIT_NOFILE, &files), "RLIMIT_NOFILE");
-	}
-	return files.rlim_cur >= needed;
+	return files_allow(needed) >= needed;
 }
 
 int main(int argc, char *argv[])

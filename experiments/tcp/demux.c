@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +28,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "files.h"
 #include "net.h"
 #include "pattern.h"
 #include "text.h"
@@ -666,25 +666,12 @@ static void report(struct run *run)
 			 sum(run, "unreached_cells"));
 }
 
-/* Each connection takes two descriptors; what the hard limit forbids fails where it is missing. */
-static void raise_limit(void)
-{
-	rlim_t needed = (rlim_t)clients * 2 + 64;
-	struct rlimit files = {0};
-
-	check_fd(getrlimit(RLIMIT_NOFILE, &files), "RLIMIT_NOFILE");
-	if (files.rlim_cur < needed) {
-		files.rlim_cur = needed < files.rlim_max ? needed : files.rlim_max;
-		check_fd(setrlimit(RLIMIT_NOFILE, &files), "RLIMIT_NOFILE");
-	}
-}
-
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
 	start_other();
-	raise_limit();
+	files_allow(clients * 2 + 64); /* what the hard limit forbids fails where it is missing */
 	while (run_next(run))
 		measure(run);
 	end_other();

@@ -169,6 +169,8 @@ static void judge_by_values(struct run *run)
 	for (size_t v = 0; v < 2; v++) {
 		const struct field twos[] = {{"value", 2}, {0}};
 		const struct field absent[] = {{"value", 2}, {"absent", 0}, {0}};
+		const struct field own[] = {{"variant", .text = "a"}, {0}};
+		const struct field other[] = {{"variant", .text = "b"}, {0}};
 
 		run_verdict(run, claims[v].id, REFUTED,
 			    (struct field[]){
@@ -178,6 +180,8 @@ static void judge_by_values(struct run *run)
 				    {"twos", (int64_t)run_values_where(run, v, "value", twos).n},
 				    {"where_absent",
 				     (int64_t)run_values_where(run, v, "value", absent).n},
+				    {"own", (int64_t)run_values_where(run, v, "value", own).n},
+				    {"other", (int64_t)run_values_where(run, v, "value", other).n},
 				    {"selected", run_selected(run, v)},
 				    {"cpus", run_cpus()},
 				    {"share", .real = &share},
@@ -365,6 +369,8 @@ static void test_values_of_a_variant(void **state)
 	assert_int_equal(int_of(of_a, "absent"), 0);
 	assert_int_equal(int_of(of_a, "twos"), 1);
 	assert_int_equal(int_of(of_a, "where_absent"), 0);
+	assert_int_equal(int_of(of_a, "own"), 4);
+	assert_int_equal(int_of(of_a, "other"), 0);
 	assert_int_equal(int_of(of_a, "selected"), 1);
 	assert_true(json_is_real(json_object_get(of_a, "share")));
 	assert_int_equal(int_of(of_b, "n"), 0);
