@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "net.h"
 
 static bool may_attach(int fd, struct sock_filter *code, size_t length)
 {
@@ -30,8 +30,7 @@ void filter_attach(int fd, struct sock_filter *code, size_t length)
 
 int filter_socket(const struct filter_place *place)
 {
-	return place->own ? link_socket(place->own, LINK_RX, SOCK_STREAM)
-			  : check_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+	return place->own ? link_socket(place->own, LINK_RX, SOCK_STREAM) : net_socket(SOCK_STREAM);
 }
 
 static bool may_filter(const struct filter_place *place)

@@ -156,7 +156,7 @@ static void prepare(struct waiter *w, enum how how)
 	} else if (w->call == ACCEPT) {
 		w->fd = (struct net_pair){-1, net_listen(0, &w->where)};
 	} else {
-		w->fd.tx = check_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+		w->fd.tx = net_socket(SOCK_STREAM);
 		w->fd.rx = net_silent(&w->where, w->fillers);
 	}
 	if (how == TIMEOUT) /* far longer than it waits */
