@@ -227,7 +227,7 @@ static void judge(struct run *run)
 		calls += run_sum(run, v, "calls");
 		brief += run_sum(run, v, "short_calls");
 	}
-	if (trials == 0)
+	if (cuts == 0)
 		return;
 	run_verdict(run, "tcp-send-short",
 		    wrong ? REFUTED
