@@ -132,14 +132,12 @@ static void receive_all(struct stream *s)
 	uint8_t buffer[READ];
 
 	while (run_wait_fd(s->fd.rx, POLLIN, s->deadline_ns)) {
-		ssize_t n = recv(s->fd.rx, buffer, READ, MSG_DONTWAIT);
+		ssize_t n = net_recv_now(s->fd.rx, buffer, READ);
 		int64_t now_ns = span_now();
 		int64_t gap = now_ns - s->last_ns;
 
 		if (n == 0)
 			break;
-		if (n < 0 && errno != EAGAIN)
-			err(EXIT_USAGE, "recv");
 		if (n < 0)
 			continue;
 		s->longest_gap = gap > s->longest_gap ? gap : s->longest_gap;
@@ -238,7 +236,7 @@ static void receive_datagrams(struct burst *b)
 	uint8_t buffer[READ];
 	ssize_t n;
 
-	while ((n = recv(b->fd.rx, buffer, READ, MSG_DONTWAIT)) >= 0) {
+	while ((n = net_recv_now(b->fd.rx, buffer, READ)) >= 0) {
 		int64_t number = -1;
 		const size_t head = sizeof(number);
 
@@ -252,8 +250,6 @@ static void receive_datagrams(struct burst *b)
 		b->received++;
 		b->again += b->seen[number]++ > 0;
 	}
-	if (errno != EAGAIN)
-		err(EXIT_USAGE, "recv");
 }
 
 static void measure_udp(struct run *run, int in_percent)
