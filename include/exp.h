@@ -17,9 +17,9 @@
  *	return run_end(run, report);
  *
  * One run a process.  Everything is called from the main thread but for run_stopped(),
- * run_stop_fd(), run_sleep_until(), run_wait_fd() and run_pin(), which are for any thread.  SIGINT, SIGTERM and
- * SIGHUP are blocked and waited for by a thread of the library: threads that an experiment starts
- * never see them; a process that it forks must unblock them.  SIGPIPE is ignored.
+ * run_stop_fd(), run_sleep_until(), run_wait_fd() and run_pin(), which are for any thread.
+ * SIGINT, SIGTERM and SIGHUP are blocked and waited for by a thread of the library: threads that an
+ * experiment starts never see them; a process that it forks must unblock them.  SIGPIPE is ignored.
  */
 #ifndef EXP_H
 #define EXP_H

@@ -9,7 +9,9 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum net_kind {
 	NET_TCP,
@@ -71,6 +73,10 @@ void net_reset(int fd);
  */
 enum { NET_FILLERS = 4 };
 int net_silent(struct sockaddr_in *where, int fillers[NET_FILLERS]);
+
+/* send(2) and recv(2) that do not wait: -1 if there is no room, or nothing to read, now. */
+ssize_t net_send_now(int fd, const void *bytes, size_t length);
+ssize_t net_recv_now(int fd, void *buffer, size_t size);
 
 /*
  * Whether a line of "/proc/net/tcp", "/proc/net/udp6" ... has this local port, in this state of

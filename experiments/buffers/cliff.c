@@ -17,7 +17,6 @@
  * A slow cell is cut off after a while, and its speed is that of the bytes it moved until then.
  */
 #include <err.h>
-#include <errno.h>
 #include <math.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -106,9 +105,7 @@ static void send_all(struct transfer *t)
 		ssize_t n;
 
 		pattern_fill(buffer, (size_t)left, (uint64_t)t->sent);
-		n = send(t->fd.tx, buffer, (size_t)left, MSG_DONTWAIT);
-		if (n < 0 && errno != EAGAIN)
-			err(EXIT_USAGE, "send");
+		n = net_send_now(t->fd.tx, buffer, (size_t)left);
 		if (n < 0)
 			check_fd(poll(&room, 1, 10), "poll");
 		else

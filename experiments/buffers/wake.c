@@ -16,8 +16,6 @@
  * TCP and AF_UNIX are emptied by reading at the other end.  UDP never fills on loopback: it is sent
  * through a slow link between two network namespaces (link.h), which empties the buffer by itself.
  */
-#include <err.h>
-#include <errno.h>
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
@@ -112,11 +110,7 @@ static struct net_pair pair_of(const struct kind *kind)
 /* True if it was taken, without waiting. */
 static bool send_now(int fd, int64_t length)
 {
-	ssize_t sent = send(fd, bytes, (size_t)length, MSG_DONTWAIT);
-
-	if (sent < 0 && errno != EAGAIN)
-		err(EXIT_USAGE, "send");
-	return sent > 0;
+	return net_send_now(fd, bytes, (size_t)length) > 0;
 }
 
 /* Writes until nothing fits; TCP moves bytes on for a while, so it is asked again. */
@@ -142,9 +136,7 @@ static void empty(const struct kind *kind, int fd, int64_t granted)
 	while (kind->net != NET_UDP && left > 0 && n > 0) {
 		size_t most = left < (int64_t)sizeof(bytes) ? (size_t)left : sizeof(bytes);
 
-		n = recv(fd, bytes, most, MSG_DONTWAIT);
-		if (n < 0 && errno != EAGAIN)
-			err(EXIT_USAGE, "recv");
+		n = net_recv_now(fd, bytes, most);
 		left -= n;
 	}
 }

@@ -126,6 +126,24 @@ int net_silent(struct sockaddr_in *where, int fillers[NET_FILLERS])
 	return listener;
 }
 
+ssize_t net_send_now(int fd, const void *bytes, size_t length)
+{
+	ssize_t n = send(fd, bytes, length, MSG_DONTWAIT);
+
+	if (n < 0 && errno != EAGAIN)
+		err(2, "send");
+	return n;
+}
+
+ssize_t net_recv_now(int fd, void *buffer, size_t size)
+{
+	ssize_t n = recv(fd, buffer, size, MSG_DONTWAIT);
+
+	if (n < 0 && errno != EAGAIN)
+		err(2, "recv");
+	return n;
+}
+
 bool net_port_listed(const char *path, unsigned long port, unsigned long state)
 {
 	FILE *file = fopen(path, "re");

@@ -119,7 +119,7 @@ static struct sockaddr_in nobody(int type)
 static int closed_listener(struct sockaddr_in *where)
 {
 	int holder = net_bound(SOCK_STREAM, where);
-	int listener = check_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+	int listener = net_socket(SOCK_STREAM);
 	int client;
 
 	net_set(holder, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -202,7 +202,7 @@ static struct outcome measure_inet(size_t variant)
 	bool silent = variant == SILENT || variant == SILENT_POLL;
 	int nonblock = variant == NONBLOCK || variant == SILENT_POLL ? SOCK_NONBLOCK : 0;
 	int type = variant == UDP ? SOCK_DGRAM : SOCK_STREAM;
-	int fd = check_fd(socket(AF_INET, type | nonblock | SOCK_CLOEXEC, 0), "socket");
+	int fd = net_socket(type | nonblock);
 	struct outcome o = {0};
 	struct sockaddr_in where;
 	int fillers[NET_FILLERS];
