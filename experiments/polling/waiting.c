@@ -58,13 +58,13 @@ static const struct variant variants[] = {
 	{"sleep-1s", "1 s"},
 	{0}};
 
-/* Of the variants that look once an interval; 0 = it does not. */
+/* Of the variants that look once an interval. */
 static const struct {
-	int64_t interval_ns;
+	int64_t us;
 	bool fine;
 } pauses[VARIANTS] = {
-	[SLEEP] = {1000}, {1000, true}, {10000},    {10000, true}, {100000},
-	{100000, true},   {1000000},    {10000000}, {100000000},   {1000000000},
+	[SLEEP] = {1}, {1, true}, {10},    {10, true}, {100},
+	{100, true},   {1000},    {10000}, {100000},   {1000000},
 };
 
 static const struct claim claims[] = {
@@ -116,9 +116,7 @@ struct trial {
 /* Of an exponential distribution. */
 static int64_t draw_gap_ns(struct rng *rng)
 {
-	double uniform = ((double)(rng_next(rng) >> 11) + 0.5) / 0x1p53;
-
-	return llround(-log(uniform) * (double)mean_us * 1e3);
+	return llround(-log(rng_uniform(rng)) * (double)mean_us * 1e3);
 }
 
 /* Writes Poisson times before time_ns to at_ns, unless that is NULL; returns how many there are. */
@@ -134,9 +132,15 @@ static int64_t draw_times(int64_t *at_ns, int64_t time_ns, uint64_t seed)
 	return n;
 }
 
+/* 0 = it does not look once an interval. */
+static int64_t interval_of(size_t variant)
+{
+	return pauses[variant].us * 1000;
+}
+
 static bool too_long(size_t variant)
 {
-	return pauses[variant].interval_ns > longest_ms * 1000000;
+	return interval_of(variant) > longest_ms * 1000000;
 }
 
 /* How long messages are sent: of a long interval a whole number of it, as near as can be. */
@@ -201,9 +205,9 @@ static void await(struct trial *t)
 		check_fd(epoll_wait(t->epoll, &event, 1, -1), "epoll_wait");
 		break;
 	default:
-		if (!pauses[t->variant].interval_ns)
+		if (!interval_of(t->variant))
 			return;
-		run_sleep_until(span_now() + pauses[t->variant].interval_ns);
+		run_sleep_until(span_now() + interval_of(t->variant));
 		break;
 	}
 	t->calls++;
@@ -294,7 +298,7 @@ static void tidy_up(struct trial *t)
 static void measure(struct run *run)
 {
 	struct trial t = {.variant = run_variant(run)};
-	int64_t interval_ns = pauses[t.variant].interval_ns;
+	int64_t interval_ns = interval_of(t.variant);
 	struct team team;
 	struct span own;
 
@@ -370,8 +374,8 @@ static void print_table(struct run *run)
 		if (measured(run, v))
 			fprintf(out, "  %-17s %8s %8s %7s %10s %10s %9s\n", variants[v].name,
 				text_time(cost.p50_ns), text_time(cost.p99_ns),
-				text_share(cost.cpu_share), text_count((int64_t)cost.calls),
-				text_count((int64_t)cost.wasted), text_count((int64_t)cost.sleeps));
+				text_share(cost.cpu_share), text_count(llround(cost.calls)),
+				text_count(llround(cost.wasted)), text_count((int64_t)cost.sleeps));
 	}
 	for (size_t v = 0; v < VARIANTS; v++)
 		if (run_selected(run, v))
@@ -428,8 +432,8 @@ static const char *halves(struct run *run, double *furthest)
 
 	*furthest = NAN;
 	for (size_t v = SLEEP; v < VARIANTS; v++)
-		if (measured(run, v) && pauses[v].interval_ns >= LONG_INTERVAL) {
-			double interval_ns = (double)pauses[v].interval_ns;
+		if (measured(run, v) && interval_of(v) >= LONG_INTERVAL) {
+			double interval_ns = (double)interval_of(v);
 			double of_half = run_median(run, v, "p50_ns") / (interval_ns / 2);
 
 			list = text_format("%s%s%s %.2f", list, *list ? ", " : "",
@@ -460,18 +464,18 @@ static void judge_interval(struct run *run)
 	run_verdict(run, "poll-interval",
 		    seldom.p50_ns > often.p50_ns && seldom.cpu_share < often.cpu_share ? HOLDS
 										       : NOT_SEEN,
-		    (struct field[]){{"shortest_ns", pauses[shortest].interval_ns},
+		    (struct field[]){{"shortest_ns", interval_of(shortest)},
 				     {"shortest_p50_ns", (int64_t)often.p50_ns},
 				     {"shortest_cpu_share", .real = &often.cpu_share},
-				     {"longest_ns", pauses[longest].interval_ns},
+				     {"longest_ns", interval_of(longest)},
 				     {"longest_p50_ns", (int64_t)seldom.p50_ns},
 				     {"longest_cpu_share", .real = &seldom.cpu_share},
 				     {"furthest_from_half_share", .real = &furthest},
 				     {0}},
 		    "from an interval of %s to %s the CPU time falls from %s to %s and p50 "
 		    "grows from %s to %s%s",
-		    text_time((double)pauses[shortest].interval_ns),
-		    text_time((double)pauses[longest].interval_ns), text_share(often.cpu_share),
+		    text_time((double)interval_of(shortest)),
+		    text_time((double)interval_of(longest)), text_share(often.cpu_share),
 		    text_share(seldom.cpu_share), text_time(often.p50_ns), text_time(seldom.p50_ns),
 		    list);
 }
