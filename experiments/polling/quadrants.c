@@ -186,15 +186,9 @@ static void wait_epoll(struct trial *t)
 /* Hands the kernel a recv, which it does when there is something. */
 static void ask_ring(struct trial *t)
 {
-	struct iovec room = messages_room(&t->messages);
 	int64_t begin_ns = span_now();
 
-	*uring_ask(&t->ring) = (struct io_uring_sqe){
-		.opcode = IORING_OP_RECV,
-		.fd = t->messages.fd.rx,
-		.addr = (uint64_t)(uintptr_t)room.iov_base,
-		.len = (uint32_t)room.iov_len,
-	};
+	uring_ask_recv(&t->ring, t->messages.fd.rx, messages_room(&t->messages));
 	check(uring_enter(&t->ring, 0), "io_uring_enter");
 	t->calls++;
 	histogram_add(&t->took, span_now() - begin_ns);
@@ -456,13 +450,10 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 	const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-	struct uring probe;
 
 	check_fd(sigaction(SIGRTMIN + 1, &action, NULL), "sigaction");
 	check_fd(sigaction(SIGIO, &action, NULL), "sigaction"); /* if its queue were full */
-	ring_error = uring_open(&probe, 1);
-	if (!ring_error)
-		uring_close(&probe);
+	ring_error = uring_missing();
 	while (run_next(run))
 		if (run_variant(run) != URING || !ring_error)
 			measure(run);

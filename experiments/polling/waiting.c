@@ -216,15 +216,9 @@ static void await(struct trial *t)
 /* recv by io_uring, asleep until it is done. */
 static void receive_by_ring(struct trial *t)
 {
-	struct iovec room = messages_room(&t->messages);
 	struct io_uring_cqe done;
 
-	*uring_ask(&t->ring) = (struct io_uring_sqe){
-		.opcode = IORING_OP_RECV,
-		.fd = t->messages.fd.rx,
-		.addr = (uint64_t)(uintptr_t)room.iov_base,
-		.len = (uint32_t)room.iov_len,
-	};
+	uring_ask_recv(&t->ring, t->messages.fd.rx, messages_room(&t->messages));
 	check(uring_enter(&t->ring, 1), "io_uring_enter");
 	if (!uring_done(&t->ring, &done))
 		errx(EXIT_USAGE, "io_uring_enter did not wait");
@@ -511,11 +505,8 @@ static void report(struct run *run)
 static void try_out(void)
 {
 	struct net_pair fd = net_pair(NET_TCP, (struct net_ask){0});
-	struct uring ring;
 
-	refused[URING] = uring_open(&ring, 1);
-	if (!refused[URING])
-		uring_close(&ring);
+	refused[URING] = uring_missing();
 	refused[BUSY] = ask_for_busy_poll(fd.rx);
 	if (getsockopt(fd.rx, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &(socklen_t){sizeof(int)}))
 		napi_id = -1;
