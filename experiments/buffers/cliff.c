@@ -97,7 +97,6 @@ static void send_all(void *argument)
 	uint8_t buffer[CHUNK];
 
 	while (t->sent < total && span_now() < t->deadline_ns && !run_stopped()) {
-		struct pollfd room = {.fd = t->fd.tx, .events = POLLOUT};
 		int64_t left = total - t->sent < CHUNK ? total - t->sent : CHUNK;
 		ssize_t n;
 
@@ -106,7 +105,7 @@ static void send_all(void *argument)
 		if (n < 0 && errno != EAGAIN)
 			err(EXIT_USAGE, "send");
 		if (n < 0)
-			check_fd(poll(&room, 1, 10), "poll");
+			run_wait_fd(t->fd.tx, POLLOUT, t->deadline_ns);
 		else
 			t->sent += n;
 	}
@@ -324,16 +323,6 @@ static void print_grid(struct run *run, size_t variant)
 	fputs("\n", out);
 }
 
-static void print_drop(struct run *run, const struct drop *d)
-{
-	fprintf(run_out(run), "  %7s %8s %5s %7s %14s %9s %6s %4.1f %8s\n",
-		text_bytes(size_of(d->cell / sizes)), text_bytes(size_of(d->cell % sizes)),
-		mb_per_s(d->speed), text_bytes(size_of(d->smaller % sizes)),
-		text_format("%.0f (%.0f-%.0f)", d->slower.mid, d->slower.low, d->slower.high),
-		isnan(d->pause_ns) ? "-" : text_time(d->pause_ns), text_share(d->paused),
-		d->pause_acks, mb_per_s(d->cured));
-}
-
 static void print_drops(struct run *run, const struct drop *drops, size_t n)
 {
 	FILE *out = run_out(run);
@@ -344,8 +333,15 @@ static void print_drops(struct run *run, const struct drop *drops, size_t n)
 		"times slower", "pauses", "of the", "ACKs", "quickack");
 	fprintf(out, "  %7s %8s %5s %7s %14s %9s %6s %4s %8s\n", "SNDBUF", "RCVBUF", "MB/s", "with",
 		"(95 %)", "take", "time", "each", "MB/s");
-	for (size_t i = 0; i < n; i++)
-		print_drop(run, &drops[i]);
+	for (const struct drop *d = drops; d < drops + n; d++)
+		fprintf(out, "  %7s %8s %5s %7s %14s %9s %6s %4s %8s\n",
+			text_bytes(size_of(d->cell / sizes)), text_bytes(size_of(d->cell % sizes)),
+			mb_per_s(d->speed), text_bytes(size_of(d->smaller % sizes)),
+			text_format("%.0f (%.0f-%.0f)", d->slower.mid, d->slower.low,
+				    d->slower.high),
+			isnan(d->pause_ns) ? "-" : text_time(d->pause_ns), text_share(d->paused),
+			isnan(d->pause_acks) ? "-" : text_format("%.1f", d->pause_acks),
+			mb_per_s(d->cured));
 }
 
 static void judge(struct run *run, const struct drop *drops, size_t n)
