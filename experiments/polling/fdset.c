@@ -268,8 +268,7 @@ static void print_table(struct run *run)
 static void control(struct run *run, size_t v)
 {
 	struct values ready = run_values(run, v, "ready");
-	double overwritten = stats_sum(run_values(run, v, "fd_set_bytes")) +
-			     stats_sum(run_values(run, v, "select_bytes"));
+	double overwritten = run_sum(run, v, "fd_set_bytes") + run_sum(run, v, "select_bytes");
 
 	if (stats_nonzero(run_values(run, v, "refused_errno")))
 		return; /* the limit is lower */

@@ -414,8 +414,8 @@ static void report(struct run *run)
 	for (size_t v = 0; v < VARIANTS; v++)
 		if (run_selected(run, v))
 			run_control(run,
-				    stats_sum(run_values(run, v, "wrong_answers")) == 0 &&
-					    stats_sum(run_values(run, v, "lost_requests")) == 0,
+				    run_sum(run, v, "wrong_answers") == 0 &&
+					    run_sum(run, v, "lost_requests") == 0,
 				    "%s: answers were lost or changed", variants[v].name);
 	run_why(run,
 		"the set-up is work: more calls, more CPU time. But the kernel does it without the "
