@@ -34,6 +34,7 @@
 #include "lock/ticket.h"
 #include "lock/ttas.h"
 #include "span.h"
+#include "team.h"
 #include "text.h"
 
 enum {
@@ -104,6 +105,7 @@ static const struct cell {
 
 /* Each lock has a cache line to itself and what it protects, as it would in a program. */
 static struct {
+	alignas(LOCK_LINE) _Atomic bool begun; /* from then on the deadline counts */
 	alignas(LOCK_LINE) _Atomic bool stop;
 	alignas(LOCK_LINE) _Atomic int64_t shared;
 	alignas(LOCK_LINE) pthread_mutex_t mutex;
@@ -146,15 +148,11 @@ static void init_locks(void)
 }
 
 struct worker {
-	pthread_t thread;
 	size_t variant;
-	int cpu;
-	pthread_barrier_t *start;
 	_Atomic int64_t *counter; /* of relaxed, own-lines and one-line */
 	struct patience patience;
 	struct mcs_node node;
 	int64_t updates;
-	struct span span;
 };
 
 /* --- one update, in each way ---------------------------------------------- */
@@ -185,10 +183,12 @@ static inline void add_cas(_Atomic int64_t *counter)
 }
 
 /* A loop for each way: all that differs between two of them is the update. */
-static int64_t update_until_stop(struct worker *w)
+static void update_until_stop(int member, void *argument)
 {
+	struct worker *w = (struct worker *)argument + member;
 	int64_t updates = 0;
 
+	atomic_store(&x.begun, true);
 	switch (w->variant) {
 	case SPLIT:
 		while (again(&updates))
@@ -265,25 +265,14 @@ static int64_t update_until_stop(struct worker *w)
 			mcs_unlock(&x.mcs, &w->node, &w->patience);
 		}
 	}
-	return updates;
+	w->updates = updates;
 }
 
 /* --- a trial -------------------------------------------------------------- */
 
-static void *work(void *argument)
-{
-	struct worker *w = argument;
-
-	run_pin(w->cpu);
-	pthread_barrier_wait(w->start);
-	span_begin(&w->span);
-	w->updates = update_until_stop(w);
-	span_end(&w->span);
-	return NULL;
-}
-
 static void reset_x(void)
 {
+	atomic_store(&x.begun, false);
 	atomic_store(&x.stop, false);
 	atomic_store(&x.shared, 0);
 	for (size_t i = 0; i < sizeof(locked) / sizeof(locked[0]); i++)
@@ -318,47 +307,42 @@ static bool exists(const struct cell *cell)
 }
 
 /* Runs the threads until each could have had a CPU for the duration; returns when that was. */
-static int64_t run_threads(const struct cell *cell, struct worker workers[], size_t variant)
+static int64_t run_threads(const struct cell *cell, struct worker workers[], size_t variant,
+			   struct span *all)
 {
+	const int64_t look_every_ns = 20000;
 	int shared_by = (cell->threads + cpus_of(cell) - 1) / cpus_of(cell);
-	pthread_barrier_t start;
+	struct team team;
 	int64_t stop_ns;
 
 	reset_x();
-	check(pthread_barrier_init(&start, NULL, (unsigned int)cell->threads + 1),
-	      "pthread_barrier_init");
-	for (int i = 0; i < cell->threads; i++) {
+	for (int i = 0; i < cell->threads; i++)
 		workers[i] = (struct worker){.variant = variant,
-					     .cpu = i % cpus_of(cell),
-					     .start = &start,
 					     .counter = variant == OWN_LINES ? &x.own_lines[i].count
 							: variant == ONE_LINE ? &x.one_line[i]
 									      : &x.shared,
 					     .patience = {.over = &x.stop}};
-		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]),
-		      "pthread_create");
-	}
-	pthread_barrier_wait(&start);
+	team_start(&team, cell->threads, cell->one_cpu ? TEAM_SAME : TEAM_SPREAD, update_until_stop,
+		   workers);
+	while (!atomic_load(&x.begun) && run_sleep_until(span_now() + look_every_ns))
+		;
 	run_sleep_until(span_now() + duration_ms * shared_by * 1000000);
 	stop_ns = span_now();
 	atomic_store(&x.stop, true);
-	for (int i = 0; i < cell->threads; i++)
-		check(pthread_join(workers[i].thread, NULL), "pthread_join");
-	pthread_barrier_destroy(&start);
+	*all = team_join(&team);
 	return stop_ns;
 }
 
 static void measure(struct run *run, const struct cell *cell)
 {
 	struct worker workers[MAX_THREADS] = {0};
-	int64_t stop_ns = run_threads(cell, workers, run_variant(run));
-	int64_t updates = 0, fewest = INT64_MAX, most = 0, queued = 0;
 	struct span all = {0};
+	int64_t stop_ns = run_threads(cell, workers, run_variant(run), &all);
+	int64_t updates = 0, fewest = INT64_MAX, most = 0, queued = 0;
 
 	for (int i = 0; i < cell->threads; i++) {
 		const struct worker *w = &workers[i];
 
-		span_cover(&all, &w->span);
 		updates += w->updates;
 		fewest = w->updates < fewest ? w->updates : fewest;
 		most = w->updates > most ? w->updates : most;
@@ -504,16 +488,12 @@ static void explain_marks(struct run *run)
 	size_t few = 0, queues = 0;
 	double drain_ns = 0;
 
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values queued = run_values(run, v, "queued_threads");
-		struct values drain = run_values(run, v, "drain_ns");
-
+	for (size_t v = 0; v < VARIANTS; v++)
 		for (size_t c = 0; c < CELLS; c++)
 			few += exists(&cells[c]) && starved(run, v, c);
-		queues += stats_nonzero(queued);
-		for (size_t i = 0; i < queued.n; i++)
-			if (queued.at[i] > 0)
-				drain_ns = fmax(drain_ns, (double)drain.at[i]);
+	for (size_t v = TTAS; v <= MCS; v++) { /* the only ones that tell */
+		queues += stats_nonzero(run_values(run, v, "queued_threads"));
+		drain_ns = fmax(drain_ns, stats_quantile(run_values(run, v, "drain_ns"), 1));
 	}
 	if (few)
 		run_say(run,
