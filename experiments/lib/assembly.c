@@ -24,7 +24,7 @@ static bool begins(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* A memory operand that is not on the stack, or NULL: "(%rax)" at its "(", "[x0, 16]" at its "[". */
+/* A memory operand that is not on the stack, at its ( or [; NULL if there is none. */
 static const char *memory(const char *text, bool arm)
 {
 	const char *place = strchr(text, arm ? '[' : '(');
