@@ -421,33 +421,33 @@ static struct prints prints_of(struct run *run, bool since_310)
 
 static void judge_checks(struct run *run, struct likeness model)
 {
-	struct prints old = prints_of(run, false);
-	struct prints new = prints_of(run, true);
+	struct prints before = prints_of(run, false);
+	struct prints since = prints_of(run, true);
 
-	if (new.interpreters == 0) {
+	if (since.interpreters == 0) {
 		run_verdict(run, "gil-checks", SKIPPED, NULL,
 			    "no CPython since 3.10 with a GIL was run");
 		return;
 	}
 	run_verdict(run, "gil-checks",
-		    new.wrong                                             ? REFUTED
-		    : old.never_wrong || model.plain_alike != model.plain ? DEPENDS
-									  : HOLDS,
-		    (struct field[]){{"since_310", (int64_t) new.interpreters},
-				     {"since_310_trials", (int64_t) new.trials},
-				     {"since_310_wrong", (int64_t) new.wrong},
-				     {"before", (int64_t)old.interpreters},
-				     {"before_trials", (int64_t)old.trials},
-				     {"before_wrong", (int64_t)old.wrong},
+		    since.wrong                                              ? REFUTED
+		    : before.never_wrong || model.plain_alike != model.plain ? DEPENDS
+									     : HOLDS,
+		    (struct field[]){{"since_310", (int64_t)since.interpreters},
+				     {"since_310_trials", (int64_t)since.trials},
+				     {"since_310_wrong", (int64_t)since.wrong},
+				     {"before", (int64_t)before.interpreters},
+				     {"before_trials", (int64_t)before.trials},
+				     {"before_wrong", (int64_t)before.wrong},
 				     {"model_cases", (int64_t)model.cases},
 				     {"model_alike", (int64_t)model.alike},
 				     {"inside_points", .real = &model.points},
 				     {0}},
-		    "x is not 0 in %zu of %zu trials since 3.10 (%zu interpreters)%s%s", new.wrong,
-		    new.trials, new.interpreters,
-		    old.trials ? text_format(", in %zu of %zu before (%zu)", old.wrong, old.trials,
-					     old.interpreters)
-			       : "",
+		    "x is not 0 in %zu of %zu trials since 3.10 (%zu interpreters)%s%s",
+		    since.wrong, since.trials, since.interpreters,
+		    before.trials ? text_format(", in %zu of %zu before (%zu)", before.wrong,
+						before.trials, before.interpreters)
+				  : "",
 		    model.plain ? text_format("; the model says the same for %zu of %zu",
 					      model.plain_alike, model.plain)
 				: "");

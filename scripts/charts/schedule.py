@@ -5,7 +5,6 @@ from matplotlib.patches import Rectangle
 from . import style
 
 PROGRAMS = ("+/-", "++")
-SAYS = {"+/-": "x += 1 in one thread, x −= 1 in the other", "++": "x += 1 in each thread"}
 STEPS = {"+/-": (1, -1, 1), "++": (1, 1, 1)}
 SHOWN_N = 5  # the longest schedule that is drawn
 
@@ -31,13 +30,14 @@ def chosen(result, program):
 
 def draw_schedule(axes, row):
     lanes = sorted(set(row["schedule"]))
-    axes.set_title(f"{row['variant']}, N = {row['iterations']}:  {SAYS[row['variant']]}; "
-                   f"{row['switches']} switches to x = {row['replayed_x']}")
-    style.rows_of(axes, [f"thread {lane}" for lane in lanes])
+    axes.set_title(f"{row['variant']}, N = {row['iterations']}:  {row['switches']} switches to "
+                   f"x = {row['replayed_x']}")
+    style.rows_of(axes, [f"{lane}: x {'+' if step > 0 else '−'}= 1"
+                         for lane, step in zip(lanes, STEPS[row["variant"]])])
     for at, (who, stores, value) in enumerate(executed(row)):
         lane = lanes.index(who)
         colour = style.CYCLE[lane][0]
-        axes.add_patch(Rectangle((at + 0.03, lane - 0.4), 0.94, 0.8, edgecolor=colour,
+        axes.add_patch(Rectangle((at + 0.03, lane - 0.46), 0.94, 0.92, edgecolor=colour,
                                  facecolor=colour if stores else "white", linewidth=1.2))
         axes.text(at + 0.5, lane, f"{'store' if stores else 'load'}\n{value}", ha="center",
                   va="center", size=style.CAPTION, color="white" if stores else style.BLACK)
