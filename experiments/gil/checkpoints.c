@@ -269,9 +269,9 @@ static void judge(struct run *run)
 				     {"that_can_lose", losing},
 				     {"other_than_told", other},
 				     {0}},
-		    "of %lld programs and rules %lld can lose updates, as told by their check "
-		    "points in %lld",
-		    (long long)cases, (long long)losing, (long long)(cases - other));
+		    "%lld of %lld pairs of a program and rules can lose updates; their check "
+		    "points told which in %lld",
+		    (long long)losing, (long long)cases, (long long)(cases - other));
 }
 
 static void report(struct run *run)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Schedules that real threads executed, step by step, and how many switches each x takes."""
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from . import style
 
@@ -54,6 +55,7 @@ def draw_switches(axes, result, program, n):
     axes.plot([row["x"] for row in rows], [row["switches"] for row in rows], "o",
               color=style.BLUE, markersize=5, clip_on=False)
     axes.set_ylim(0, max((row["switches"] for row in rows), default=1) + 0.8)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("x at the end")
 
 
@@ -69,10 +71,10 @@ def title_of(result):
 
 def draw(result):
     programs = list(style.of_variants(result.samples, *PROGRAMS))
+    drawn = [row for row in (chosen(result, program) for program in programs) if row]
     page = style.Page(result, title_of(result),
                       "Real threads took these steps in this order: no schedule ends there with fewer "
-                      "switches. White: x is loaded; filled: stored.")
-    drawn = [row for row in (chosen(result, program) for program in programs) if row]
+                      "switches. White: x is loaded; filled: stored." if drawn else "")
     grid = page.grid(len(drawn) + 1, len(programs), left=0.085, hspace=0.6, wspace=0.12,
                      height_ratios=[1] * len(drawn) + [1.3])
     for at, row in enumerate(drawn):
