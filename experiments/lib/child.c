@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "child.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -9,6 +10,8 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "exp.h"
+#include "span.h"
 
 pid_t child_fork(void)
 {
@@ -43,6 +46,32 @@ int child_run(void (*work)(void *argument), void *argument)
 		if (errno != EINTR)
 			err(2, "waitpid");
 	return status;
+}
+
+bool child_execute(const char *const argv[])
+{
+	const int64_t every_ns = 500000;
+	pid_t child = child_fork();
+	int status = -1;
+
+	if (child == 0) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		setpgid(0, 0);
+		signal(SIGPIPE, SIG_DFL);
+		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+			dup2(null, fd);
+		execv(argv[0], (char *const *)argv); /* which changes none of them */
+		_exit(127);
+	}
+	while (waitpid(child, &status, WNOHANG) == 0)
+		if (!run_sleep_until(span_now() + every_ns)) {
+			setpgid(child, child); /* it may not have come that far itself */
+			kill(-child, SIGKILL);
+			waitpid(child, NULL, 0);
+			return false;
+		}
+	return status == 0;
 }
 
 void *child_share(size_t bytes)
