@@ -147,7 +147,7 @@ $(BINS): $(BUILD)/%: $(BUILD)/obj/%.o $(LIB)
 	$(quiet)$(link) $< $(LIB) $(libs) $(call pkg,--libs) -o $@
 
 # Every model that can be built is linked in; each registers itself.
-$(BUILD)/echo/echo-server: $(MODEL_SRC:experiments/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/echo/conn.o
+$(BUILD)/echo/echo-server: $(MODEL_SRC:experiments/%.c=$(BUILD)/obj/%.o) $(addprefix $(BUILD)/obj/echo/,conn.o answer.o processes.o)
 $(BUILD)/echo/echo-server: model_libs = $(shell pkg-config --libs $(foreach n,$(filter $(MODEL_SRC:%=%:%),$(NEEDS)),\
 	$(lastword $(subst :, ,$n))) 2>/dev/null)
 $(BUILD)/echo/echo-load: $(patsubst experiments/%.c,$(BUILD)/obj/%.o,$(wildcard experiments/echo/load_*.c))

@@ -5,6 +5,7 @@
 #ifndef CHILD_H
 #define CHILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -15,6 +16,19 @@
  * if the environment refuses it.
  */
 pid_t child_fork(void);
+
+/*
+ * Calls work(argument) in a child and returns the child's status as of waitpid(2): 0 when work came
+ * to its end.  The signals that end the run leave the child alone, also where a terminal sends them
+ * to both: it ends with its work, or with its parent.
+ */
+int child_run(void (*work)(void *argument), void *argument);
+
+/*
+ * Runs a program by its path, argv ended by NULL, without input and output.  True if it ended with
+ * status 0; false also when the run was stopped: then it is killed, with all that it started.
+ */
+bool child_execute(const char *const argv[]);
 
 /*
  * Zeroed memory that processes forked from now on share with this one, until all of them have ended.

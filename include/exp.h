@@ -17,9 +17,9 @@
  *	return run_end(run, report);
  *
  * One run a process.  Everything is called from the main thread but for run_stopped(),
- * run_stop_fd(), run_sleep_until() and run_pin(), which are for any thread.  SIGINT, SIGTERM and
- * SIGHUP are blocked and waited for by a thread of the library: threads that an experiment starts
- * never see them; a process that it forks must unblock them.  SIGPIPE is ignored.
+ * run_stop_fd(), run_sleep_until(), run_wait_fd() and run_pin(), which are for any thread.
+ * SIGINT, SIGTERM and SIGHUP are blocked and waited for by a thread of the library: threads that an
+ * experiment starts never see them; a process that it forks must unblock them.  SIGPIPE is ignored.
  */
 #ifndef EXP_H
 #define EXP_H
@@ -103,12 +103,13 @@ void run_row(struct run *run, const char *kind, const struct field *fields);
  */
 struct values run_values(struct run *run, size_t variant, const char *field);
 
-/* The same, of those samples only in which these fields ({0}-ended) have these numbers. */
+/* The same, of those samples only whose fields of these names ({0}-ended) have these values. */
 struct values run_values_where(struct run *run, size_t variant, const char *field,
 			       const struct field *where);
 
-/* The median of all of them; NAN for none. */
+/* The median of all of them, NAN for none; their sum. */
 double run_median(struct run *run, size_t variant, const char *field);
+double run_sum(struct run *run, size_t variant, const char *field);
 
 /* True once a signal asked to stop: whoever waits or loops for long must look. */
 bool run_stopped(void);
@@ -118,6 +119,9 @@ int run_stop_fd(void);
 
 /* Sleeps until CLOCK_MONOTONIC is deadline_ns; false if stopped before. */
 bool run_sleep_until(int64_t deadline_ns);
+
+/* Waits for one of poll(2)'s events at fd; false at the deadline, and if stopped before. */
+bool run_wait_fd(int fd, short events, int64_t deadline_ns);
 
 /*
  * Pins the calling thread to the n-th CPU of those allowed (--cpus, taskset), counted modulo

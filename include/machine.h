@@ -33,6 +33,9 @@ int machine_cpus_parse(const char *list, cpu_set_t *cpus);
 /* The CPUs as such a list; one of text.h's buffers. */
 const char *machine_cpus_format(const cpu_set_t *cpus);
 
+/* The first number in /proc/sys/NAME ("fs/nr_open"); -1 where it cannot be read. */
+int64_t machine_sysctl(const char *name);
+
 /* CPU time in ns: of everybody on all CPUs, stolen by a hypervisor, of this process with its
  * children. */
 struct machine_load {

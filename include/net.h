@@ -13,7 +13,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum net_kind { NET_TCP, NET_UNIX_STREAM, NET_UNIX_DGRAM, NET_UDP, NET_PIPE };
+enum net_kind {
+	NET_TCP,
+	NET_UNIX_STREAM,
+	NET_UNIX_DGRAM,
+	NET_UDP,
+	NET_PIPE,
+	NET_UNIX_SEQPACKET, /* a connection that keeps messages apart */
+	NET_KINDS
+};
 
 struct net_pair {
 	int tx, rx; /* what is written to tx is read from rx */
@@ -50,6 +58,22 @@ int net_listen(int backlog, struct sockaddr_in *where);
 int net_connect(const struct sockaddr_in *where);
 int net_accept(int listener);
 
+/* A fresh AF_INET socket, not bound; type as of socket(2). */
+int net_socket(int type);
+
+/* The address and port that an AF_INET socket has here (getsockname). */
+struct sockaddr_in net_name(int fd);
+
+/* Closes with a reset: what was not sent or read is gone, and no TIME_WAIT keeps the port. */
+void net_reset(int fd);
+
+/*
+ * A listener that answers no SYN, because its queue is full: a connect to it waits.  Those that fill
+ * it are to be closed, too.
+ */
+enum { NET_FILLERS = 4 };
+int net_silent(struct sockaddr_in *where, int fillers[NET_FILLERS]);
+
 /* send(2) and recv(2) that do not wait: -1 if there is no room, or nothing to read, now. */
 ssize_t net_send_now(int fd, const void *bytes, size_t length);
 ssize_t net_recv_now(int fd, void *buffer, size_t size);
@@ -60,8 +84,9 @@ ssize_t net_recv_now(int fd, void *buffer, size_t size);
  */
 bool net_port_listed(const char *path, unsigned long port, unsigned long state);
 
-/* setsockopt of an int, which must be allowed. */
+/* setsockopt of an int, which must be allowed; SO_RCVTIMEO or SO_SNDTIMEO of so many ms. */
 void net_set(int fd, int level, int option, int value);
+void net_set_timeout(int fd, int option, int64_t ms);
 
 /* getsockopt SO_SNDBUF, SO_RCVBUF in bytes: what the kernel granted; for a pipe its size. */
 int64_t net_sndbuf(int fd);

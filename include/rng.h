@@ -24,6 +24,12 @@ static inline uint64_t rng_next(struct rng *rng)
 	return z ^ (z >> 31);
 }
 
+/* A number between 0 and 1, both excluded, so that its logarithm is finite. */
+static inline double rng_uniform(struct rng *rng)
+{
+	return ((double)(rng_next(rng) >> 11) + 0.5) / 0x1p53;
+}
+
 /* A number in [0, n), n > 0.  The bias of the remainder, n / 2^64, is of no account here. */
 static inline size_t rng_below(struct rng *rng, size_t n)
 {

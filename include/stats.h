@@ -34,6 +34,12 @@ double stats_quantile(struct values values, double q);
  */
 struct interval stats_median(struct values values);
 
+/*
+ * The median of above / below with its interval, value by value: what disturbed a trial disturbed
+ * both.  Left out are pairs whose below is 0, and what one has more values than the other.
+ */
+struct interval stats_ratio(struct values above, struct values below);
+
 /* Interquartile range over the absolute median: how much trials scatter.  0 if the median is 0. */
 double stats_spread(struct values values);
 

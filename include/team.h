@@ -23,6 +23,7 @@ struct team {
 	int threads;
 	enum team_place place;
 	void (*work)(int member, void *argument); /* from the barrier on, and timed */
+	void (*parts[2])(void *argument);         /* the same of team_start_two() */
 	void *argument;
 	pthread_barrier_t start;
 	struct team_member {
@@ -35,6 +36,10 @@ struct team {
 /* Starts work(0, argument) to work(threads - 1, argument), 1 <= threads <= TEAM_MAX. */
 void team_start(struct team *team, int threads, enum team_place place,
 		void (*work)(int member, void *argument), void *argument);
+
+/* Starts two members with a part each: first(argument) is member 0, second(argument) 1. */
+void team_start_two(struct team *team, enum team_place place, void (*first)(void *argument),
+		    void (*second)(void *argument), void *argument);
 
 /* Waits for all of them; the span covers theirs. */
 struct span team_join(struct team *team);

@@ -5,6 +5,8 @@
 #ifndef THREAD_H
 #define THREAD_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 /*
@@ -12,5 +14,12 @@
  * to be disturbed ... (proc(5)); ? for a thread that has ended or has not begun.
  */
 char thread_state(pid_t tid);
+
+/*
+ * Waits until a thread sleeps, at three looks half a millisecond apart.  It stores its id when it
+ * is about to call what blocks, and that it has returned.  False if that came first, or if the run
+ * was stopped.
+ */
+bool thread_await_sleep(const atomic_int *tid, const atomic_bool *returned);
 
 #endif

@@ -27,6 +27,7 @@ CLAIMS = {
 
 ASYNCHRONOUS = ("epoll", "epoll-et", "io_uring", "coroutine")  # one thread for all
 THREADED = ("thread", "fork")  # against one event loop
+SPINNING = ("busy-poll",)
 
 try:
     locale.setlocale(locale.LC_CTYPE, "")
@@ -70,6 +71,10 @@ def duration(ns):
         if ns >= unit:
             return f"{figures(ns / unit)} {name}"
     return f"{ns:.0f} ns"
+
+
+def told_bytes(size):
+    return f"{figures(size / 1024)} KiB" if size >= 1024 else f"{size:.0f} B"
 
 
 def all_of(names):
@@ -228,6 +233,38 @@ class Report:
                   self.rows("idle", model, idle_connections=idle).items()}
                  for idle in (self.idlers, 0)]
         return ratio(*rates)
+
+    def idle_bytes(self, model):
+        """What the server itself takes for one idle connection."""
+        grown = [self.rows("idle", model, idle_connections=idle) for idle in (self.idlers, 0)]
+        return {trial: max(row["grown_bytes"] - grown[1][trial]["grown_bytes"], 0) / self.idlers
+                for trial, row in grown[0].items() if trial in grown[1]}
+
+    def alone(self):
+        """How near one connection comes to the ping-pong, by the best model that sleeps."""
+        limit = self.limit("pingpong")
+        reached = {model: found for model in self.models if model not in SPINNING and (
+            found := ratio({trial: rate_of(row) for trial, row in self.matrix(model, 1).items()},
+                           limit))}
+        if reached:
+            best = max(reached, key=lambda model: reached[model][0])
+            wrapped("  ", 2, f"one connection: {best} reaches {told(reached[best])} of the "
+                    "ping-pong, the most of all that do not spin")
+
+    def held(self):
+        """What many connections take."""
+        idle = {model: statistics.median(found.values()) for model in self.models
+                if (found := self.idle_bytes(model))}
+        if idle:
+            wrapped("  ", 2, "one idle connection takes of the server's own memory: " + ", ".join(
+                f"{model} {told_bytes(idle[model])}" for model in sorted(idle, key=idle.get)))
+        for row in self.samples:
+            if row["scenario"] == "crowd":
+                wrapped("  ", 2, f"{row['connections']:,} connections at a time of {row['variant']} "
+                        f"in {row['processes'] - 1:,} processes were answered; one takes "
+                        f"{told_bytes(row['grown_bytes'] / row['connections'])} of theirs and "
+                        f"{told_bytes(row['kernel_grown_bytes'] / row['connections'])} of the "
+                        "kernel's memory, for both ends")
 
     # The four criteria: name, in words, digits and scale as shown, whether less is better.
 
@@ -484,6 +521,9 @@ class Report:
         for size in self.options.sizes:
             self.rates(size)
         self.others()
+        self.alone()
+        self.held()
+        print()
         self.verdicts()
         self.notes()
 

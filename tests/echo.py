@@ -107,6 +107,10 @@ class Server:
     def zombies(self):
         return [pid for pid, fields in self.processes().items() if fields[0] == "Z"]
 
+    def children(self):
+        return {pid for pid, fields in self.processes().items()
+                if fields[0] != "Z" and int(fields[1]) == self.process.pid}
+
     def workers(self):
         return {pid for pid, fields in self.processes().items()
                 if fields[0] != "Z" and pid != self.process.pid}

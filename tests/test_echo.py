@@ -282,6 +282,37 @@ def test_idle_timeout(model):
         echoes_and_leaves(server)
 
 
+@every_model
+def test_processes_share_a_port_and_are_replaced(model):
+    with Server("--model", model, "--processes", "2", "--workers", "4") as server:
+        until(lambda: len(server.children()) == 2, "processes")
+        killed, ended = server.children()
+        with contextlib.ExitStack() as stack:
+            for _ in range(2 if model not in ONE_AT_A_TIME else 1):
+                echoes(stack.enter_context(server.connect()))
+        os.kill(killed, signal.SIGKILL)
+        os.kill(ended, signal.SIGTERM)
+        until(lambda: len(server.children() - {killed, ended}) == 2, "replacements")
+        for _ in range(8):
+            echoes_and_leaves(server)
+
+
+def test_processes_give_up_together():
+    def too_few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (6, 6))
+
+    ended = run(SERVER, "--port", "0", "--processes", "2", preexec_fn=too_few)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1 and "Too many open files" in ended.stderr
+
+
+@pytest.mark.parametrize("model", ["epoll", "prefork"])
+def test_once_of_many_processes(model):
+    with Server("--model", model, "--processes", "3", "--once") as server:
+        echoes_and_leaves(server)
+        server.await_end()
+
+
 # --- what is special to a model -------------------------------------------------------------------
 
 def test_prefork_replaces_workers_that_die():
@@ -333,7 +364,7 @@ def test_list():
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = [line for line in ended.stdout.splitlines() if not line.startswith(" ")]
     names = [line.split(maxsplit=1)[0] for line in lines]
-    assert names == sorted(set(names)) and len(names) >= 11
+    assert names == sorted(set(names)) and len(names) >= 13  # and libuv, libevent, io_uring where they are
     assert all(len(line) <= 80 and len(line.split()) > 2 for line in lines)
 
 
@@ -358,7 +389,8 @@ def test_port_in_use():
 
 @pytest.mark.parametrize("arguments", [
     ("--model", "nonesuch"), ("--port", "65536"), ("--port", "-1"), ("--bind", "256.1.1.1"),
-    ("--bind", "192.0.2.1"), ("--workers", "5000"), ("--idle-timeout", "soon"), ("--nonesuch",),
+    ("--bind", "192.0.2.1"), ("--workers", "5000"), ("--processes", "0"),
+    ("--processes", "2", "--udp"), ("--idle-timeout", "soon"), ("--nonesuch",),
     ("surplus",)], ids=" ".join)
 def test_bad_options(arguments):
     ended = run(SERVER, *arguments, env=environment())

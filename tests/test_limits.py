@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What is special to polling/limits: counts follow the limits, and a call fails for want of a
-descriptor only."""
+"""What is special to polling/limits: counts follow the limits."""
 import resource
 
 import pytest
 from program import BUILD, kind, parse, run
 
 LIMITS = BUILD / "polling" / "limits"
-NEEDS_NONE = {"send", "dup2"}
 
 
 def rows_of(*arguments, soft=None, hard=None):
@@ -49,27 +47,6 @@ def test_no_raise_without_privileges():
     sample, = of(rows_of("--variants", "above", soft=500, hard=500), "above")
     assert sample["unprivileged_errno"] in (-1, 1)  # not tried, or EPERM
     assert sample["above_nr_open_errno"] in (-1, 1)
-
-
-def test_calls_at_the_limit():
-    calls = {sample["call"]: sample for sample in of(rows_of("--variants", "full"), "full")}
-    assert NEEDS_NONE < set(calls)
-    for call, sample in calls.items():
-        assert sample["full_errno"] == (0 if call in NEEDS_NONE else 24), call
-    assert calls["accept, no client"]["after"] == "EAGAIN"
-    assert calls["pipe (two)"]["after_errno"] == 24
-    for call in set(calls) - {"accept, no client", "pipe (two)"}:
-        assert calls[call]["after"] == "ok"
-
-
-def test_full_server():
-    rows = rows_of("--variants", "level,edge,spare")
-    for variant in ("level", "edge", "spare"):
-        sample, = of(rows, variant)
-        assert sample["idle_wakeups"] == 0 and sample["wakeups"] == sample["refusals"] >= 1
-        assert sample["turned_away"] == (1 if variant == "spare" else 0)
-        assert (sample["after_wakeups"] > 0) == (variant == "level")
-        assert sample["after_accept_errno"] == (11 if variant == "spare" else 0)
 
 
 def test_poll_has_no_fixed_size():

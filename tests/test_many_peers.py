@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is special to tcp/many_peers: who gets an answer, and who gets what was sent to all."""
+"""What is special to tcp/many_peers: every question is answered, and who gets the answer."""
 import pytest
 from program import BUILD, kind, parse, run
 
 MANY_PEERS = BUILD / "tcp" / "many_peers"
-LINK = {"broadcast-link", "multicast-link"}
 
 
 def rows_of(*arguments):
@@ -13,48 +12,14 @@ def rows_of(*arguments):
     return parse(ended.stdout)
 
 
-def check(rows):
-    params = rows[0]["params"]
-    samples = kind(rows, "sample")
+@pytest.mark.parametrize("peers, rounds", [(2, 1), (16, 20), (200, 2)])
+def test_every_peer_gets_its_answer(peers, rounds):
+    samples = kind(rows_of("--peers", str(peers), "--rounds", str(rounds)), "sample")
+    assert {sample["variant"] for sample in samples} == {"udp", "tcp"}
     for sample in samples:
-        if sample["part"] == "turns":
-            check_turns(sample, params)
-        else:
-            check_crowd(sample, params)
-    return {sample["variant"] for sample in samples}
-
-
-def check_turns(sample, params):
-    peers, answers = params["peers"], params["peers"] * params["rounds"]
-    assert (sample["answers"], sample["wrong_answers"]) == (answers, 0)
-    assert sample["server_sockets"] == (1 if sample["variant"] == "udp" else 1 + peers)
-    assert sample["server_calls"] >= 2 * answers
-
-
-def check_crowd(sample, params):
-    assert (sample["sends"], sample["receivers"]) == (params["messages"], params["receivers"])
-    assert sample["received_datagrams"] <= sample["sends"] * sample["receivers"]
-    assert (sample["wrong_datagrams"], sample["outsider_datagrams"]) == (0, 0)
-    if sample["variant"] in LINK:  # their own hosts' counters: nobody else is counted
-        assert sample["out_datagrams"] == sample["sends"]
-        assert sample["in_datagrams"] == sample["received_datagrams"]
-
-
-def test_all():
-    rows = rows_of()
-    variants = check(rows)
-    assert variants in ({"udp", "tcp", "broadcast", "multicast"},
-                        {"udp", "tcp", "broadcast", "multicast"} | LINK)
-    verdict, = kind(rows, "verdict")
-    assert verdict["verdict"] in ("holds", "not-seen")
-
-
-@pytest.mark.parametrize("arguments", [
-    ("--peers", "2", "--rounds", "1", "--receivers", "2", "--messages", "1"),
-    ("--peers", "200", "--rounds", "2", "--receivers", "64", "--messages", "100"),
-], ids=["fewest", "most"])
-def test_numbers(arguments):
-    check(rows_of(*arguments))
+        assert (sample["answers"], sample["wrong_answers"]) == (peers * rounds, 0)
+        assert sample["server_sockets"] == (1 if sample["variant"] == "udp" else 1 + peers)
+        assert sample["server_calls"] >= 2 * peers * rounds
 
 
 def test_tcp_alone_tells_nothing():

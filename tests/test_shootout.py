@@ -6,6 +6,7 @@ No test looks at a speed.
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -159,6 +160,20 @@ def test_python_peers_are_measured(tree):
     assert {"py-asyncio", "epoll"} <= variants
 
 
+def test_a_crowd_has_as_many_processes_as_it_needs(tree):
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+
+    ended = run(tree / "scripts" / "shootout", tree / "build", *LEAST, "--models", "epoll",
+                "--crowd", "200", "-o", "rows.jsonl", cwd=tree, preexec_fn=few)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    crowd, = [row for row in kind(parse((tree / "rows.jsonl").read_text()), "sample")
+              if row["scenario"] == "crowd"]
+    assert (crowd["connections"], crowd["processes"], crowd["errors"]) == (200, 1 + 3, 0)
+    assert crowd["requests"] > 0 and crowd["unanswered"] == 0
+    assert "200 connections at a time of epoll in 3 processes" in " ".join(ended.stdout.split())
+
+
 # --- what goes wrong ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -221,7 +236,7 @@ def test_a_run_that_fails_fails_the_shoot_out(name, text, told, tree):
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--rounds", "0"], ["--duration", "1"], ["--models", "nonsense"], ["--connections", "1,x"],
+    ["--rounds", "0"], ["--duration", "1"], ["--crowd", "many"], ["--models", "nonsense"], ["--connections", "1,x"],
     ["--sizes", "0"], ["--cpus", "4000"], ["--nonsense"], ["more"],
     ["-o", "no/such/folder/rows.jsonl"]])
 def test_bad_arguments(arguments, tree):

@@ -20,9 +20,6 @@
 #include <math.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "check.h"
@@ -93,24 +90,23 @@ struct transfer {
 };
 
 /* Until all is sent or the time is over; then the end of the stream ends the receiver. */
-static void send_all(struct transfer *t)
+static void send_all(void *argument)
 {
-	uint8_t *buffer = check_alloc(malloc(CHUNK));
+	struct transfer *t = argument;
+	uint8_t buffer[CHUNK];
 
 	while (t->sent < total && span_now() < t->deadline_ns && !run_stopped()) {
-		struct pollfd room = {.fd = t->fd.tx, .events = POLLOUT};
 		int64_t left = total - t->sent < CHUNK ? total - t->sent : CHUNK;
 		ssize_t n;
 
 		pattern_fill(buffer, (size_t)left, (uint64_t)t->sent);
 		n = net_send_now(t->fd.tx, buffer, (size_t)left);
 		if (n < 0)
-			check_fd(poll(&room, 1, 10), "poll");
+			run_wait_fd(t->fd.tx, POLLOUT, t->deadline_ns);
 		else
 			t->sent += n;
 	}
 	shutdown(t->fd.tx, SHUT_WR);
-	free(buffer);
 }
 
 /* Acknowledgements, as the receiver sends nothing else. */
@@ -119,23 +115,33 @@ static int64_t acks_of(int fd)
 	return tcpinfo_read(fd).segs_out;
 }
 
-/* Counts what came in while there was time; what comes after the limit is only compared. */
-static void count_in(struct transfer *t, int64_t waited_ns)
+/* Counts what a read that began then brought; what comes after the limit is only compared. */
+static void count_in(struct transfer *t, int64_t begin_ns)
 {
-	int64_t acks = acks_of(t->fd.rx);
+	int64_t now_ns = span_now();
+	int64_t acks;
 
-	if (waited_ns >= PAUSE_NS) {
+	if (t->in_time == total || t->last_ns >= t->deadline_ns)
+		return;
+	if (now_ns > t->deadline_ns) {
+		t->last_ns = t->deadline_ns;
+		return;
+	}
+	acks = acks_of(t->fd.rx);
+	if (now_ns - begin_ns >= PAUSE_NS) {
 		t->pauses++;
-		t->paused_ns += waited_ns;
+		t->paused_ns += now_ns - begin_ns;
 		t->pause_acks += acks - t->acks;
 	}
 	t->acks = acks;
 	t->in_time = t->received;
+	t->last_ns = now_ns;
 }
 
-static void receive_all(struct transfer *t)
+static void receive_all(void *argument)
 {
-	uint8_t *buffer = check_alloc(malloc(CHUNK));
+	struct transfer *t = argument;
+	uint8_t buffer[CHUNK];
 	int64_t before = acks_of(t->fd.rx);
 	ssize_t n = 1;
 
@@ -152,24 +158,9 @@ static void receive_all(struct transfer *t)
 		t->misplaced +=
 			(int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)t->received);
 		t->received += n;
-		if (t->last_ns < t->deadline_ns && t->in_time < total) {
-			t->last_ns = span_now();
-			if (t->last_ns <= t->deadline_ns)
-				count_in(t, t->last_ns - begin_ns);
-			else
-				t->last_ns = t->deadline_ns;
-		}
+		count_in(t, begin_ns);
 	}
 	t->acks -= before;
-	free(buffer);
-}
-
-static void work(int member, void *argument)
-{
-	if (member == 0)
-		send_all(argument);
-	else
-		receive_all(argument);
 }
 
 static int64_t size_of(int64_t i)
@@ -186,7 +177,7 @@ static void measure(struct run *run, size_t variant, int64_t sndbuf, int64_t rcv
 	struct team team;
 	struct span all;
 
-	team_start(&team, 2, TEAM_SPREAD, work, &t);
+	team_start_two(&team, TEAM_SPREAD, send_all, receive_all, &t);
 	all = team_join(&team);
 	run_record(run, (struct field[]){{"asked_sndbuf_bytes", sndbuf},
 					 {"asked_rcvbuf_bytes", rcvbuf},
@@ -327,16 +318,6 @@ static void print_grid(struct run *run, size_t variant)
 	fputs("\n", out);
 }
 
-static void print_drop(struct run *run, const struct drop *d)
-{
-	fprintf(run_out(run), "  %7s %8s %5s %7s %14s %9s %6s %4.1f %8s\n",
-		text_bytes(size_of(d->cell / sizes)), text_bytes(size_of(d->cell % sizes)),
-		mb_per_s(d->speed), text_bytes(size_of(d->smaller % sizes)),
-		text_format("%.0f (%.0f-%.0f)", d->slower.mid, d->slower.low, d->slower.high),
-		isnan(d->pause_ns) ? "-" : text_time(d->pause_ns), text_share(d->paused),
-		d->pause_acks, mb_per_s(d->cured));
-}
-
 static void print_drops(struct run *run, const struct drop *drops, size_t n)
 {
 	FILE *out = run_out(run);
@@ -347,8 +328,15 @@ static void print_drops(struct run *run, const struct drop *drops, size_t n)
 		"times slower", "pauses", "of the", "ACKs", "quickack");
 	fprintf(out, "  %7s %8s %5s %7s %14s %9s %6s %4s %8s\n", "SNDBUF", "RCVBUF", "MB/s", "with",
 		"(95 %)", "take", "time", "each", "MB/s");
-	for (size_t i = 0; i < n; i++)
-		print_drop(run, &drops[i]);
+	for (const struct drop *d = drops; d < drops + n; d++)
+		fprintf(out, "  %7s %8s %5s %7s %14s %9s %6s %4s %8s\n",
+			text_bytes(size_of(d->cell / sizes)), text_bytes(size_of(d->cell % sizes)),
+			mb_per_s(d->speed), text_bytes(size_of(d->smaller % sizes)),
+			text_format("%.0f (%.0f-%.0f)", d->slower.mid, d->slower.low,
+				    d->slower.high),
+			isnan(d->pause_ns) ? "-" : text_time(d->pause_ns), text_share(d->paused),
+			isnan(d->pause_acks) ? "-" : text_format("%.1f", d->pause_acks),
+			mb_per_s(d->cured));
 }
 
 static void judge(struct run *run, const struct drop *drops, size_t n)
@@ -397,16 +385,6 @@ static void judge(struct run *run, const struct drop *drops, size_t n)
 			: text_format("; TCP_QUICKACK makes it %.0f times faster", cure));
 }
 
-static void explain(struct run *run, size_t n)
-{
-	if (n == 0)
-		return;
-	run_why(run,
-		"the receiver puts off its ACK: too little of its large buffer came in to make it "
-		"hurry. The sender's small buffer is full of bytes that wait for that ACK. Both "
-		"wait for the delayed ACK's timer.");
-}
-
 static void report(struct run *run)
 {
 	struct drop drops[CELLS];
@@ -437,7 +415,11 @@ static void report(struct run *run)
 	fputs("\n", run_out(run));
 	if (run_selected(run, AS_IS))
 		judge(run, drops, n);
-	explain(run, n);
+	if (n > 0)
+		run_why(run,
+			"the receiver puts off its ACK: too little of its large buffer came in to "
+			"make it hurry. The sender's small buffer is full of bytes that wait for "
+			"that ACK. Both wait for the delayed ACK's timer.");
 }
 
 int main(int argc, char *argv[])

@@ -16,6 +16,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "machine.h"
 #include "net.h"
 #include "text.h"
 
@@ -49,20 +50,6 @@ static int64_t sizes[MAX_SIZES] = {1,        256,       1 << 10,   4 << 10, 5000
 				   64 << 10, 100000,    256 << 10, 1 << 20, 4 << 20, 16 << 20,
 				   64 << 20, 256 << 20, 1 << 30,   INT_MAX};
 static size_t sizes_n = 16;
-
-/* A number in /proc/sys; 0 if it is not to be read here (some are not, in a container). */
-static int64_t sysctl(const char *name)
-{
-	FILE *file = fopen(text_format("/proc/sys/%s", name), "re");
-	char text[64] = "";
-
-	if (!file)
-		return 0;
-	if (!fgets(text, sizeof(text), file))
-		text[0] = '\0';
-	fclose(file);
-	return strtoll(text, NULL, 10);
-}
 
 /* The limits, and one more, are sizes to ask for too. */
 static void add_limit(int64_t limit)
@@ -220,7 +207,8 @@ static void judge_maximum(struct run *run)
 		stats_quantile(over_sockets(run, INT_MAX, "granted_rcvbuf_bytes", space[1]), 1);
 	double force =
 		stats_quantile(over_sockets(run, INT_MAX, "forced_sndbuf_bytes", space[2]), 1);
-	int64_t wmem = sysctl("net/core/wmem_max"), rmem = sysctl("net/core/rmem_max");
+	int64_t wmem = machine_sysctl("net/core/wmem_max");
+	int64_t rmem = machine_sysctl("net/core/rmem_max"); /* -1: not told in a container */
 
 	run_verdict(run, "buf-max-2147483647", fmax(send, receive) >= INT_MAX - 1 ? HOLDS : REFUTED,
 		    (struct field[]){{"asked_bytes", INT_MAX},
@@ -233,7 +221,8 @@ static void judge_maximum(struct run *run)
 		    "asked for 2,147,483,647, granted %s to send and %s to receive, without an "
 		    "error (wmem_max is %s, rmem_max %s); SO_SNDBUFFORCE %s",
 		    text_count((int64_t)send), text_count((int64_t)receive),
-		    wmem ? text_count(wmem) : "not told", rmem ? text_count(rmem) : "not told",
+		    wmem > 0 ? text_count(wmem) : "not told",
+		    rmem > 0 ? text_count(rmem) : "not told",
 		    force > 0 ? text_format("(for root only) gets %s", text_count((int64_t)force))
 			      : "is not allowed here (for root only)");
 }
@@ -258,9 +247,9 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	add_limit(sysctl("net/core/wmem_max"));
-	add_limit(sysctl("net/core/rmem_max"));
-	add_limit(sysctl("fs/pipe-max-size"));
+	add_limit(machine_sysctl("net/core/wmem_max"));
+	add_limit(machine_sysctl("net/core/rmem_max"));
+	add_limit(machine_sysctl("fs/pipe-max-size"));
 	qsort(sizes, sizes_n, sizeof(sizes[0]), by_size);
 	while (run_next(run))
 		for (size_t i = 0; i <= sizes_n; i++)

@@ -152,13 +152,6 @@ static int64_t get_timeout(int fd)
 	return time.tv_sec * 1000000000 + time.tv_usec * 1000;
 }
 
-static void set_timeout(int fd, int64_t ms)
-{
-	struct timeval time = {ms / 1000, ms % 1000 * 1000};
-
-	check_fd(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time)), "SO_RCVTIMEO");
-}
-
 static void send_bytes(int fd, int from, int to)
 {
 	uint8_t buffer[WHOLE];
@@ -209,7 +202,7 @@ static void begin(struct wait *w, const struct one *one)
 {
 	*w = (struct wait){.one = one, .fd = net_pair(one->kind, (struct net_ask){0})};
 	if (one->timeout_ms)
-		set_timeout(w->fd.rx, one->timeout_ms);
+		net_set_timeout(w->fd.rx, SO_RCVTIMEO, one->timeout_ms);
 	w->granted_ns = get_timeout(w->fd.rx);
 	if (one->lowat)
 		net_set(w->fd.rx, SOL_SOCKET, SO_RCVLOWAT, one->lowat);

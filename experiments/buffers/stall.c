@@ -229,12 +229,12 @@ static const char *main_cause(struct run *run, size_t variant)
 		     {"network_ns", CAUSE_NETWORK},
 		     {"short_ns", CAUSE_SHORT},
 		     {"untold_ns", CAUSE_UNTOLD}};
-	double blocked = stats_sum(run_values(run, variant, "blocked_ns"));
+	double blocked = run_sum(run, variant, "blocked_ns");
 	double most = 0;
 	enum cause cause = CAUSE_NONE;
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		double part = stats_sum(run_values(run, variant, parts[i].field));
+		double part = run_sum(run, variant, parts[i].field);
 
 		if (part > most) {
 			most = part;
@@ -277,8 +277,8 @@ static void judge_send(struct run *run)
 	double stall = run_median(run, SLEEP, "longest_ns");
 	double blocked = run_median(run, SLEEP, "blocked_ns");
 	double peer = run_median(run, SLEEP, "rwnd_limited_ns");
-	double slow = stats_sum(run_values(run, SLOW, "blocked_ns"));
-	double slow_peer = stats_sum(run_values(run, SLOW, "rwnd_limited_ns"));
+	double slow = run_sum(run, SLOW, "blocked_ns");
+	double slow_peer = run_sum(run, SLOW, "rwnd_limited_ns");
 	double share = blocked / (double)(sleep_ms * 1000000);
 	double wmem = stats_quantile(run_values(run, SLEEP, "longest_wmem_bytes"), 0);
 	double granted = run_median(run, SLEEP, "granted_sndbuf_bytes");

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "conn.h"
 
-#include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +9,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,26 +19,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "check.h"
-#include "span.h"
 
 enum {
-	READ_SIZE = 64 << 10,      /* the most of one read, and so the most that waits for a peer */
-	LINE_MAX_BYTES = 64 << 10, /* of a line to reverse */
-	TURNS = 8,                 /* full reads before the others get a chance */
-	GRACE_S = 10,              /* for the model, after that: it should need none */
-	DRAIN_MS = 1000,           /* for peers that do not read, when the server stops */
-	LISTENERS = 256,           /* sockets of SO_REUSEPORT */
-	TABLE_MAX = 1 << 22,       /* connections, whatever the limit on descriptors says */
+	GRACE_S = 10,        /* for the model, after that: it should need none */
+	DRAIN_MS = 1000,     /* for peers that do not read, when the server stops */
+	LISTENERS = 256,     /* sockets of SO_REUSEPORT */
+	TABLE_MAX = 1 << 22, /* connections, whatever the limit on descriptors says */
 };
-
-/* Bytes that wait. */
-struct rest {
-	uint32_t length, at;
-	char bytes[];
-};
-
-static struct conn_rules rules;
 
 /* The table of connections; a place that was never used costs no memory. */
 static struct conn *table;
@@ -51,8 +38,8 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;    /* registry: others
 static int64_t opened;           /* now, and processes; under registry, as what follows */
 static int highest;              /* the highest place ever used */
 static int listening[LISTENERS]; /* what is shut at the end */
-static int listeners;
-static pid_t *children; /* processes forked that have not ended yet */
+static int listeners, inherited; /* so many are another process's, too */
+static pid_t *children;          /* processes forked that have not ended yet */
 static size_t children_n, children_room;
 static bool told; /* to end: by conn_stop() */
 static atomic_bool stopping;
@@ -60,270 +47,6 @@ static bool forked; /* this process is such a child */
 
 static pthread_mutex_t sparing = PTHREAD_MUTEX_INITIALIZER;
 static int spare = -1; /* a descriptor to give up when there are no more; under sparing */
-
-/*
- * A thread's bytes just received, and what it made of them.  On the heap: glibc clears thread-local
- * arrays when a thread starts, and so pays for every page of them.
- */
-struct bytes {
-	char received[READ_SIZE];
-	char made[READ_SIZE + LINE_MAX_BYTES];
-};
-
-static _Thread_local struct bytes *own;
-static pthread_key_t freed; /* at the end of its thread */
-
-static struct bytes *bytes_of_thread(void)
-{
-	if (!own) {
-		own = malloc(sizeof(*own));
-		if (!own)
-			err(2, "malloc");
-		check(pthread_setspecific(freed, own), "pthread_setspecific");
-	}
-	return own;
-}
-
-/* --- waiting bytes ----------------------------------------------------------- */
-
-/* Appends; *rest NULL at first. */
-static void keep(struct rest **rest, const char *bytes, size_t length)
-{
-	uint32_t before = *rest ? (*rest)->length : 0;
-	struct rest *grown = realloc(*rest, sizeof(**rest) + before + length);
-
-	if (!grown)
-		err(2, "realloc");
-	if (!*rest)
-		grown->at = 0;
-	grown->length = before + (uint32_t)length;
-	memcpy(grown->bytes + before, bytes, length);
-	*rest = grown;
-}
-
-static void drop(struct rest **rest)
-{
-	free(*rest);
-	*rest = NULL;
-}
-
-/* --- the log ----------------------------------------------------------------- */
-
-/* "127.0.0.1:54321" */
-static const char *peer_of(const struct conn *conn, char text[64])
-{
-	struct sockaddr_in address = {0};
-	socklen_t size = sizeof(address);
-	char ip[INET_ADDRSTRLEN] = "?";
-
-	if (getpeername(conn->fd, (struct sockaddr *)&address, &size) == 0)
-		inet_ntop(AF_INET, &address.sin_addr, ip, sizeof(ip));
-	snprintf(text, 64, "%s:%d", ip, ntohs(address.sin_port));
-	return text;
-}
-
-static void log_received(const struct conn *conn, const char *bytes, size_t length)
-{
-	char peer[64];
-	char shown[80];
-	size_t n = 0;
-
-	for (size_t i = 0; i < length && n + 1 < sizeof(shown); i++)
-		if (bytes[i] != '\n' && bytes[i] != '\r')
-			shown[n++] = (char)((unsigned char)bytes[i] < ' ' ? '.' : bytes[i]);
-	shown[n] = 0;
-	printf("%s: Received %zu bytes: %s\n", peer_of(conn, peer), length, shown);
-}
-
-static void log_event(const struct conn *conn, const char *format)
-{
-	char peer[64];
-
-	if (rules.verbose)
-		printf(format,
-		       peer_of(conn, peer)); /* NOLINT(clang-diagnostic-format-nonliteral) */
-}
-
-/* --- what is answered -------------------------------------------------------- */
-
-/* The bytes of a line backwards, but those of a code point forwards. */
-static void reverse_line(const char *line, size_t length, char *out)
-{
-	for (size_t end = length; end > 0;) {
-		size_t begin = end - 1;
-
-		while (begin > 0 && ((unsigned char)line[begin] & 0xc0) == 0x80 && end - begin < 4)
-			begin--;
-		memcpy(out, line + begin, end - begin);
-		out += end - begin;
-		end = begin;
-	}
-}
-
-/* Reverses the line that is kept, if any, and these bytes after it; returns what it wrote. */
-static size_t reverse_all(struct conn *conn, const char *bytes, size_t length, char *out)
-{
-	bool cr = length > 0 && bytes[length - 1] == '\r';
-
-	if (!conn->line) {
-		reverse_line(bytes, length - cr, out);
-	} else {
-		keep(&conn->line, bytes, length);
-		cr = conn->line->length > 0 && conn->line->bytes[conn->line->length - 1] == '\r';
-		length = conn->line->length;
-		reverse_line(conn->line->bytes, length - cr, out);
-		drop(&conn->line);
-	}
-	if (cr)
-		out[length - 1] = '\r';
-	return length;
-}
-
-static struct conn_answer too_long(void)
-{
-	static const char message[] = "error: a line is longer than 65,536 bytes\n";
-
-	return (struct conn_answer){message, sizeof(message) - 1, true};
-}
-
-/* Every line that is complete, reversed; the rest is kept until its newline comes. */
-static struct conn_answer reversed(struct conn *conn, const char *bytes, size_t length)
-{
-	char *made = bytes_of_thread()->made;
-	struct conn_answer answer = {made, 0, length == 0};
-	const char *end = bytes + length;
-
-	if (length == 0 && conn->line) /* the last line lacks its newline */
-		answer.length = reverse_all(conn, bytes, 0, made);
-	while (bytes < end) {
-		const char *newline = memchr(bytes, '\n', (size_t)(end - bytes));
-		size_t part = (size_t)((newline ? newline : end) - bytes);
-
-		if ((conn->line ? conn->line->length : 0) + part > LINE_MAX_BYTES)
-			return too_long();
-		if (!newline) {
-			keep(&conn->line, bytes, part);
-			break;
-		}
-		answer.length += reverse_all(conn, bytes, part, made + answer.length);
-		made[answer.length++] = '\n';
-		bytes = newline + 1;
-	}
-	return answer;
-}
-
-static uint32_t now_ms(void)
-{
-	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000);
-}
-
-/* It did something. */
-static void touch(struct conn *conn)
-{
-	if (rules.idle_ms)
-		atomic_store_explicit(&conn->seen_ms, now_ms(), memory_order_relaxed);
-}
-
-struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t length)
-{
-	touch(conn);
-	if (rules.verbose && length)
-		log_received(conn, bytes, length);
-	if (rules.reverse)
-		return reversed(conn, bytes, length);
-	return (struct conn_answer){bytes, length, length == 0};
-}
-
-const char *conn_hold(struct conn *conn, struct conn_answer answer)
-{
-	keep(&conn->unsent, answer.bytes, answer.length);
-	return conn->unsent->bytes;
-}
-
-void conn_let_go(struct conn *conn)
-{
-	drop(&conn->unsent);
-}
-
-/* --- a step ------------------------------------------------------------------ */
-
-/* Sends; what the peer does not take now is kept.  False if the connection is broken. */
-static bool send_or_keep(struct conn *conn, const char *bytes, size_t length)
-{
-	while (length > 0) {
-		ssize_t n = send(conn->fd, bytes, length, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != EAGAIN)
-			return false;
-		if (n < 0) {
-			keep(&conn->unsent, bytes, length);
-			return true;
-		}
-		bytes += n;
-		length -= (size_t)n;
-	}
-	return true;
-}
-
-/* Sends what waits; true when nothing does any more. */
-static bool flush(struct conn *conn, bool *broken)
-{
-	struct rest *rest = conn->unsent;
-
-	while (rest && rest->at < rest->length) {
-		ssize_t n = send(conn->fd, rest->bytes + rest->at, rest->length - rest->at,
-				 MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			*broken = errno != EAGAIN;
-			return false;
-		}
-		touch(conn);
-		rest->at += (uint32_t)n;
-	}
-	drop(&conn->unsent);
-	return true;
-}
-
-/* Answers; false if the connection is broken. */
-static bool answer(struct conn *conn, const char *bytes, size_t length)
-{
-	struct conn_answer answer = conn_answer(conn, bytes, length);
-
-	conn->ended = answer.last;
-	return send_or_keep(conn, answer.bytes, answer.length);
-}
-
-enum conn_want conn_step(struct conn *conn)
-{
-	char *received = bytes_of_thread()->received;
-	bool broken = false;
-
-	for (int turn = 0; turn < TURNS; turn++) {
-		ssize_t n;
-
-		if (conn->unsent && !flush(conn, &broken))
-			return broken ? CONN_CLOSE : CONN_WRITE;
-		if (conn->ended)
-			return CONN_CLOSE;
-		n = recv(conn->fd, received, READ_SIZE, 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN ? CONN_READ : CONN_CLOSE;
-		if (!answer(conn, received, (size_t)n))
-			return CONN_CLOSE;
-		if (n > 0 && n < READ_SIZE && !conn->unsent && !conn->ended)
-			return CONN_READ; /* it took all there was */
-	}
-	if (conn->unsent)
-		return CONN_WRITE;
-	return conn->ended ? CONN_CLOSE : CONN_MORE;
-}
 
 /* --- who is open ------------------------------------------------------------- */
 
@@ -341,10 +64,10 @@ void conn_listens(int listener)
 }
 
 /* Nobody comes in any more: accept fails, and a listener reads as ready.  Under registry. */
-static void stop_accepting(void)
+static void stop_accepting(int first)
 {
 	atomic_store(&stopping, true);
-	for (int i = 0; i < listeners; i++)
+	for (int i = first; i < listeners; i++)
 		shutdown(listening[i], SHUT_RD);
 	pthread_cond_broadcast(&changed);
 }
@@ -359,11 +82,11 @@ static bool enter(int fd)
 	room = (size_t)fd < places && !atomic_load(&stopping) &&
 	       (!rules.max_connections || opened < rules.max_connections);
 	if (room) {
-		*conn = (struct conn){.fd = fd, .watched = CONN_READ, .seen_ms = now_ms()};
+		*conn = (struct conn){.fd = fd, .watched = CONN_READ, .seen_ms = answer_now_ms()};
 		opened++;
 		highest = fd > highest ? fd : highest;
 		if (rules.once)
-			stop_accepting();
+			stop_accepting(0);
 	}
 	pthread_mutex_unlock(&registry);
 	return room;
@@ -378,7 +101,7 @@ static bool admitted(int fd)
 		close(fd);
 		return false;
 	}
-	log_event(conn_of(fd), "Connected by %s\n");
+	answer_log(conn_of(fd), "Connected by %s\n");
 	if (rules.greeting) { /* it fits into any send buffer */
 		send(fd, rules.greeting, strlen(rules.greeting), MSG_NOSIGNAL | MSG_DONTWAIT);
 		conn_close(conn_of(fd));
@@ -461,8 +184,7 @@ struct conn *conn_accept(int listener, int flags)
 /* Takes it from the table.  Nobody may shut down what has its number next, so it is closed here. */
 static void leave(struct conn *conn, bool closing)
 {
-	drop(&conn->unsent);
-	drop(&conn->line);
+	answer_drop(conn);
 	pthread_mutex_lock(&registry);
 	if (closing)
 		close(conn->fd);
@@ -474,13 +196,13 @@ static void leave(struct conn *conn, bool closing)
 
 void conn_close(struct conn *conn)
 {
-	log_event(conn, "%s closed\n");
+	answer_log(conn, "%s closed\n");
 	leave(conn, true);
 }
 
 void conn_forget(struct conn *conn)
 {
-	log_event(conn, "%s closed\n");
+	answer_log(conn, "%s closed\n");
 	leave(conn, false);
 }
 
@@ -518,7 +240,7 @@ static bool silent_for(const struct conn *conn, uint32_t now, int64_t silent_ms)
 /* Shuts every connection down that has been silent for `silent_ms`. */
 static void shut_all(int how, int64_t silent_ms)
 {
-	uint32_t now = now_ms();
+	uint32_t now = answer_now_ms();
 
 	pthread_mutex_lock(&registry);
 	for (int fd = STDERR_FILENO + 1; fd <= highest; fd++)
@@ -530,14 +252,19 @@ static void shut_all(int how, int64_t silent_ms)
 void conn_stop(void)
 {
 	pthread_mutex_lock(&registry);
-	if (forked)
-		listeners = 0; /* they are the parent's, and the other children's */
-	stop_accepting();
+	stop_accepting(inherited);
 	told = true;
 	for (size_t i = 0; i < children_n; i++)
 		kill(children[i], SIGTERM);
 	pthread_mutex_unlock(&registry);
 	shut_all(SHUT_RD, 0);
+}
+
+/* A child may wait for a listener that others go on with: nothing else keeps it. */
+static void leave_if_alone(void)
+{
+	if (forked && conn_count() == 0)
+		_exit(0);
 }
 
 /* Waits for the signals, and meanwhile ends what is idle. */
@@ -554,11 +281,13 @@ static void *keep_house(void *argument)
 		if (rules.idle_ms)
 			shut_all(SHUT_RDWR, rules.idle_ms);
 	conn_stop();
-	if (forked && conn_count() == 0)
-		_exit(0); /* it waits for a listener that others go on with */
+	leave_if_alone();
 	usleep(DRAIN_MS * 1000);
 	shut_all(SHUT_RDWR, 0); /* they had their time */
-	sleep(GRACE_S);
+	for (int i = 0; i < GRACE_S; i++) {
+		leave_if_alone();
+		sleep(1);
+	}
 	warnx("%lld connections did not end", (long long)conn_count());
 	_exit(2);
 }
@@ -578,8 +307,7 @@ void conn_begin(const struct conn_rules *all)
 {
 	struct rlimit limit = {0};
 
-	rules = *all;
-	check(pthread_key_create(&freed, free), "pthread_key_create");
+	answer_begin(all);
 	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
 	places = limit.rlim_cur < TABLE_MAX ? limit.rlim_cur : TABLE_MAX;
 	table = mmap(NULL, places * sizeof(*table), PROT_READ | PROT_WRITE,
@@ -597,6 +325,7 @@ static void become_child(struct conn *mine, pid_t parent)
 {
 	forked = true;
 	children_n = 0;
+	inherited = listeners;
 	opened = mine ? 1 : 0;
 	for (int fd = 0; fd <= highest; fd++)
 		if (!mine || fd != mine->fd)
@@ -654,7 +383,7 @@ pid_t conn_fork(struct conn *mine)
 }
 
 /* Under registry, so that nobody sends a signal to its number any more. */
-static void bury(pid_t child)
+static void bury(pid_t child, int *status)
 {
 	size_t i = 0;
 
@@ -662,13 +391,13 @@ static void bury(pid_t child)
 		i++;
 	if (i == children_n)
 		return;
-	waitpid(child, NULL, 0);
+	waitpid(child, status, 0);
 	children[i] = children[--children_n];
 	opened--;
 	pthread_cond_broadcast(&changed);
 }
 
-bool conn_reap(void)
+pid_t conn_reap(int *status)
 {
 	siginfo_t ended = {0};
 	bool any;
@@ -678,10 +407,12 @@ bool conn_reap(void)
 		pthread_cond_wait(&changed, &registry);
 	any = children_n > 0;
 	pthread_mutex_unlock(&registry);
-	if (any && waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT) == 0) {
-		pthread_mutex_lock(&registry);
-		bury(ended.si_pid);
-		pthread_mutex_unlock(&registry);
-	}
-	return any;
+	if (!any)
+		return 0;
+	while (waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT) != 0)
+		; /* EINTR */
+	pthread_mutex_lock(&registry);
+	bury(ended.si_pid, status);
+	pthread_mutex_unlock(&registry);
+	return ended.si_pid;
 }

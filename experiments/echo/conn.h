@@ -115,7 +115,10 @@ void conn_stop(void);
  */
 pid_t conn_fork(struct conn *mine);
 
-/* Waits until a forked process has ended; false when nobody is open and the server stops. */
-bool conn_reap(void);
+/*
+ * Waits until a forked process has ended; with how it did (waitpid(2)).  0 when nobody is open and
+ * the server stops.
+ */
+pid_t conn_reap(int *status);
 
 #endif

@@ -31,7 +31,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +38,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "files.h"
 #include "load.h"
 #include "machine.h"
 #include "opt.h"
@@ -115,6 +115,7 @@ static int64_t ready;    /* workers that wait to go on */
 static bool broken;      /* a process ended as it should not */
 
 static struct load_server server_before, server_after; /* the measured window */
+static int64_t kernel_empty, server_empty;             /* bytes, without connections */
 
 /* --- the plan ---------------------------------------------------------------- */
 
@@ -177,16 +178,12 @@ static void check_limit(void)
 {
 	int64_t needed = (plan.connections + plan.idle + processes - 1) / processes + threads +
 			 OWN_DESCRIPTORS;
-	struct rlimit limit;
+	int64_t allowed = files_allow(INT64_MAX);
 
-	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit); /* or it stays as it is */
-	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
-	if (needed > (int64_t)limit.rlim_cur)
+	if (needed > allowed)
 		errx(EXIT_USAGE,
 		     "%s descriptors a process, of which %s are allowed: take more --processes",
-		     text_count(needed), text_count((int64_t)limit.rlim_cur));
+		     text_count(needed), text_count(allowed));
 }
 
 static void make_plan(void)
@@ -429,6 +426,11 @@ static void let_go(int semaphore)
 	add_to(semaphore, plan.workers);
 }
 
+static int64_t memory_of(const struct load_server *server)
+{
+	return server->pss_bytes >= 0 ? server->pss_bytes : server->rss_bytes;
+}
+
 /* Waits until all connections are open. */
 static void await_ready(void)
 {
@@ -476,6 +478,7 @@ static bool measure(struct load_result *result)
 	int64_t first = span_now();
 	int64_t begin = first + warmup_ms * 1000000;
 	int64_t end = begin + duration_ms * 1000000;
+	int64_t kernel_grown;
 	bool whole;
 	bool seen;
 
@@ -501,10 +504,13 @@ static bool measure(struct load_result *result)
 	write_second(begin, span_now());
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
+	kernel_grown = load_kernel_bytes() - kernel_empty;
 	let_go(plan.leave);
 	while (running)
 		wait_until(INT64_MAX);
 	load_sum_up(result, &plan, shared->tally, seen ? &server_before : NULL, &server_after);
+	result->kernel_grown = kernel_grown;
+	result->server_grown = seen ? memory_of(&server_after) - server_empty : 0;
 	return whole || interrupted || broken;
 }
 
@@ -547,6 +553,8 @@ int main(int argc, char *argv[])
 	make_plan();
 	open_files();
 	machine_load(&begin);
+	kernel_empty = load_kernel_bytes();
+	server_empty = memory_of(&server_before);
 	start_processes();
 	await_ready();
 	write_run_row();

@@ -122,6 +122,9 @@ struct load_used {
 	int64_t voluntary, involuntary; /* switches */
 };
 
+/* Memory of the kernel for all processes: slab, their stacks and page tables; 0: not to be known. */
+int64_t load_kernel_bytes(void);
+
 struct load_used load_used(const struct load_server *before, const struct load_server *after);
 
 /* What was measured, of all workers. */
@@ -134,6 +137,10 @@ struct load_result {
 	double own_share;                 /* of a CPU, in the busiest thread */
 	const struct load_server *server; /* at the end; NULL = not looked at */
 	struct load_used used;
+
+	/* bytes, from before the first connection to the end, with all of them still open */
+	int64_t kernel_grown; /* of the whole machine */
+	int64_t server_grown; /* of the server, if it was looked at */
 };
 
 /* What was counted so far: all, requests, errors; the rest is 0. */

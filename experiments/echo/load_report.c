@@ -8,6 +8,8 @@
 #include "rows.h"
 #include "text.h"
 
+enum { MANY = 1000 };
+
 static const double saturated = 0.9; /* of a CPU */
 
 void load_count(struct load_result *result, const struct load_plan *plan,
@@ -79,6 +81,7 @@ void load_record(json_t *row, const struct load_result *result)
 					       {"p999_ns", histogram_quantile(latency, 0.999)},
 					       {"max_ns", histogram_quantile(latency, 1)},
 					       {0}});
+	rows_add(row, (struct field[]){{"kernel_grown_bytes", result->kernel_grown}, {0}});
 	if (result->server)
 		rows_add(row,
 			 (struct field[]){{"server_elapsed_ns", result->used.elapsed_ns},
@@ -86,6 +89,7 @@ void load_record(json_t *row, const struct load_result *result)
 					  {"server_busiest_thread_ns", result->used.busiest_ns},
 					  {"server_rss_bytes", result->server->rss_bytes},
 					  {"server_pss_bytes", result->server->pss_bytes},
+					  {"server_grown_bytes", result->server_grown},
 					  {"server_processes", result->server->processes},
 					  {"server_threads", (int64_t)result->server->threads_n},
 					  {"server_voluntary_switches", result->used.voluntary},
@@ -129,6 +133,22 @@ static void print_server(FILE *out, const struct load_result *result)
 	fprintf(out, "               a request: %.3f voluntary, %.3f involuntary switches\n",
 		(double)(result->used.voluntary) / requests,
 		(double)(result->used.involuntary) / requests);
+}
+
+/* Other programs' memory changes, too: only many connections stand out from that. */
+static void print_memory(FILE *out, const struct load_plan *plan, const struct load_result *result)
+{
+	int64_t connections = plan->connections + plan->idle;
+
+	if (connections < MANY)
+		return;
+	fprintf(out,
+		"  memory       a connection: %s of the kernel, for both ends if both are here",
+		text_bytes(result->kernel_grown / connections));
+	if (result->server)
+		fprintf(out, "\n               and %s of the server",
+			text_bytes(result->server_grown / connections));
+	fputc('\n', out);
 }
 
 static void print_errors(FILE *out, const struct load_result *result)
@@ -212,5 +232,6 @@ void load_print(FILE *out, const struct load_plan *plan, const struct load_resul
 		a_request(result, result->all.span.cpu_ns), text_share(result->own_share));
 	if (result->server)
 		print_server(out, result);
+	print_memory(out, plan, result);
 	print_notes(out, plan, result);
 }

@@ -161,6 +161,16 @@ bool load_look(pid_t server, struct load_server *now)
 	return now->processes > 0;
 }
 
+int64_t load_kernel_bytes(void)
+{
+	static const char *const parts[] = {"Slab:", "KernelStack:", "PageTables:"};
+	int64_t sum = 0;
+
+	for (int i = 0; i < 3; i++)
+		sum += positive(value_in("/proc/meminfo", parts[i])) << 10;
+	return sum;
+}
+
 struct load_used load_used(const struct load_server *before, const struct load_server *after)
 {
 	static const struct load_thread none;

@@ -132,7 +132,7 @@ static void next_due(struct worker *w)
 	const struct load_plan *plan = w->plan;
 	double mean_ns = 1e9 * (double)plan->workers / (double)plan->rate;
 
-	w->arrival += plan->fixed ? 1 : -log(((double)(rng_next(&w->rng) >> 11) + 0.5) / 0x1p53);
+	w->arrival += plan->fixed ? 1 : -log(rng_uniform(&w->rng));
 	w->due_ns = atomic_load(&w->window->first_ns) + (int64_t)(w->arrival * mean_ns);
 }
 

@@ -50,6 +50,15 @@ int model_workers(const struct server *server, int otherwise);
 /* CPUs this process may use. */
 int model_cpus(void);
 
+/* The work of a process: 0, or an error number; 2 if it has said itself why it ends. */
+typedef int (*model_worker)(const struct server *server, int number);
+
+/*
+ * Does the work in n processes, and again in place of one that died of a signal, until the server
+ * is told to stop.  0, or an error number: then none can be had, or one ended with it.
+ */
+int model_in_processes(const struct server *server, int n, model_worker work);
+
 /*
  * A detached thread for work whose end nobody waits for but conn_await_all().  0, or an error number:
  * then none can be had.

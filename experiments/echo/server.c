@@ -17,19 +17,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "conn.h"
 #include "exp.h"
+#include "files.h"
 #include "model.h"
 #include "opt.h"
 
 enum {
 	DATAGRAM = 65536,
 	BACKLOG = 4096,
+	PROCESSES = 200,
 	STACK = 512 << 10, /* of a thread, bytes; what is never used costs nothing */
 };
 
@@ -39,6 +40,9 @@ static const char *model_name = "epoll";
 static const char *bind_to = "127.0.0.1";
 static int64_t port = 65432;
 static int64_t workers;
+static int64_t processes = 1;
+static int listeners[PROCESSES];
+static const struct model *chosen;
 static int64_t bound;
 static int64_t backlog = BACKLOG;
 static bool list, udp;
@@ -52,6 +56,8 @@ static const struct opt opts[] = {
 	{'p', "port", "port to listen on", .num = &port, .max = 65535, .zero = "a free one"},
 	{'w', "workers", "threads, processes or loops, in models that have them", .num = &workers,
 	 .max = 4096, .zero = "the model's own number"},
+	{0, "processes", "that each serve so, on the same port, with descriptors of their own",
+	 .num = &processes, .min = 1, .max = PROCESSES},
 	{0, "bound", "connections with a thread of their own, of coroutine-nm", .num = &bound,
 	 .max = 4096},
 	{0, "backlog", "connections that wait to be accepted", .num = &backlog, .max = 65535},
@@ -61,8 +67,8 @@ static const struct opt opts[] = {
 	{'r', "reverse", "answer each line reversed, character by character (UTF-8)",
 	 .flag = &rules.reverse},
 	{'u', "udp", "answer datagrams instead", .flag = &udp},
-	{0, "max-connections", "at a time; more are turned away", .num = &rules.max_connections,
-	 .max = 1 << 22, .zero = "no limit"},
+	{0, "max-connections", "at a time, of each process; more are turned away",
+	 .num = &rules.max_connections, .max = 1 << 22, .zero = "no limit"},
 	{0, "idle-timeout", "end connections silent for so long", .num = &rules.idle_ms,
 	 .max = 86400000, .unit = OPT_MS, .zero = "never"},
 	{'v', "verbose", "log who is connected and what was received", .flag = &rules.verbose},
@@ -190,16 +196,6 @@ int model_listen_too(const struct server *server)
 	return fd;
 }
 
-/* As many descriptors as this process may have. */
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit); /* if it stays as it is, that is a limit like another */
-}
-
 /* One socket answers everybody, whatever the model: there are no connections to wait for. */
 static int serve_datagrams(int fd)
 {
@@ -224,6 +220,22 @@ static int serve_datagrams(int fd)
 	return 0;
 }
 
+/* The listening sockets of all processes, before the first client comes. */
+static void listen_all(const struct server *server)
+{
+	listeners[0] = server->listener;
+	for (int64_t i = 1; i < processes; i++)
+		listeners[i] = model_listen_too(server);
+}
+
+static int serve_process(const struct server *server, int number)
+{
+	struct server mine = *server;
+
+	mine.listener = listeners[number];
+	return chosen->serve(&mine);
+}
+
 int main(int argc, char *argv[])
 {
 	const struct opt_page page = {
@@ -231,7 +243,6 @@ int main(int argc, char *argv[])
 		       "Exit status: 0 ended by SIGINT or SIGTERM, 2 bad usage or environment, "
 		       "77 this machine cannot run the model.",
 		.tables = {{"The server:", opts}}};
-	const struct model *model;
 	struct sockaddr_in address;
 	struct server server = {0};
 	const char *missing;
@@ -244,10 +255,12 @@ int main(int argc, char *argv[])
 		print_models();
 		return 0;
 	}
-	model = find_model();
-	missing = model->missing ? model->missing() : NULL;
+	if (udp && processes > 1)
+		errx(EXIT_USAGE, "--processes: datagrams are answered by one");
+	chosen = find_model();
+	missing = chosen->missing ? chosen->missing() : NULL;
 	if (missing) {
-		warnx("%s: not on this machine: %s", model->name, missing);
+		warnx("%s: not on this machine: %s", chosen->name, missing);
 		return EXIT_SKIP;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -256,22 +269,28 @@ int main(int argc, char *argv[])
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	raise_limit();
+	files_allow(INT64_MAX);
 	address = resolve();
-	server.listener =
-		bound_socket(udp ? SOCK_DGRAM : SOCK_STREAM, &address, model->shares_port);
+	server.listener = bound_socket(udp ? SOCK_DGRAM : SOCK_STREAM, &address,
+				       chosen->shares_port || processes > 1);
 	server.most = rules.once ? 1 : rules.max_connections;
 	server.workers = workers;
 	server.bound = bound;
 	conn_begin(&rules);
 	conn_listens(server.listener);
+	listen_all(&server);
 	address = name_of(server.listener);
-	printf("%s%s listens on %s:%d\n", model->name, udp ? " (UDP)" : "",
+	printf("%s%s listens on %s:%d\n", chosen->name, udp ? " (UDP)" : "",
 	       inet_ntop(AF_INET, &address.sin_addr, ip, sizeof(ip)), ntohs(address.sin_port));
-	error = udp ? serve_datagrams(server.listener) : model->serve(&server);
+	if (udp)
+		error = serve_datagrams(server.listener);
+	else if (processes > 1)
+		error = model_in_processes(&server, (int)processes, serve_process);
+	else
+		error = chosen->serve(&server);
 	if (error) {
 		errno = error;
-		err(EXIT_USAGE, "%s", model->name);
+		err(EXIT_USAGE, "%s", chosen->name);
 	}
 	return 0;
 }

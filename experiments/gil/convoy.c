@@ -32,6 +32,7 @@
 #include "child.h"
 #include "exp.h"
 #include "gil.h"
+#include "net.h"
 #include "pattern.h"
 #include "python.h"
 #include "span.h"
@@ -259,27 +260,14 @@ static void *model_hog(void *argument)
 	return NULL;
 }
 
-static int listen_here(int *port)
-{
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t size = sizeof(at);
-	int fd = check_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-
-	check_fd(bind(fd, (struct sockaddr *)&at, sizeof(at)), "bind");
-	check_fd(listen(fd, 1), "listen");
-	check_fd(getsockname(fd, (struct sockaddr *)&at, &size), "getsockname");
-	*port = ntohs(at.sin_port);
-	return fd;
-}
-
 static bool serve_model(const struct load *load, struct measured *m)
 {
 	struct model_thread threads[1 + MAX_HOGS] = {0};
 	struct model model = {.stop = false};
-	int port;
+	struct sockaddr_in where;
 	bool done;
 
-	model.listener = listen_here(&port);
+	model.listener = net_listen(1, &where);
 	gil_init(&model.gil, GIL_FROM_310, load->interval_us, true);
 	gil_data_init(&model.data);
 	for (int i = 0; i <= load->hogs; i++) {
@@ -292,7 +280,7 @@ static bool serve_model(const struct load *load, struct measured *m)
 				     &threads[i]),
 		      "pthread_create");
 	}
-	done = run_client(port, m);
+	done = run_client(ntohs(where.sin_port), m);
 	atomic_store(&model.stop, true);
 	shutdown(model.listener, SHUT_RDWR); /* for a server that still waits for its client */
 	for (int i = 0; i <= load->hogs; i++)

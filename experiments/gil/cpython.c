@@ -15,16 +15,13 @@
  */
 #include <err.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
 #include "exp.h"
-#include "gil.h"
+#include "gil_race.h"
 #include "python.h"
 #include "span.h"
-#include "team.h"
 #include "text.h"
 
 enum { POLICIES = GIL_FROM_310 + 1, SUBJECTS = PYTHONS + POLICIES, PLACES = 32, WORD = 32 };
@@ -39,9 +36,18 @@ static const char *const rules[POLICIES] = {"no GIL", "2.7", "3.2 to 3.9", "sinc
 static const char *const model_names[POLICIES] = {"model-nogil", "model-2.7", "model-3.9",
 						  "model-3.10"};
 
-/* Column heads of gil_programs. */
-static const char *const heads[GIL_PROGRAMS] = {"x+=1", "x+=f()", "f()+x", "t=x",
-						"o.x",  "l[0]",   "lock"};
+/* Of gil_programs: the head of the column, and the fields. */
+static const struct column {
+	const char *head, *x, *elapsed;
+} columns[GIL_PROGRAMS] = {
+	[GIL_PLAIN] = {"x+=1", "plain_x", "plain_elapsed_ns"},
+	[GIL_CALLS] = {"x+=f()", "call_x", "call_elapsed_ns"},
+	[GIL_CALL_FIRST] = {"f()+x", "call_first_x", "call_first_elapsed_ns"},
+	[GIL_SPLIT] = {"t=x", "split_x", "split_elapsed_ns"},
+	[GIL_ATTRIBUTE] = {"o.x", "attribute_x", "attribute_elapsed_ns"},
+	[GIL_ITEM] = {"l[0]", "item_x", "item_elapsed_ns"},
+	[GIL_LOCKED] = {"lock", "locked_x", "locked_elapsed_ns"},
+};
 
 /* Variant i is subjects[i]: an interpreter, or the model under its rules. */
 static struct subject {
@@ -52,8 +58,6 @@ static size_t subjects_n;
 
 static struct python pythons[PYTHONS];
 static struct variant variants[SUBJECTS + 1];
-static char x_names[GIL_PROGRAMS][WORD]; /* fields: "plain_x" ... */
-static char elapsed_names[GIL_PROGRAMS][WORD];
 
 static const struct claim claims[] = {
 	{"gil-not-your-data",
@@ -189,70 +193,34 @@ static int64_t calibrate(const struct python *python)
 
 /* --- the model ----------------------------------------------------------- */
 
-struct worker {
-	struct gil_thread gil;
-	size_t program;
-	int64_t n, step;
-};
-
-static void work(int member, void *argument)
-{
-	struct worker *w = (struct worker *)argument + member;
-
-	gil_take(&w->gil);
-	gil_run(&w->gil, &gil_programs[w->program], w->n, w->step);
-	gil_drop(&w->gil);
-}
-
-/*
- * Runs a program in two threads of the model, for a time if there is one; returns x.
- */
-static int64_t run_model(enum gil_policy policy, size_t program, int64_t n, int64_t duration_ns,
-			 struct worker workers[2], struct span *all)
-{
-	atomic_bool stop = false;
-	struct team team;
-	struct gil_data data;
-	struct gil gil;
-	int64_t x;
-
-	gil_init(&gil, policy, duration_ns ? SAMPLE_INTERVAL_US : interval_of(program), true);
-	gil_data_init(&data);
-	for (int i = 0; i < 2; i++)
-		workers[i] = (struct worker){
-			.gil = {.gil = &gil, .data = &data, .number = i, .stop = &stop},
-			.program = program,
-			.n = n,
-			.step = i ? -1 : 1};
-	team_start(&team, 2, TEAM_FREE, work, workers);
-	if (duration_ns) {
-		run_sleep_until(span_now() + duration_ns);
-		atomic_store(&stop, true);
-	}
-	*all = team_join(&team);
-	x = atomic_load(&data.x);
-	gil_data_destroy(&data);
-	gil_destroy(&gil);
-	return x;
-}
-
 static bool measure_model(const struct subject *subject, struct outcome *out)
 {
-	struct worker w[2];
-	struct span all;
+	/* twice as long: without the third thread, which asks for it too, it drops less often */
+	struct gil_race places = {.policy = subject->policy,
+				  .program = GIL_PLAIN,
+				  .threads = GIL_RACE_THREADS,
+				  .n = INT64_MAX,
+				  .duration_ns = 2 * places_ms * 1000000,
+				  .interval_us = SAMPLE_INTERVAL_US};
 
 	for (size_t p = 0; p < GIL_PROGRAMS && !run_stopped(); p++) {
-		out->x[p] = run_model(subject->policy, p, iterations_of(p), 0, w, &all);
-		out->elapsed_ns[p] = span_wall(&all);
+		struct gil_race race = {.policy = subject->policy,
+					.program = (enum gil_programs)p,
+					.threads = GIL_RACE_THREADS,
+					.n = iterations_of(p),
+					.interval_us = interval_of(p)};
+
+		gil_race(&race);
+		out->x[p] = race.x;
+		out->elapsed_ns[p] = span_wall(&race.all);
 	}
 	if (subject->policy == GIL_NONE)
 		return true;
-	/* twice as long: without the third thread, which asks for it too, it drops less often */
-	run_model(subject->policy, GIL_PLAIN, INT64_MAX, 2 * places_ms * 1000000, w, &all);
+	gil_race(&places);
 	for (size_t op = 0; op < GIL_OPS; op++) {
 		struct place *place = &out->places[out->places_n];
 
-		place->drops = w[0].gil.drops[op] + w[1].gil.drops[op];
+		place->drops = places.drops[op];
 		place->inside =
 			op == GIL_LOAD_GLOBAL || op == GIL_LOAD_CONST || op == GIL_INPLACE_ADD;
 		snprintf(place->opcode, WORD, "%s", gil_op_names[op]);
@@ -287,8 +255,8 @@ static void measure(struct run *run, const struct subject *subject)
 					 {0}});
 	}
 	for (size_t p = 0; p < GIL_PROGRAMS; p++) {
-		fields[n++] = (struct field){x_names[p], out.x[p]};
-		fields[n++] = (struct field){elapsed_names[p], out.elapsed_ns[p]};
+		fields[n++] = (struct field){columns[p].x, out.x[p]};
+		fields[n++] = (struct field){columns[p].elapsed, out.elapsed_ns[p]};
 	}
 	fields[n++] = (struct field){"drops", drops};
 	fields[n++] = (struct field){"drops_inside", inside};
@@ -300,7 +268,7 @@ static void measure(struct run *run, const struct subject *subject)
 /* How many trials of a program ended elsewhere than at 0. */
 static size_t wrong(struct run *run, size_t subject, size_t program)
 {
-	return stats_nonzero(run_values(run, subject, x_names[program]));
+	return stats_nonzero(run_values(run, subject, columns[program].x));
 }
 
 /* The model under the rules of an interpreter: its index, or that of nothing that was run. */
@@ -323,7 +291,7 @@ static double inside_share(struct run *run, size_t subject)
 static void print_subject(struct run *run, size_t subject)
 {
 	FILE *out = run_out(run);
-	struct values xs = run_values(run, subject, x_names[GIL_PLAIN]);
+	struct values xs = run_values(run, subject, columns[GIL_PLAIN].x);
 	double inside = inside_share(run, subject);
 
 	for (size_t i = 0; i < xs.n; i++)
@@ -341,16 +309,16 @@ static void print_table(struct run *run)
 	size_t trials = 0;
 
 	for (size_t i = 0; i < subjects_n && trials == 0; i++)
-		trials = run_values(run, i, x_names[GIL_PLAIN]).n;
+		trials = run_values(run, i, columns[GIL_PLAIN].x).n;
 	run_say(run,
 		"Two threads update x, one upwards and one downwards: x += 1 %s times each, the "
-		"others %s. A safe program ends at 0. How many of %zu trials did not; |x|: the "
-		"median after x += 1; inside: of the times that the GIL was dropped in x += 1, how "
-		"many were after the load and before the store.",
+		"others %s. How many of %zu trials did not end at 0; |x|: the median after x += 1; "
+		"inside: how many of the times that the GIL was dropped in x += 1 were after the "
+		"load and before the store.",
 		text_count(iterations), text_count(iterations_of(GIL_PROGRAMS)), trials);
 	fprintf(out, "\n  %-11s", "CPython");
 	for (size_t p = 0; p < GIL_PROGRAMS; p++)
-		fprintf(out, " %6s", heads[p]);
+		fprintf(out, " %6s", columns[p].head);
 	fprintf(out, " %9s %7s\n", "|x|", "inside");
 	for (size_t i = 0; i < subjects_n; i++)
 		if (run_selected(run, i))
@@ -359,7 +327,7 @@ static void print_table(struct run *run)
 	for (size_t i = 0; i < subjects_n; i++)
 		if (run_selected(run, i)) {
 			fprintf(out, "  %-11s ", variants[i].name);
-			text_values(out, 14, 14, run_values(run, i, x_names[GIL_PLAIN]));
+			text_values(out, 14, 14, run_values(run, i, columns[GIL_PLAIN].x));
 		}
 	fputs("\n", out);
 }
@@ -397,40 +365,24 @@ static struct likeness compare(struct run *run)
 	return all;
 }
 
-/* The interpreters that check as 3.10 does, or as older ones do, and what they printed. */
-struct prints {
-	size_t interpreters;
-	size_t trials, wrong;
-	size_t never_wrong; /* interpreters */
-};
-
-static struct prints prints_of(struct run *run, bool since_310, size_t program)
+/* An interpreter with a GIL that was run. */
+static bool has_gil(struct run *run, size_t subject)
 {
-	struct prints all = {0};
-
-	for (size_t i = 0; i < subjects_n; i++) {
-		if (!subjects[i].python || !run_selected(run, i) ||
-		    subjects[i].policy == GIL_NONE ||
-		    (subjects[i].policy == GIL_FROM_310) != since_310)
-			continue;
-		all.interpreters++;
-		all.trials += run_values(run, i, x_names[program]).n;
-		all.wrong += wrong(run, i, program);
-		all.never_wrong += wrong(run, i, program) == 0;
-	}
-	return all;
+	return subjects[subject].python && subjects[subject].policy != GIL_NONE &&
+	       run_selected(run, subject);
 }
 
 static void judge_data(struct run *run)
 {
-	struct prints old = prints_of(run, false, GIL_PLAIN);
-	struct prints new = prints_of(run, true, GIL_PLAIN);
-	struct prints old_call = prints_of(run, false, GIL_CALLS);
-	struct prints new_call = prints_of(run, true, GIL_CALLS);
-	size_t all = old.interpreters + new.interpreters;
-	size_t plain = all - old.never_wrong - new.never_wrong;
-	size_t call = all - old_call.never_wrong - new_call.never_wrong;
+	size_t all = 0, plain = 0, call = 0;
 
+	for (size_t i = 0; i < subjects_n; i++) {
+		if (!has_gil(run, i))
+			continue;
+		all++;
+		plain += wrong(run, i, GIL_PLAIN) > 0;
+		call += wrong(run, i, GIL_CALLS) > 0;
+	}
 	if (all == 0)
 		run_verdict(run, "gil-not-your-data", SKIPPED, NULL,
 			    "no interpreter with a GIL was run");
@@ -445,35 +397,57 @@ static void judge_data(struct run *run)
 			    plain, call, all);
 }
 
+/* What the interpreters that check as 3.10 does, or as older ones do, printed after x += 1. */
+struct prints {
+	size_t interpreters;
+	size_t trials, wrong;
+	size_t never_wrong; /* interpreters */
+};
+
+static struct prints prints_of(struct run *run, bool since_310)
+{
+	struct prints all = {0};
+
+	for (size_t i = 0; i < subjects_n; i++) {
+		if (!has_gil(run, i) || (subjects[i].policy == GIL_FROM_310) != since_310)
+			continue;
+		all.interpreters++;
+		all.trials += run_values(run, i, columns[GIL_PLAIN].x).n;
+		all.wrong += wrong(run, i, GIL_PLAIN);
+		all.never_wrong += wrong(run, i, GIL_PLAIN) == 0;
+	}
+	return all;
+}
+
 static void judge_checks(struct run *run, struct likeness model)
 {
-	struct prints old = prints_of(run, false, GIL_PLAIN);
-	struct prints new = prints_of(run, true, GIL_PLAIN);
+	struct prints before = prints_of(run, false);
+	struct prints since = prints_of(run, true);
 
-	if (new.interpreters == 0) {
+	if (since.interpreters == 0) {
 		run_verdict(run, "gil-checks", SKIPPED, NULL,
 			    "no CPython since 3.10 with a GIL was run");
 		return;
 	}
 	run_verdict(run, "gil-checks",
-		    new.wrong                                             ? REFUTED
-		    : old.never_wrong || model.plain_alike != model.plain ? DEPENDS
-									  : HOLDS,
-		    (struct field[]){{"since_310", (int64_t) new.interpreters},
-				     {"since_310_trials", (int64_t) new.trials},
-				     {"since_310_wrong", (int64_t) new.wrong},
-				     {"before", (int64_t)old.interpreters},
-				     {"before_trials", (int64_t)old.trials},
-				     {"before_wrong", (int64_t)old.wrong},
+		    since.wrong                                              ? REFUTED
+		    : before.never_wrong || model.plain_alike != model.plain ? DEPENDS
+									     : HOLDS,
+		    (struct field[]){{"since_310", (int64_t)since.interpreters},
+				     {"since_310_trials", (int64_t)since.trials},
+				     {"since_310_wrong", (int64_t)since.wrong},
+				     {"before", (int64_t)before.interpreters},
+				     {"before_trials", (int64_t)before.trials},
+				     {"before_wrong", (int64_t)before.wrong},
 				     {"model_cases", (int64_t)model.cases},
 				     {"model_alike", (int64_t)model.alike},
 				     {"inside_points", .real = &model.points},
 				     {0}},
-		    "x is not 0 in %zu of %zu trials since 3.10 (%zu interpreters)%s%s", new.wrong,
-		    new.trials, new.interpreters,
-		    old.trials ? text_format(", in %zu of %zu before (%zu)", old.wrong, old.trials,
-					     old.interpreters)
-			       : "",
+		    "x is not 0 in %zu of %zu trials since 3.10 (%zu interpreters)%s%s",
+		    since.wrong, since.trials, since.interpreters,
+		    before.trials ? text_format(", in %zu of %zu before (%zu)", before.wrong,
+						before.trials, before.interpreters)
+				  : "",
 		    model.plain ? text_format("; the model says the same for %zu of %zu",
 					      model.plain_alike, model.plain)
 				: "");
@@ -486,7 +460,7 @@ static void report(struct run *run)
 
 	for (size_t i = 0; i < subjects_n; i++) {
 		locked += wrong(run, i, GIL_LOCKED);
-		trials += run_values(run, i, x_names[GIL_LOCKED]).n;
+		trials += run_values(run, i, columns[GIL_LOCKED].x).n;
 	}
 	print_table(run);
 	if (model.cases > 0)
@@ -541,15 +515,6 @@ int main(int argc, char *argv[])
 	for (int policy = 0; policy < POLICIES; policy++)
 		if (needed[policy])
 			add_subject((struct subject){NULL, (enum gil_policy)policy});
-	for (size_t p = 0; p < GIL_PROGRAMS; p++) {
-		char name[WORD];
-
-		snprintf(name, sizeof(name), "%s", gil_programs[p].name);
-		for (char *dash = name; (dash = strchr(dash, '-'));)
-			*dash = '_'; /* "call-first" is a field's "call_first" */
-		snprintf(x_names[p], WORD, "%.20s_x", name);
-		snprintf(elapsed_names[p], WORD, "%.20s_elapsed_ns", name);
-	}
 	run = run_begin(&about, argc, argv);
 	if (found == 0)
 		return run_skip(run, "no CPython was found here; --python names one");

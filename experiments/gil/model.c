@@ -23,15 +23,11 @@
  * step.  So c = sqrt(p / (1 - p^2)) for many slices of one length: the column "walk".
  */
 #include <math.h>
-#include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
 #include "exp.h"
-#include "gil.h"
+#include "gil_race.h"
 #include "span.h"
-#include "team.h"
 #include "text.h"
 
 enum {
@@ -42,7 +38,6 @@ enum {
 	FREE,
 	LOCKED,
 	VARIANTS,
-	THREADS = 2,
 	LOGGED = 1000,       /* of each variant's time line, at most */
 	LINE_INTERVALS = 12, /* the time line's length in switch intervals */
 	LINE_COLUMNS = 60,
@@ -123,72 +118,24 @@ static struct line {
 	int64_t zero_ns; /* when the first thread began */
 } lines[VARIANTS];
 
-struct worker {
-	struct gil_thread vm;
-	const struct gil_program *program;
-	int64_t n, step;
-};
-
-static void work(int member, void *argument)
+/* Runs n updates in each of so many threads; line = NULL keeps no time line. */
+static struct gil_race measure(size_t variant, int threads, int64_t n, struct line *line)
 {
-	struct worker *w = (struct worker *)argument + member;
+	struct gil_race race = {.policy = setups[variant].policy,
+				.program = setups[variant].program,
+				.threads = threads,
+				.n = n,
+				.interval_us = interval_us,
+				.no_forced_switching = no_forced_switching,
+				.holds = line ? line->holds : NULL,
+				.room = LOGGED};
 
-	gil_take(&w->vm);
-	gil_run(&w->vm, w->program, w->n, w->step);
-	gil_drop(&w->vm);
-}
-
-struct result {
-	int64_t x, switches;
-	int64_t drops[GIL_OPS], drops_inside;
-	struct span all;
-};
-
-/* Without a lock a thread holds what there is to hold all the time that it runs. */
-static void keep_line(struct line *line, const struct gil *gil, const struct team *team,
-		      int64_t zero_ns)
-{
-	line->zero_ns = zero_ns;
-	line->n = gil->holds_n;
-	if (gil->policy != GIL_NONE)
-		return;
-	for (int i = 0; i < THREADS; i++)
-		line->holds[line->n++] = (struct gil_hold){i, team->members[i].span.begin_ns,
-							   team->members[i].span.end_ns};
-}
-
-/* Runs n updates in each of `threads` threads; line = NULL keeps no time line. */
-static struct result measure(size_t variant, int threads, int64_t n, struct line *line)
-{
-	struct worker workers[THREADS];
-	struct result result = {0};
-	struct gil gil;
-	struct gil_data data;
-	struct team team;
-
-	gil_init(&gil, setups[variant].policy, interval_us, !no_forced_switching);
-	gil_data_init(&data);
-	if (line)
-		gil_log(&gil, line->holds, LOGGED);
-	for (int i = 0; i < threads; i++)
-		workers[i] = (struct worker){.vm = {.gil = &gil, .data = &data, .number = i},
-					     .program = &gil_programs[setups[variant].program],
-					     .n = n,
-					     .step = i % 2 ? -1 : 1};
-	team_start(&team, threads, TEAM_FREE, work, workers);
-	result.all = team_join(&team);
-	for (int i = 0; i < threads; i++) {
-		result.drops_inside += workers[i].vm.drops_inside;
-		for (size_t op = 0; op < GIL_OPS; op++)
-			result.drops[op] += workers[i].vm.drops[op];
+	gil_race(&race);
+	if (line) {
+		line->n = race.holds_n;
+		line->zero_ns = race.all.begin_ns;
 	}
-	if (line)
-		keep_line(line, &gil, &team, result.all.begin_ns);
-	result.x = atomic_load(&data.x);
-	result.switches = gil_switches(&gil);
-	gil_data_destroy(&data);
-	gil_destroy(&gil);
-	return result;
+	return race;
 }
 
 /*
@@ -201,10 +148,10 @@ static int64_t calibrate(void)
 
 	trial_ns = trial_ns < 125000000 ? 125000000 : trial_ns > 400000000 ? 400000000 : trial_ns;
 	for (int64_t n = 1000;; n *= 2) {
-		struct result alone = measure(UPTO, 1, n, NULL);
+		struct gil_race alone = measure(UPTO, 1, n, NULL);
 
 		if (alone.all.cpu_ns >= 5000000)
-			return trial_ns / THREADS * n / alone.all.cpu_ns + 1;
+			return trial_ns / GIL_RACE_THREADS * n / alone.all.cpu_ns + 1;
 	}
 }
 
@@ -234,19 +181,19 @@ static void record(struct run *run)
 	size_t variant = run_variant(run);
 	struct line *line = run_trial(run) == 0 && variant != LOCKED ? &lines[variant] : NULL;
 	int64_t n = iterations_of(variant);
-	struct result result = measure(variant, THREADS, n, line);
+	struct gil_race race = measure(variant, GIL_RACE_THREADS, n, line);
 	struct field fields[16] = {
 		{"program", .text = gil_programs[setups[variant].program].python},
 		{"iterations", n},
-		{"final_x", result.x},
-		{"switches", result.switches},
-		{"elapsed_ns", span_wall(&result.all)},
-		{"cpu_ns", result.all.cpu_ns},
-		{"drops_inside", result.drops_inside}};
+		{"final_x", race.x},
+		{"switches", race.switches},
+		{"elapsed_ns", span_wall(&race.all)},
+		{"cpu_ns", race.all.cpu_ns},
+		{"drops_inside", race.drops_inside}};
 	size_t used = 7;
 
 	for (size_t i = 0; i < PLACES; i++)
-		fields[used++] = (struct field){places[i].field, result.drops[places[i].op]};
+		fields[used++] = (struct field){places[i].field, race.drops[places[i].op]};
 	run_record(run, fields);
 	if (line)
 		record_line(run, line);
@@ -288,7 +235,7 @@ static double slice_of(struct run *run, size_t variant)
 {
 	struct values switches = run_values(run, variant, "switches");
 
-	return (double)switches.n * THREADS * (double)iterations_of(variant) /
+	return (double)switches.n * GIL_RACE_THREADS * (double)iterations_of(variant) /
 	       (stats_sum(switches) + (double)switches.n);
 }
 
@@ -394,7 +341,7 @@ static void print_line(struct run *run, size_t v)
 	const struct line *line = &lines[v];
 	int64_t end_ns = line->n ? line->holds[line->n - 1].end_ns - line->zero_ns : 0;
 
-	for (int thread = 0; line->n && thread < THREADS; thread++) {
+	for (int thread = 0; line->n && thread < GIL_RACE_THREADS; thread++) {
 		fprintf(run_out(run), "  %-11s %s ", thread ? "" : variants[v].name,
 			thread ? "x -=" : "x +=");
 		for (int i = 0; i < LINE_COLUMNS && i * column_ns < end_ns; i++)

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "child.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "exp.h"
+#include "span.h"
 
 pid_t child_fork(void)
 {
@@ -22,6 +27,51 @@ pid_t child_fork(void)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	return 0;
+}
+
+int child_run(void (*work)(void *argument), void *argument)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+	int status = 0;
+	pid_t child;
+
+	child = child_fork();
+	if (child == 0) {
+		for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+			signal(ends[i], SIG_IGN);
+		work(argument);
+		_exit(0);
+	}
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			err(2, "waitpid");
+	return status;
+}
+
+bool child_execute(const char *const argv[])
+{
+	const int64_t every_ns = 500000;
+	pid_t child = child_fork();
+	int status = -1;
+
+	if (child == 0) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		setpgid(0, 0);
+		signal(SIGPIPE, SIG_DFL);
+		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+			dup2(null, fd);
+		execv(argv[0], (char *const *)argv); /* which changes none of them */
+		_exit(127);
+	}
+	while (waitpid(child, &status, WNOHANG) == 0)
+		if (!run_sleep_until(span_now() + every_ns)) {
+			setpgid(child, child); /* it may not have come that far itself */
+			kill(-child, SIGKILL);
+			waitpid(child, NULL, 0);
+			return false;
+		}
+	return status == 0;
 }
 
 void *child_share(size_t bytes)

@@ -19,7 +19,7 @@ enum { READ = 1 << 20, LOOK_NS = 2000000, PATIENCE_NS = 1000000000 };
 
 bool filling_datagrams(enum net_kind kind)
 {
-	return kind == NET_UDP || kind == NET_UNIX_DGRAM;
+	return kind == NET_UDP || kind == NET_UNIX_DGRAM || kind == NET_UNIX_SEQPACKET;
 }
 
 void filling_begin(struct filling *f, enum net_kind kind, struct net_pair fd, int64_t write)

@@ -166,6 +166,15 @@ const char *machine_summary(void)
 			   guest ? " guest" : "");
 }
 
+int64_t machine_sysctl(const char *name)
+{
+	char path[LINE];
+	char line[LINE];
+
+	snprintf(path, sizeof(path), "/proc/sys/%s", name);
+	return first_line(path, line) ? strtoll(line, NULL, 10) : -1;
+}
+
 static void describe_sysctls(json_t *row)
 {
 	json_t *found = json_object();

@@ -25,6 +25,13 @@ void net_set(int fd, int level, int option, int value)
 		err(2, "setsockopt %d of level %d to %d", option, level, value);
 }
 
+void net_set_timeout(int fd, int option, int64_t ms)
+{
+	struct timeval time = {ms / 1000, ms % 1000 * 1000};
+
+	check_fd(setsockopt(fd, SOL_SOCKET, option, &time, sizeof(time)), "a socket's timeout");
+}
+
 static void ask_for(int fd, int option, int64_t bytes)
 {
 	if (bytes)
@@ -42,19 +49,34 @@ static int64_t get_option(int fd, int option, const char *name)
 
 /* --- sockets --------------------------------------------------------------- */
 
-static int fresh(int type)
+int net_socket(int type)
 {
 	return check_fd(socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
+}
+
+struct sockaddr_in net_name(int fd)
+{
+	struct sockaddr_in name = {0};
+	socklen_t size = sizeof(name);
+
+	check_fd(getsockname(fd, (struct sockaddr *)&name, &size), "getsockname");
+	return name;
+}
+
+void net_reset(int fd)
+{
+	const struct linger at_once = {.l_onoff = 1};
+
+	check_fd(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), "SO_LINGER");
+	close(fd);
 }
 
 /* Binds the socket to a free port of the address; *where is which. */
 static void bind_to(int fd, struct in_addr address, struct sockaddr_in *where)
 {
-	socklen_t size = sizeof(*where);
-
 	*where = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = address};
 	check_fd(bind(fd, (struct sockaddr *)where, sizeof(*where)), "bind");
-	check_fd(getsockname(fd, (struct sockaddr *)where, &size), "getsockname");
+	*where = net_name(fd);
 }
 
 static struct in_addr loopback(void)
@@ -64,7 +86,7 @@ static struct in_addr loopback(void)
 
 int net_bound(int type, struct sockaddr_in *where)
 {
-	int fd = fresh(type);
+	int fd = net_socket(type);
 
 	bind_to(fd, loopback(), where);
 	return fd;
@@ -80,7 +102,7 @@ int net_listen(int backlog, struct sockaddr_in *where)
 
 int net_connect(const struct sockaddr_in *where)
 {
-	int fd = fresh(SOCK_STREAM);
+	int fd = net_socket(SOCK_STREAM);
 
 	check_fd(connect(fd, (const struct sockaddr *)where, sizeof(*where)), "connect");
 	return fd;
@@ -89,6 +111,19 @@ int net_connect(const struct sockaddr_in *where)
 int net_accept(int listener)
 {
 	return check_fd(accept4(listener, NULL, NULL, SOCK_CLOEXEC), "accept");
+}
+
+int net_silent(struct sockaddr_in *where, int fillers[NET_FILLERS])
+{
+	int listener = net_listen(0, where); /* has room for one */
+
+	for (int i = 0; i < NET_FILLERS; i++) {
+		fillers[i] = net_socket(SOCK_STREAM | SOCK_NONBLOCK);
+		if (connect(fillers[i], (struct sockaddr *)where, sizeof(*where)) != 0 &&
+		    errno != EINPROGRESS)
+			err(2, "connect");
+	}
+	return listener;
 }
 
 ssize_t net_send_now(int fd, const void *bytes, size_t length)
@@ -181,14 +216,17 @@ struct net_pair net_pair(enum net_kind kind, struct net_ask ask)
 {
 	switch (kind) {
 	case NET_TCP:
-		return net_join(fresh(SOCK_STREAM), fresh(SOCK_STREAM), loopback(), ask);
+		return net_join(net_socket(SOCK_STREAM), net_socket(SOCK_STREAM), loopback(), ask);
 	case NET_UDP:
-		return net_join(fresh(SOCK_DGRAM), fresh(SOCK_DGRAM), loopback(), ask);
+		return net_join(net_socket(SOCK_DGRAM), net_socket(SOCK_DGRAM), loopback(), ask);
 	case NET_UNIX_STREAM:
 		return unix_pair(SOCK_STREAM, ask);
 	case NET_UNIX_DGRAM:
 		return unix_pair(SOCK_DGRAM, ask);
+	case NET_UNIX_SEQPACKET:
+		return unix_pair(SOCK_SEQPACKET, ask);
 	case NET_PIPE:
+	case NET_KINDS:
 		break;
 	}
 	return pipe_pair(ask);

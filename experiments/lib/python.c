@@ -73,25 +73,6 @@ struct python_child python_start(const struct python *python, const char *script
 	return spawn(argv, false);
 }
 
-/* Waits until there is output, or its end; false when too late, or stopped. */
-static bool has_output(const struct python_child *child, int64_t deadline_ns)
-{
-	struct pollfd fds[] = {{child->out, POLLIN, 0},
-			       {run_stop_fd(), POLLIN, 0}}; /* -1, ignored, before a run */
-
-	for (;;) {
-		int64_t left = deadline_ns - span_now();
-		struct timespec timeout = {left / 1000000000, left % 1000000000};
-
-		if (left <= 0 || run_stopped())
-			return false;
-		if (ppoll(fds, 2, &timeout, NULL) < 0 && errno != EINTR)
-			err(EXIT_USAGE, "ppoll");
-		if (!run_stopped() && fds[0].revents)
-			return true;
-	}
-}
-
 /* Reads until the end or, if asked for one, a line. */
 static bool read_text(struct python_child *child, char *text, size_t size, int64_t deadline_ns,
 		      bool line)
@@ -99,7 +80,7 @@ static bool read_text(struct python_child *child, char *text, size_t size, int64
 	size_t length = 0;
 
 	text[0] = '\0';
-	while (length + 1 < size && has_output(child, deadline_ns)) {
+	while (length + 1 < size && run_wait_fd(child->out, POLLIN, deadline_ns)) {
 		ssize_t n = read(child->out, text + length, size - 1 - length);
 
 		if (n < 0)

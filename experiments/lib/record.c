@@ -114,11 +114,13 @@ void run_record(struct run *run, const struct field *fields)
 	run_row(run, "sample", fields);
 }
 
-/* Whether an integer field of a sample has this number. */
+/* Whether a field of a sample is this text, or this number. */
 static bool has(const json_t *sample, const struct field *field)
 {
 	const json_t *value = json_object_get(sample, field->name);
 
+	if (field->text)
+		return json_is_string(value) && strcmp(json_string_value(value), field->text) == 0;
 	return json_is_integer(value) && json_integer_value(value) == field->num;
 }
 
@@ -161,6 +163,11 @@ struct values run_values(struct run *run, size_t variant, const char *field)
 double run_median(struct run *run, size_t variant, const char *field)
 {
 	return stats_quantile(run_values(run, variant, field), 0.5);
+}
+
+double run_sum(struct run *run, size_t variant, const char *field)
+{
+	return stats_sum(run_values(run, variant, field));
 }
 
 void record_free(struct run *run)

@@ -86,6 +86,22 @@ struct interval stats_median(struct values values)
 	return median;
 }
 
+struct interval stats_ratio(struct values above, struct values below)
+{
+	struct values ppm = {calloc(above.n + 1, sizeof(*ppm.at)), 0};
+	struct interval ratio;
+
+	if (!ppm.at)
+		err(2, "calloc");
+	for (size_t i = 0; i < above.n && i < below.n; i++)
+		if (below.at[i])
+			ppm.at[ppm.n++] =
+				(int64_t)((double)above.at[i] / (double)below.at[i] * 1e6);
+	ratio = stats_median(ppm);
+	free(ppm.at);
+	return (struct interval){ratio.mid / 1e6, ratio.low / 1e6, ratio.high / 1e6};
+}
+
 double stats_spread(struct values values)
 {
 	int64_t *sorted = sorted_copy(values);

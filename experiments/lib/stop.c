@@ -4,6 +4,7 @@
  * interrupted by surprise, and a trial that does not end by itself is ended all the same.
  */
 #include <err.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -48,6 +49,23 @@ bool run_sleep_until(int64_t deadline_ns)
 		if (left <= 0)
 			return true;
 		ppoll(&stop, 1, &timeout, NULL);
+	}
+}
+
+bool run_wait_fd(int fd, short events, int64_t deadline_ns)
+{
+	struct pollfd fds[] = {{fd, events, 0}, {stop_fd, POLLIN, 0}}; /* -1: before a run */
+
+	for (;;) {
+		int64_t left = deadline_ns - span_now();
+		struct timespec timeout = {left / 1000000000, left % 1000000000};
+
+		if (left <= 0 || run_stopped())
+			return false;
+		if (ppoll(fds, 2, &timeout, NULL) < 0 && errno != EINTR)
+			err(EXIT_USAGE, "poll");
+		if (!run_stopped() && fds[0].revents)
+			return true;
 	}
 }
 

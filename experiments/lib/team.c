@@ -14,7 +14,10 @@ static void *take_part(void *argument)
 		run_pin(team->place == TEAM_SAME ? 0 : number);
 	pthread_barrier_wait(&team->start);
 	span_begin(&member->span);
-	team->work(number, team->argument);
+	if (team->work)
+		team->work(number, team->argument);
+	else
+		team->parts[number](team->argument);
 	span_end(&member->span);
 	return NULL;
 }
@@ -34,6 +37,14 @@ void team_start(struct team *team, int threads, enum team_place place,
 		member->team = team;
 		check(pthread_create(&member->thread, NULL, take_part, member), "pthread_create");
 	}
+}
+
+void team_start_two(struct team *team, enum team_place place, void (*first)(void *argument),
+		    void (*second)(void *argument), void *argument)
+{
+	team->parts[0] = first;
+	team->parts[1] = second;
+	team_start(team, 2, place, NULL, argument);
 }
 
 struct span team_join(struct team *team)

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "exp.h"
+#include "span.h"
+
 char thread_state(pid_t tid)
 {
 	char stat[512] = "";
@@ -21,4 +24,16 @@ char thread_state(pid_t tid)
 	if (!name_end || !name_end[1])
 		return '?';
 	return name_end[2];
+}
+
+bool thread_await_sleep(const atomic_int *tid, const atomic_bool *returned)
+{
+	int looks = 0;
+
+	while (looks < 3) {
+		if (atomic_load(returned) || !run_sleep_until(span_now() + 500000))
+			return false;
+		looks = thread_state(atomic_load(tid)) == 'S' ? looks + 1 : 0;
+	}
+	return true;
 }

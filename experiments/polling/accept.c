@@ -61,15 +61,6 @@ static const struct experiment about = {
 	.quick_trials = 3,
 };
 
-/* A reset instead of a close: nothing lingers (TIME_WAIT), what was not read is gone. */
-static void close_with_reset(int fd)
-{
-	const struct linger at_once = {.l_onoff = 1};
-
-	check_fd(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), "SO_LINGER");
-	close(fd);
-}
-
 struct server {
 	size_t variant;
 	int listener, client;
@@ -107,7 +98,7 @@ static void happen(struct server *s)
 	uint8_t took = 0;
 
 	if (s->variant == RESET) {
-		close_with_reset(s->client);
+		net_reset(s->client);
 		s->client = -1;
 		run_sleep_until(span_now() + 1000000); /* it has arrived by then */
 	} else if (s->rival >= 0) {
@@ -146,10 +137,7 @@ static void *poll_and_accept(void *argument)
 /* Whether accept has returned before the next client comes. */
 static bool returned_alone(const struct server *s)
 {
-	struct pollfd either[] = {{.fd = s->done, .events = POLLIN},
-				  {.fd = run_stop_fd(), .events = POLLIN}};
-
-	return poll(either, 2, (int)late_ms) > 0 && either[0].revents != 0;
+	return run_wait_fd(s->done, POLLIN, span_now() + late_ms * 1000000);
 }
 
 static void measure(struct run *run, size_t variant)
@@ -199,9 +187,9 @@ static void measure(struct run *run, size_t variant)
 					 {"blocked", !alone && s.accept_sleeps > 0},
 					 {0}});
 	if (s.client >= 0)
-		close_with_reset(s.client);
+		net_reset(s.client);
 	if (late >= 0)
-		close_with_reset(late);
+		net_reset(late);
 	close(s.done);
 	close(s.listener);
 }

@@ -30,6 +30,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "files.h"
 #include "span.h"
 #include "text.h"
 
@@ -106,11 +107,9 @@ static bool open_up_to(int fd)
 {
 	int quiet = check_fd(eventfd(0, EFD_CLOEXEC), "eventfd");
 	int ready = check_fd(eventfd(1, EFD_CLOEXEC), "eventfd");
-	struct rlimit limit;
 
-	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
-	limit.rlim_cur = limit.rlim_max < ENOUGH ? limit.rlim_max : ENOUGH;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || dup2(ready, fd) < 0) {
+	files_allow(ENOUGH);
+	if (dup2(ready, fd) < 0) {
 		found->refused = errno;
 		return false;
 	}
@@ -170,8 +169,10 @@ static void try_poll(int fd)
 }
 
 /* In the child, whose death is expected: no message, no core file, no sanitizer's report. */
-static void try_variant(size_t variant, int fd)
+static void try_variant(void *argument)
 {
+	size_t variant = *(const size_t *)argument;
+	volatile int fd = variant == FITS ? LAST : HIGH; /* so that no compiler knows */
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 	check_fd(setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}), "setrlimit");
@@ -200,24 +201,15 @@ static void try_variant(size_t variant, int fd)
 
 static void measure(struct run *run, size_t variant)
 {
-	volatile int fd = variant == FITS ? LAST : HIGH;
 	int64_t begin_ns = span_now();
-	int status = 0;
-	pid_t child;
+	int status;
 
 	*found = (struct found){0};
-	child = child_fork();
-	if (child == 0) {
-		try_variant(variant, fd);
-		_exit(0);
-	}
-	check_fd(waitpid(child, &status, 0), "waitpid");
-	/* a Ctrl-C at the terminal ends the child too; run_sleep_until() sees that it was one */
-	if ((WIFSIGNALED(status) && WTERMSIG(status) != SIGSEGV && WTERMSIG(status) != SIGABRT &&
-	     run_sleep_until(span_now() + 500000000)) ||
-	    (WIFEXITED(status) && WEXITSTATUS(status) != 0))
+	status = child_run(try_variant, &variant);
+	if (WIFSIGNALED(status) ? WTERMSIG(status) != SIGSEGV && WTERMSIG(status) != SIGABRT
+				: WEXITSTATUS(status) != 0)
 		errx(EXIT_USAGE, "%s: the forked process failed", variants[variant].name);
-	run_record(run, (struct field[]){{"descriptor", fd},
+	run_record(run, (struct field[]){{"descriptor", variant == FITS ? LAST : HIGH},
 					 {"refused_errno", found->refused},
 					 {"fd_set_bytes", found->set_bytes},
 					 {"select_bytes", found->select_bytes},
@@ -276,8 +268,7 @@ static void print_table(struct run *run)
 static void control(struct run *run, size_t v)
 {
 	struct values ready = run_values(run, v, "ready");
-	double overwritten = stats_sum(run_values(run, v, "fd_set_bytes")) +
-			     stats_sum(run_values(run, v, "select_bytes"));
+	double overwritten = run_sum(run, v, "fd_set_bytes") + run_sum(run, v, "select_bytes");
 
 	if (stats_nonzero(run_values(run, v, "refused_errno")))
 		return; /* the limit is lower */

@@ -71,15 +71,6 @@ static const struct experiment about = {
 
 static const int64_t settle_ns = 1000000; /* for those woken for nothing to fall asleep again */
 
-/* A reset instead of a close: nothing lingers (TIME_WAIT), what was not read is gone. */
-static void close_with_reset(int fd)
-{
-	const struct linger at_once = {.l_onoff = 1};
-
-	check_fd(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), "SO_LINGER");
-	close(fd);
-}
-
 static void make_nonblocking(int fd)
 {
 	check_fd(fcntl(fd, F_SETFL, O_NONBLOCK), "O_NONBLOCK");
@@ -108,12 +99,11 @@ struct place {
 
 static int reuseport_listener(struct sockaddr_in *where)
 {
-	int fd = check_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-	socklen_t size = sizeof(*where);
+	int fd = net_socket(SOCK_STREAM);
 
 	net_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	check_fd(bind(fd, (const struct sockaddr *)where, sizeof(*where)), "bind");
-	check_fd(getsockname(fd, (struct sockaddr *)where, &size), "getsockname");
+	*where = net_name(fd);
 	check_fd(listen(fd, MOST_WORKERS), "listen");
 	return fd;
 }
@@ -217,13 +207,11 @@ static int64_t be_served(const struct sockaddr_in *where)
 	int64_t begin_ns = span_now();
 	int64_t took_ns = -1;
 	int fd = net_connect(where);
-	struct pollfd either[] = {{.fd = fd, .events = POLLIN},
-				  {.fd = run_stop_fd(), .events = POLLIN}};
 	char byte;
 
-	if (poll(either, 2, 2000) > 0 && recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
+	if (run_wait_fd(fd, POLLIN, begin_ns + 2000000000) && recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
 		took_ns = span_now() - begin_ns;
-	close_with_reset(fd);
+	net_reset(fd);
 	return took_ns;
 }
 
@@ -303,11 +291,6 @@ static void measure(struct run *run, size_t variant)
 
 /* --- report -------------------------------------------------------------- */
 
-static double sum(struct run *run, size_t v, const char *field)
-{
-	return stats_sum(run_values(run, v, field));
-}
-
 /* A count per connection: the median of the trials with its interval. */
 static struct interval each(struct run *run, size_t v, const char *field)
 {
@@ -365,10 +348,11 @@ static void control(struct run *run, size_t v)
 	double made = (double)orderly.n * (double)connections;
 
 	run_control(run,
-		    sum(run, v, "accepts") == made && sum(run, v, "served_connections") == made &&
+		    run_sum(run, v, "accepts") == made &&
+			    run_sum(run, v, "served_connections") == made &&
 			    stats_nonzero(orderly) == orderly.n,
 		    "%s: of %.0f connections %.0f were accepted and %.0f served", variants[v].name,
-		    made, sum(run, v, "accepts"), sum(run, v, "served_connections"));
+		    made, run_sum(run, v, "accepts"), run_sum(run, v, "served_connections"));
 }
 
 static void judge(struct run *run)

@@ -18,19 +18,18 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "exp.h"
-#include "net.h"
+#include "histogram.h"
+#include "messages.h"
 #include "span.h"
 #include "team.h"
 #include "text.h"
@@ -85,40 +84,27 @@ static const struct experiment about = {
 	.quick_trials = 2,
 };
 
-enum {
-	SLICE = 4096, /* turns of the work between two looks */
-	AT_ONCE = 64, /* messages that one recv takes, at most */
-	TIMED = 4096, /* calls */
-};
+enum { SLICE = 4096 }; /* turns of the work between two looks */
 
 static const int64_t look_ns = 500000; /* between two looks at the thread's state */
 
-struct message {
-	int64_t number, sent_ns;
-};
-
-/* One trial.  The sender's thread reads the first part only, the watcher the second; the rest is the
+/* One trial.  The sender's thread needs the messages, the watcher the next three; the rest is the
  * receiver's. */
 struct trial {
-	size_t variant;
-	struct net_pair fd;
+	struct messages messages;
 
 	atomic_int tid; /* of the receiver, once it has begun; -1 when it has ended */
 	int64_t looks, asleep;
 
-	int64_t *latency;
-	int64_t got, misplaced;
+	size_t variant;
 	int64_t told;          /* messages that something told of before they were taken */
 	int64_t calls, wasted; /* system calls for messages; of these, those that said EAGAIN */
-	int64_t longest_ns;    /* of these calls */
-	int64_t took[TIMED];   /* ns of the first ones that look for a message, or wait for it */
-	size_t timed;
+	struct histogram took; /* ns: those that look for a message, or wait for it */
 	int64_t sleeps, slices;
-	bool ended;
 	uint64_t worked;
+	int signals; /* that it has looked after */
 	int epoll;
 	struct uring ring;
-	struct message buffer[AT_ONCE];
 };
 
 static int ring_error; /* why there is no io_uring; 0 = there is */
@@ -134,20 +120,11 @@ static void on_signal(int number)
 
 /* --- the sender and the watcher ------------------------------------------------ */
 
-static void send_messages(const struct trial *t)
+static void send_messages(void *argument)
 {
-	int64_t begin_ns = span_now();
+	struct trial *t = argument;
 
-	for (int64_t i = 0; i < messages; i++) {
-		struct message message = {.number = i};
-
-		if (!run_sleep_until(begin_ns + (i + 1) * gap_ms * 1000000))
-			break;
-		message.sent_ns = span_now();
-		if (send(t->fd.tx, &message, sizeof(message), 0) != (ssize_t)sizeof(message))
-			err(EXIT_USAGE, "send");
-	}
-	shutdown(t->fd.tx, SHUT_WR);
+	messages_send(&t->messages);
 }
 
 /* A look counts only if the thread was there before and after it. */
@@ -181,44 +158,29 @@ static void work_a_slice(struct trial *t)
 	t->slices++;
 }
 
-/* Takes so many bytes of messages out of the buffer: of which the kernel had told, or not. */
-static void take(struct trial *t, ssize_t bytes, bool told)
-{
-	int64_t now = span_now();
-	int64_t n = bytes / (ssize_t)sizeof(struct message);
-
-	t->ended = bytes == 0;
-	t->misplaced += bytes % (ssize_t)sizeof(struct message) != 0;
-	for (int64_t i = 0; i < n && t->got < messages; i++) {
-		t->misplaced += t->buffer[i].number != t->got;
-		t->latency[t->got++] = now - t->buffer[i].sent_ns;
-		t->told += told;
-	}
-}
-
-/* Counts a system call that began then; of epoll, waits: the one before recv. */
-static void count_call(struct trial *t, int64_t begin_ns, bool waits)
-{
-	int64_t took_ns = span_now() - begin_ns;
-
-	t->calls++;
-	t->longest_ns = took_ns > t->longest_ns ? took_ns : t->longest_ns;
-	if (t->timed < TIMED && (t->variant != EPOLL || waits))
-		t->took[t->timed++] = took_ns;
-}
-
+/* told: by an event or a signal, that it is worth it. */
 static void receive(struct trial *t, int flags, bool told)
 {
 	int64_t begin_ns = span_now();
-	ssize_t n = recv(t->fd.rx, t->buffer, sizeof(t->buffer), flags);
+	int64_t n = messages_recv(&t->messages, flags);
 
-	count_call(t, begin_ns, false);
-	if (n >= 0)
-		take(t, n, told);
-	else if (errno == EAGAIN)
+	t->calls++;
+	if (t->variant != EPOLL)
+		histogram_add(&t->took, span_now() - begin_ns);
+	if (n < 0)
 		t->wasted++;
-	else
-		err(EXIT_USAGE, "recv");
+	else if (told)
+		t->told += n;
+}
+
+static void wait_epoll(struct trial *t)
+{
+	struct epoll_event event;
+	int64_t begin_ns = span_now();
+
+	check_fd(epoll_wait(t->epoll, &event, 1, -1), "epoll_wait");
+	t->calls++;
+	histogram_add(&t->took, span_now() - begin_ns);
 }
 
 /* Hands the kernel a recv, which it does when there is something. */
@@ -226,22 +188,28 @@ static void ask_ring(struct trial *t)
 {
 	int64_t begin_ns = span_now();
 
-	*uring_ask(&t->ring) = (struct io_uring_sqe){
-		.opcode = IORING_OP_RECV,
-		.fd = t->fd.rx,
-		.addr = (uint64_t)(uintptr_t)t->buffer,
-		.len = sizeof(t->buffer),
-	};
+	uring_ask_recv(&t->ring, t->messages.fd.rx, messages_room(&t->messages));
 	check(uring_enter(&t->ring, 0), "io_uring_enter");
-	count_call(t, begin_ns, false);
+	t->calls++;
+	histogram_add(&t->took, span_now() - begin_ns);
 }
 
-static void look(struct trial *t, int *handled)
+static void take_from_ring(struct trial *t)
 {
 	struct io_uring_cqe done;
-	struct epoll_event event;
-	int64_t begin_ns;
-	int now;
+
+	if (!uring_done(&t->ring, &done))
+		return;
+	if (done.res < 0)
+		check(-done.res, "recv by io_uring");
+	t->told += messages_take(&t->messages, (size_t)done.res);
+	if (messages_left(&t->messages))
+		ask_ring(t);
+}
+
+static void look(struct trial *t)
+{
+	int now = atomic_load(&signals);
 
 	switch (t->variant) {
 	case RECV:
@@ -251,25 +219,16 @@ static void look(struct trial *t, int *handled)
 		receive(t, MSG_DONTWAIT, false);
 		break;
 	case EPOLL:
-		begin_ns = span_now();
-		check_fd(epoll_wait(t->epoll, &event, 1, -1), "epoll_wait");
-		count_call(t, begin_ns, true);
+		wait_epoll(t);
 		receive(t, MSG_DONTWAIT, true);
 		break;
 	case SIGNAL:
-		now = atomic_load(&signals);
-		if (now != *handled)
+		if (now != t->signals)
 			receive(t, MSG_DONTWAIT, true);
-		*handled = now;
+		t->signals = now;
 		break;
 	case URING:
-		if (!uring_done(&t->ring, &done))
-			break;
-		if (done.res < 0)
-			check(-done.res, "recv by io_uring");
-		take(t, done.res, true);
-		if (t->got < messages && !t->ended)
-			ask_ring(t);
+		take_from_ring(t);
 		break;
 	default:
 		break;
@@ -277,42 +236,35 @@ static void look(struct trial *t, int *handled)
 }
 
 /* From now on this thread gets a signal whenever something comes. */
-static void ask_for_signals(struct trial *t)
+static void ask_for_signals(int fd)
 {
 	const struct f_owner_ex me = {F_OWNER_TID, gettid()};
-	int flags = check_fd(fcntl(t->fd.rx, F_GETFL), "F_GETFL");
+	int flags = check_fd(fcntl(fd, F_GETFL), "F_GETFL");
 
-	check_fd(fcntl(t->fd.rx, F_SETSIG, SIGRTMIN + 1), "F_SETSIG");
-	check_fd(fcntl(t->fd.rx, F_SETOWN_EX, &me), "F_SETOWN_EX");
-	check_fd(fcntl(t->fd.rx, F_SETFL, flags | O_ASYNC), "O_ASYNC");
+	check_fd(fcntl(fd, F_SETSIG, SIGRTMIN + 1), "F_SETSIG");
+	check_fd(fcntl(fd, F_SETOWN_EX, &me), "F_SETOWN_EX");
+	check_fd(fcntl(fd, F_SETFL, flags | O_ASYNC), "O_ASYNC");
 }
 
-static void receive_messages(struct trial *t)
+static void receive_messages(void *argument)
 {
+	struct trial *t = argument;
 	int64_t end_ns = span_now() + messages * gap_ms * 1000000;
-	int handled = atomic_load(&signals);
 
+	t->signals = atomic_load(&signals);
 	if (t->variant == SIGNAL)
-		ask_for_signals(t);
+		ask_for_signals(t->messages.fd.rx);
 	if (t->variant == URING)
 		ask_ring(t);
 	t->sleeps = -span_sleeps();
 	atomic_store(&t->tid, gettid());
 	while (t->variant == WORK ? span_now() < end_ns && !run_stopped()
-				  : t->got < messages && !t->ended) {
+				  : messages_left(&t->messages)) {
 		work_a_slice(t);
-		look(t, &handled);
+		look(t);
 	}
 	atomic_store(&t->tid, -1);
 	t->sleeps += span_sleeps();
-}
-
-static void take_part(int member, void *argument)
-{
-	if (member == 0)
-		receive_messages(argument);
-	else
-		send_messages(argument);
 }
 
 /* --- a trial --------------------------------------------------------------- */
@@ -321,22 +273,17 @@ static void prepare(struct trial *t)
 {
 	struct epoll_event readable = {.events = EPOLLIN};
 
-	t->fd = net_pair(NET_TCP, (struct net_ask){0});
-	net_set(t->fd.tx, IPPROTO_TCP, TCP_NODELAY, 1);
-	t->latency = calloc((size_t)messages, sizeof(*t->latency));
-	if (!t->latency)
-		err(EXIT_USAGE, "calloc");
+	messages_begin(&t->messages, messages);
+	for (int64_t i = 0; i < messages; i++)
+		t->messages.at_ns[i] = (i + 1) * gap_ms * 1000000;
 	if (t->variant == URING)
 		check(uring_open(&t->ring, 1), "io_uring_setup");
 	if (t->variant == EPOLL) {
-		t->epoll = check_fd(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-		check_fd(epoll_ctl(t->epoll, EPOLL_CTL_ADD, t->fd.rx, &readable), "epoll_ctl");
-	}
-}
+		int fd = t->messages.fd.rx;
 
-static int64_t median_ns(int64_t *ns, size_t n)
-{
-	return n ? (int64_t)stats_quantile((struct values){ns, n}, 0.5) : 0;
+		t->epoll = check_fd(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+		check_fd(epoll_ctl(t->epoll, EPOLL_CTL_ADD, fd, &readable), "epoll_ctl");
+	}
 }
 
 static void measure(struct run *run)
@@ -346,42 +293,36 @@ static void measure(struct run *run)
 	struct span own;
 
 	prepare(&t);
-	team_start(&team, 2, TEAM_SPREAD, take_part, &t);
+	team_start_two(&team, TEAM_SPREAD, receive_messages, send_messages, &t);
 	watch(&t);
 	team_join(&team);
 	own = team.members[0].span;
-	run_record(run,
-		   (struct field[]){{"elapsed_ns", span_wall(&own)},
-				    {"cpu_ns", own.cpu_ns},
-				    {"slices", t.slices},
-				    {"looks", t.looks},
-				    {"asleep_looks", t.asleep},
-				    {"sleeps", t.sleeps},
-				    {"calls", t.calls},
-				    {"wasted_calls", t.wasted},
-				    {"call_ns", median_ns(t.took, t.timed)},
-				    {"longest_ns", t.longest_ns},
-				    {"sent_messages", t.variant == WORK ? 0 : messages},
-				    {"got_messages", t.got},
-				    {"told_messages", t.told},
-				    {"misplaced_messages", t.misplaced},
-				    /* without messages the row ends here */
-				    {t.got ? "p50_ns" : NULL, median_ns(t.latency, (size_t)t.got)},
-				    {0}});
+	run_record(run, (struct field[]){
+				{"elapsed_ns", span_wall(&own)},
+				{"cpu_ns", own.cpu_ns},
+				{"slices", t.slices},
+				{"looks", t.looks},
+				{"asleep_looks", t.asleep},
+				{"sleeps", t.sleeps},
+				{"calls", t.calls},
+				{"wasted_calls", t.wasted},
+				{"call_ns", histogram_quantile(&t.took, 0.5)},
+				{"longest_ns", histogram_quantile(&t.took, 1)},
+				{"sent_messages", t.variant == WORK ? 0 : messages},
+				{"got_messages", t.messages.got},
+				{"told_messages", t.told},
+				{"misplaced_messages", t.messages.misplaced},
+				/* without messages the row ends here */
+				{t.messages.got ? "p50_ns" : NULL, messages_late(&t.messages, 0.5)},
+				{0}});
 	if (t.variant == URING)
 		uring_close(&t.ring);
 	if (t.variant == EPOLL)
 		close(t.epoll);
-	net_close(&t.fd);
-	free(t.latency);
+	messages_end(&t.messages);
 }
 
 /* --- report -------------------------------------------------------------- */
-
-static double sum(struct run *run, size_t v, const char *field)
-{
-	return stats_sum(run_values(run, v, field));
-}
 
 static bool measured(struct run *run, size_t v)
 {
@@ -390,7 +331,7 @@ static bool measured(struct run *run, size_t v)
 
 static double asleep_share(struct run *run, size_t v)
 {
-	return sum(run, v, "asleep_looks") / sum(run, v, "looks");
+	return run_sum(run, v, "asleep_looks") / run_sum(run, v, "looks");
 }
 
 /* What got done beside the messages, as a share of what gets done without them. */
@@ -403,17 +344,20 @@ static double work_share(struct run *run, size_t v)
 
 static void print_variant(struct run *run, size_t v)
 {
-	double got = sum(run, v, "got_messages");
-	double calls = sum(run, v, "calls") / got;
+	const char *asleep = text_share(asleep_share(run, v));
+	const char *work = measured(run, WORK) ? text_share(work_share(run, v)) : "?";
+	double got = run_sum(run, v, "got_messages");
+	double calls = run_sum(run, v, "calls") / got;
 
-	fprintf(run_out(run), "  %-8s %-7s %-9s %7s %8s %8s %7s %8s %7s\n", variants[v].name,
-		v < WORK ? quarters[v].call : "-", v < WORK ? quarters[v].noticed : "-",
-		text_share(asleep_share(run, v)),
-		v < WORK ? text_time(run_median(run, v, "call_ns")) : "-",
-		v < WORK ? text_time(run_median(run, v, "longest_ns")) : "-",
-		measured(run, WORK) ? text_share(work_share(run, v)) : "?",
-		v < WORK ? text_format(calls < 10 ? "%.1f" : "%.0f", calls) : "-",
-		v < WORK ? text_format("%.0f/%.0f", sum(run, v, "told_messages"), got) : "-");
+	if (v == WORK)
+		fprintf(run_out(run), "  %-8s %-7s %-9s %7s %7s\n", "work", "-", "-", asleep, work);
+	else
+		fprintf(run_out(run), "  %-8s %-7s %-9s %7s %7s %8s %8s %7s %8s\n",
+			variants[v].name, quarters[v].call, quarters[v].noticed, asleep, work,
+			text_time(run_median(run, v, "call_ns")),
+			text_format(calls < 10 ? "%.1f" : "%.0f", calls),
+			text_format("%.0f/%.0f", run_sum(run, v, "told_messages"), got),
+			text_time(run_median(run, v, "p50_ns")));
 }
 
 static void print_table(struct run *run)
@@ -422,14 +366,12 @@ static void print_table(struct run *run)
 
 	run_say(run,
 		"%s messages a trial, one each %s, to a thread that has other work to do. Its "
-		"state "
-		"as another thread read it from /proc; the longest call (the trials' median) may "
-		"have lost its CPU to others meanwhile.",
+		"state as another thread read it from /proc; times are medians.",
 		text_count(messages), text_time((double)gap_ms * 1e6));
-	fprintf(out, "\n  %-8s %-7s %-9s %7s %8s %8s %7s %8s %7s\n", "", "the", "it finds", "state",
-		"a call,", "the", "work", "calls a", "told of");
-	fprintf(out, "  %-8s %-7s %-9s %7s %8s %8s %7s %8s %7s\n", "variant", "call", "out", "S",
-		"p50", "longest", "done", "message", "before");
+	fprintf(out, "\n  %-8s %-7s %-9s %7s %7s %8s %8s %7s %8s\n", "", "the", "it finds", "state",
+		"work", "a call", "calls a", "told of", "latency");
+	fprintf(out, "  %-8s %-7s %-9s %7s %7s %8s %8s %7s %8s\n", "variant", "call", "out", "S",
+		"done", "takes", "message", "before", "p50");
 	for (size_t v = 0; v < VARIANTS; v++)
 		if (measured(run, v))
 			print_variant(run, v);
@@ -441,12 +383,12 @@ static void print_table(struct run *run)
 /* Whether a variant is in its quarter: it slept or not, and was told of all messages or of none. */
 static bool as_expected(struct run *run, size_t v)
 {
-	double told = sum(run, v, "told_messages");
+	double told = run_sum(run, v, "told_messages");
 
 	return measured(run, v) &&
 	       (quarters[v].waits ? asleep_share(run, v) > 2.0 / 3
 				  : asleep_share(run, v) < 1.0 / 3) &&
-	       told == (quarters[v].told ? sum(run, v, "got_messages") : 0);
+	       told == (quarters[v].told ? run_sum(run, v, "got_messages") : 0);
 }
 
 static void judge(struct run *run)
@@ -481,9 +423,9 @@ static void judge(struct run *run)
 		    "of %.0f of %.0f messages; spin asked %s times in vain",
 		    n, text_share(asleep[RECV]), text_share(asleep[EPOLL]),
 		    text_share(asleep[SPIN]), text_share(asleep[SIGNAL]),
-		    sum(run, EPOLL, "told_messages"), sum(run, SIGNAL, "told_messages"),
-		    sum(run, SIGNAL, "got_messages"),
-		    text_count((int64_t)sum(run, SPIN, "wasted_calls")));
+		    run_sum(run, EPOLL, "told_messages"), run_sum(run, SIGNAL, "told_messages"),
+		    run_sum(run, SIGNAL, "got_messages"),
+		    text_count((int64_t)run_sum(run, SPIN, "wasted_calls")));
 }
 
 static void report(struct run *run)
@@ -492,8 +434,8 @@ static void report(struct run *run)
 	judge(run);
 	for (size_t v = 0; v < WORK; v++)
 		run_control(run,
-			    sum(run, v, "got_messages") == sum(run, v, "sent_messages") &&
-				    sum(run, v, "misplaced_messages") == 0,
+			    run_sum(run, v, "got_messages") == run_sum(run, v, "sent_messages") &&
+				    run_sum(run, v, "misplaced_messages") == 0,
 			    "%s: messages were lost or out of order", variants[v].name);
 	if (measured(run, WORK))
 		run_control(run, asleep_share(run, WORK) < 1.0 / 3,
@@ -508,13 +450,10 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 	const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-	struct uring probe;
 
 	check_fd(sigaction(SIGRTMIN + 1, &action, NULL), "sigaction");
 	check_fd(sigaction(SIGIO, &action, NULL), "sigaction"); /* if its queue were full */
-	ring_error = uring_open(&probe, 1);
-	if (!ring_error)
-		uring_close(&probe);
+	ring_error = uring_missing();
 	while (run_next(run))
 		if (run_variant(run) != URING || !ring_error)
 			measure(run);

@@ -343,8 +343,7 @@ static void print_variant(struct run *run, size_t v)
 {
 	struct values stop = run_values(run, v, "stop_ns");
 	struct interval median = stats_median(stop);
-	double each_s = stats_sum(run_values(run, v, "idle_wakeups")) * 1e9 /
-			stats_sum(run_values(run, v, "alive_ns"));
+	double each_s = run_sum(run, v, "idle_wakeups") * 1e9 / run_sum(run, v, "alive_ns");
 
 	fprintf(run_out(run), "  %-13s %5zu %8s %19s %8s %8s %11s\n", variants[v].name, stop.n,
 		text_time(median.mid),
@@ -426,8 +425,7 @@ static void report(struct run *run)
 		if (v != COND)
 			run_control(run,
 				    stats_nonzero(run_values(run, v, "answered")) == stop.n &&
-					    stats_sum(run_values(run, v, "served")) ==
-						    (double)stop.n,
+					    run_sum(run, v, "served") == (double)stop.n,
 				    "%s: a client was not served", variants[v].name);
 	}
 	run_why(run, "a flag wakes nobody up, so the loop reads it when its wait is over: half an "

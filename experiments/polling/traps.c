@@ -355,7 +355,7 @@ static const char *control_cures(struct run *run)
 
 	for (size_t v = EDGE_ONCE; v <= ONESHOT; v++) {
 		struct values left = run_values(run, v, "later_stuck_bytes");
-		double misplaced = stats_sum(run_values(run, v, "misplaced_bytes"));
+		double misplaced = run_sum(run, v, "misplaced_bytes");
 
 		run_control(run, misplaced == 0, "%s: %.0f bytes were out of place",
 			    variants[v].name, misplaced);
@@ -398,8 +398,8 @@ static void judge_out(struct run *run)
 	double cured = idle_share(run, OUT_NEEDED);
 
 	for (size_t v = OUT_FORGOTTEN; v <= OUT_NEEDED; v++) {
-		double wrong = stats_sum(run_values(run, v, "missing_bytes")) +
-			       stats_sum(run_values(run, v, "misplaced_bytes"));
+		double wrong =
+			run_sum(run, v, "missing_bytes") + run_sum(run, v, "misplaced_bytes");
 
 		run_control(run, wrong == 0, "%s: %.0f bytes were missing or out of place",
 			    variants[v].name, wrong);

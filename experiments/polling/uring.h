@@ -24,9 +24,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 struct uring {
@@ -105,6 +107,17 @@ static inline int uring_open(struct uring *ring, unsigned int entries)
 	return 0;
 }
 
+/* Why this machine has none: an error number, or 0. */
+static inline int uring_missing(void)
+{
+	struct uring probe;
+	int error = uring_open(&probe, 1);
+
+	if (!error)
+		uring_close(&probe);
+	return error;
+}
+
 /* An empty request to fill in; NULL if as many are waiting for uring_enter() as fit. */
 static inline struct io_uring_sqe *uring_ask(struct uring *ring)
 {
@@ -115,6 +128,17 @@ static inline struct io_uring_sqe *uring_ask(struct uring *ring)
 	ring->next++;
 	memset(request, 0, sizeof(*request));
 	return request;
+}
+
+/* Asks for a recv(2) into that room; there must be an empty request. */
+static inline void uring_ask_recv(struct uring *ring, int fd, struct iovec room)
+{
+	*uring_ask(ring) = (struct io_uring_sqe){
+		.opcode = IORING_OP_RECV,
+		.fd = fd,
+		.addr = (uint64_t)(uintptr_t)room.iov_base,
+		.len = (uint32_t)room.iov_len,
+	};
 }
 
 /*

@@ -12,21 +12,13 @@
  * Latency counts from before send until recv has returned, CPU time is the receiver's thread's.
  * The message times are the same for all variants of a round, and in each run.
  *
- * Then the receiver has other work to do, in slices of some us, between its looks: work-recv and
- * work-epoll wait in a blocking call, work-spin looks without waiting, work-io_uring looks at
- * memory that the kernel writes.  "work" is the control: nothing but the work.
- *
- * "states" makes non-blocking calls in every state of a socket, and counts those that slept.
+ * What a thread gets done that has other work to do between its looks: see quadrants.
  */
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -36,6 +28,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "messages.h"
 #include "net.h"
 #include "rng.h"
 #include "span.h"
@@ -43,8 +36,7 @@
 #include "text.h"
 #include "uring.h"
 
-enum { RECV, POLL, SELECT, EPOLL, URING, BUSY, SPIN, FIRST_SLEEP, LAST_SLEEP = FIRST_SLEEP + 9 };
-enum { WORK = LAST_SLEEP + 1, WORK_RECV, WORK_EPOLL, WORK_SPIN, WORK_URING, STATES };
+enum { RECV, POLL, SELECT, EPOLL, URING, BUSY, SPIN, SLEEP, VARIANTS = SLEEP + 10 };
 
 static const struct variant variants[] = {
 	[RECV] = {"recv", "a blocking recv"},
@@ -54,7 +46,7 @@ static const struct variant variants[] = {
 	[URING] = {"io_uring", "a recv handed to the kernel; sleep until it is done"},
 	[BUSY] = {"busy-poll", "recv with SO_BUSY_POLL of 50 us"},
 	[SPIN] = {"spin", "recv(MSG_DONTWAIT) without a pause"},
-	[FIRST_SLEEP] = {"sleep-1us", "recv(MSG_DONTWAIT) once 1 us, and so on"},
+	[SLEEP] = {"sleep-1us", "recv(MSG_DONTWAIT) once 1 us, and so on"},
 	{"sleep-1us-fine", "with a timer slack of 1 ns"},
 	{"sleep-10us", "10 us"},
 	{"sleep-10us-fine", "with a timer slack of 1 ns"},
@@ -63,55 +55,26 @@ static const struct variant variants[] = {
 	{"sleep-1ms", "1 ms"},
 	{"sleep-10ms", "10 ms"},
 	{"sleep-100ms", "100 ms"},
-	[LAST_SLEEP] = {"sleep-1s", "1 s"},
-	[WORK] = {"work", "other work, and no look at the socket (control)"},
-	[WORK_RECV] = {"work-recv", "work, and a blocking recv in between"},
-	[WORK_EPOLL] = {"work-epoll", "work, and epoll_wait in between"},
-	[WORK_SPIN] = {"work-spin", "work, and recv(MSG_DONTWAIT) in between"},
-	[WORK_URING] = {"work-io_uring", "work, and a look at io_uring's memory in between"},
-	[STATES] = {"states", "non-blocking calls in every state of a socket"},
+	{"sleep-1s", "1 s"},
 	{0}};
 
-static const struct way {
-	int how; /* RECV to FIRST_SLEEP, WORK */
-	int64_t interval_ns;
+/* Of the variants that look once an interval. */
+static const struct {
+	int64_t us;
 	bool fine;
-} ways[] = {
-	[RECV] = {RECV},
-	[POLL] = {POLL},
-	[SELECT] = {SELECT},
-	[EPOLL] = {EPOLL},
-	[URING] = {URING},
-	[BUSY] = {BUSY},
-	[SPIN] = {SPIN},
-	[FIRST_SLEEP] = {FIRST_SLEEP, 1000, false},
-	{FIRST_SLEEP, 1000, true},
-	{FIRST_SLEEP, 10000, false},
-	{FIRST_SLEEP, 10000, true},
-	{FIRST_SLEEP, 100000, false},
-	{FIRST_SLEEP, 100000, true},
-	{FIRST_SLEEP, 1000000, false},
-	{FIRST_SLEEP, 10000000, false},
-	{FIRST_SLEEP, 100000000, false},
-	[LAST_SLEEP] = {FIRST_SLEEP, 1000000000, false},
-	[WORK] = {WORK},
-	[WORK_RECV] = {RECV},
-	[WORK_EPOLL] = {EPOLL},
-	[WORK_SPIN] = {SPIN},
-	[WORK_URING] = {URING},
-	[STATES] = {STATES},
+} pauses[VARIANTS] = {
+	[SLEEP] = {1}, {1, true}, {10},    {10, true}, {100},
+	{100, true},   {1000},    {10000}, {100000},   {1000000},
 };
 
 static const struct claim claims[] = {
 	{"poll-needs-polling", "non-blocking needs a polling loop"},
 	{"poll-interval", "checking once an interval trades latency for CPU"},
-	{"poll-nonblocking-returns", "a non-blocking call returns at once whatever the state"},
 	{0}};
 
 static int64_t mean_us = 2000;
 static int64_t time_ms = 100;
 static int64_t longest_ms = 1000;
-static int64_t repeats = 50;
 
 static const struct opt opts[] = {
 	{'m', "mean-us", "mean time between two messages in us", .num = &mean_us, .min = 50,
@@ -120,8 +83,6 @@ static const struct opt opts[] = {
 	 .num = &time_ms, .min = 20, .quick = 40, .max = 10000, .unit = OPT_MS},
 	{'l', "longest", "intervals longer than this are left out", .num = &longest_ms, .min = 1,
 	 .quick = 100, .max = 1000, .unit = OPT_MS},
-	{'n', "repeats", "calls in each state", .num = &repeats, .min = 1, .quick = 10,
-	 .max = 10000},
 	{0}};
 
 static const struct experiment about = {
@@ -135,96 +96,85 @@ static const struct experiment about = {
 	.quick_trials = 1,
 };
 
-enum {
-	BUFFER = 1 << 16,
-	SLICE = 4096,             /* turns of the other work between two looks */
-	LONG_INTERVAL = 10000000, /* ns: from here on the phases need more messages */
-	BUSY_POLL_US = 50,
-};
+enum { LONG_INTERVAL = 10000000 }; /* ns: from here on the phases need more messages */
 
-static const char *why_not[STATES + 1]; /* a variant is left out; NULL = it is not */
-static int64_t napi_id = -1;            /* SO_INCOMING_NAPI_ID of a loopback socket */
+static int refused[VARIANTS]; /* why this machine has no such thing: an error number */
+static int napi_id = -1;      /* SO_INCOMING_NAPI_ID of a loopback socket */
 
-struct message {
-	int64_t number, sent_ns;
-};
-
-/* One trial.  The sender's thread reads what is above the line; the rest is the receiver's. */
+/* One trial: what the sender's thread needs, and then the receiver's. */
 struct trial {
-	const struct way *way;
-	bool works;
-	struct net_pair fd;
-	int64_t n, time_ns; /* messages, and when the last one may be sent */
-	int64_t *at;        /* when each is sent, ns from the start */
-
-	int64_t *latency;
-	int64_t got, misplaced;
-	int64_t calls, wasted; /* system calls; of these, recv that said EAGAIN */
-	int64_t sleeps, preempted, slices;
-	size_t held; /* bytes in the buffer that are no whole message yet */
-	bool ended, more;
+	struct messages messages;
+	size_t variant;
 	int epoll;
 	struct uring ring;
-	bool asked; /* of the ring: a recv is under way */
-	uint64_t worked;
-	char buffer[BUFFER];
+	int64_t calls, wasted; /* system calls; of these, recv that said EAGAIN */
+	int64_t sleeps, preempted;
 };
 
-/* --- the sender ------------------------------------------------------------ */
+/* --- when messages are sent ------------------------------------------------- */
 
-/* Draws when the messages are sent: gaps of an exponential distribution; at least one message. */
-static void draw_times(struct trial *t, uint64_t seed)
+/* Of an exponential distribution. */
+static int64_t draw_gap_ns(struct rng *rng)
 {
-	struct rng rng = {seed};
-	size_t room = 64;
-
-	t->at = malloc(room * sizeof(*t->at));
-	if (!t->at)
-		err(EXIT_USAGE, "malloc");
-	for (double at = 0;;) {
-		double uniform = ((double)(rng_next(&rng) >> 11) + 0.5) / 9007199254740992.0;
-
-		at += -log(uniform) * (double)mean_us * 1e3;
-		if (at >= (double)t->time_ns && t->n)
-			break;
-		if (at >= (double)t->time_ns)
-			at = uniform * (double)t->time_ns;
-		if (t->n == (int64_t)room)
-			t->at = realloc(t->at, (room *= 2) * sizeof(*t->at));
-		if (!t->at)
-			err(EXIT_USAGE, "realloc");
-		t->at[t->n++] = (int64_t)at;
-	}
-	t->latency = calloc(room, sizeof(*t->latency));
-	if (!t->latency)
-		err(EXIT_USAGE, "calloc");
+	return llround(-log(rng_uniform(rng)) * (double)mean_us * 1e3);
 }
 
-static void send_messages(const struct trial *t)
+/* Writes Poisson times before time_ns to at_ns, unless that is NULL; returns how many there are. */
+static int64_t draw_times(int64_t *at_ns, int64_t time_ns, uint64_t seed)
 {
-	int64_t begin_ns = span_now();
+	struct rng rng = {seed};
+	int64_t at = draw_gap_ns(&rng);
+	int64_t n = 0;
 
-	prctl(PR_SET_TIMERSLACK, 1UL);
-	for (int64_t i = 0; i < t->n && run_sleep_until(begin_ns + t->at[i]); i++) {
-		struct message message = {i, span_now()};
+	for (; at < time_ns; at += draw_gap_ns(&rng), n++)
+		if (at_ns)
+			at_ns[n] = at;
+	return n;
+}
 
-		if (send(t->fd.tx, &message, sizeof(message), 0) != (ssize_t)sizeof(message))
-			err(EXIT_USAGE, "send");
-	}
-	shutdown(t->fd.tx, SHUT_WR);
+/* 0 = it does not look once an interval. */
+static int64_t interval_of(size_t variant)
+{
+	return pauses[variant].us * 1000;
+}
+
+static bool too_long(size_t variant)
+{
+	return interval_of(variant) > longest_ms * 1000000;
+}
+
+/* How long messages are sent: of a long interval a whole number of it, as near as can be. */
+static int64_t trial_ns(int64_t interval_ns)
+{
+	int64_t time_ns = time_ms * 1000000;
+	int64_t intervals;
+
+	if (interval_ns < LONG_INTERVAL)
+		return time_ns;
+	intervals = 3 * time_ns / interval_ns;
+	return (intervals > 1 ? intervals : 1) * interval_ns;
+}
+
+/* Of all variants of a round the same, but longer for long intervals; at least one message. */
+static void prepare_messages(struct messages *m, int64_t interval_ns, uint64_t seed)
+{
+	int64_t time_ns = trial_ns(interval_ns);
+	int64_t n = draw_times(NULL, time_ns, seed);
+
+	messages_begin(m, n ? n : 1);
+	draw_times(m->at_ns, time_ns, seed);
+	if (n == 0)
+		m->at_ns[0] = (int64_t)rng_below(&(struct rng){seed}, (size_t)time_ns);
+}
+
+static void send_messages(void *argument)
+{
+	struct trial *t = argument;
+
+	messages_send(&t->messages);
 }
 
 /* --- the receiver ---------------------------------------------------------- */
-
-static void work_a_slice(struct trial *t)
-{
-	uint64_t x = t->worked;
-
-	for (int i = 0; i < SLICE; i++)
-		x = x * 6364136223846793005U + 1442695040888963407U;
-	t->worked = x;
-	t->slices++;
-}
 
 static void wait_select(int fd)
 {
@@ -237,373 +187,155 @@ static void wait_select(int fd)
 	check_fd(select(fd + 1, &set, NULL, NULL, NULL), "select");
 }
 
-/* Until it may be worth to look; the blocking recv and io_uring wait when they read. */
+/* Until it may be worth to look; the blocking recv and io_uring wait when they receive. */
 static void await(struct trial *t)
 {
-	struct pollfd readable = {.fd = t->fd.rx, .events = POLLIN};
+	int fd = t->messages.fd.rx;
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
 	struct epoll_event event;
 
-	if (t->works)
-		work_a_slice(t);
-	switch (t->way->how) {
+	switch (t->variant) {
 	case POLL:
 		check_fd(poll(&readable, 1, -1), "poll");
 		break;
 	case SELECT:
-		wait_select(t->fd.rx);
+		wait_select(fd);
 		break;
 	case EPOLL:
 		check_fd(epoll_wait(t->epoll, &event, 1, -1), "epoll_wait");
 		break;
-	case FIRST_SLEEP:
-		run_sleep_until(span_now() + t->way->interval_ns);
-		break;
 	default:
-		return;
+		if (!interval_of(t->variant))
+			return;
+		run_sleep_until(span_now() + interval_of(t->variant));
+		break;
 	}
 	t->calls++;
 }
 
-/* recv by io_uring into the buffer; 0 also if it is not done yet and there is other work. */
-static ssize_t read_ring(struct trial *t)
+/* recv by io_uring, asleep until it is done. */
+static void receive_by_ring(struct trial *t)
 {
 	struct io_uring_cqe done;
 
-	if (!t->asked) {
-		*uring_ask(&t->ring) = (struct io_uring_sqe){
-			.opcode = IORING_OP_RECV,
-			.fd = t->fd.rx,
-			.addr = (uint64_t)(uintptr_t)(t->buffer + t->held),
-			.len = (uint32_t)(BUFFER - t->held),
-		};
-		t->asked = true;
-		t->calls++;
-		check(uring_enter(&t->ring, !t->works), "io_uring_enter");
-	}
+	uring_ask_recv(&t->ring, t->messages.fd.rx, messages_room(&t->messages));
+	check(uring_enter(&t->ring, 1), "io_uring_enter");
 	if (!uring_done(&t->ring, &done))
-		return 0;
-	t->asked = false;
-	t->ended = done.res == 0;
+		errx(EXIT_USAGE, "io_uring_enter did not wait");
 	if (done.res < 0)
 		check(-done.res, "recv by io_uring");
-	return done.res;
+	messages_take(&t->messages, (size_t)done.res);
 }
 
-static ssize_t read_socket(struct trial *t)
+static void receive(struct trial *t)
 {
-	bool waits = t->way->how == RECV || t->way->how == BUSY;
-	ssize_t n = recv(t->fd.rx, t->buffer + t->held, BUFFER - t->held, waits ? 0 : MSG_DONTWAIT);
+	bool waits = t->variant == RECV || t->variant == BUSY;
 
 	t->calls++;
-	t->ended = n == 0;
-	if (n < 0 && errno != EAGAIN)
-		err(EXIT_USAGE, "recv");
-	t->wasted += n < 0;
-	t->more = n == (ssize_t)(BUFFER - t->held);
-	return n < 0 ? 0 : n;
+	if (t->variant == URING)
+		receive_by_ring(t);
+	else
+		t->wasted += messages_recv(&t->messages, waits ? 0 : MSG_DONTWAIT) < 0;
 }
 
-/* Reads what is there, and stamps every message that is whole. */
-static void look(struct trial *t)
+static void receive_messages(void *argument)
 {
-	ssize_t n = t->way->how == URING ? read_ring(t) : read_socket(t);
-	int64_t now = n > 0 ? span_now() : 0;
-	size_t bytes = t->held + (size_t)n;
-	size_t at = 0;
-
-	for (; bytes - at >= sizeof(struct message) && t->got < t->n; t->got++) {
-		struct message message;
-
-		memcpy(&message, t->buffer + at, sizeof(message));
-		t->misplaced += message.number != t->got;
-		t->latency[t->got] = now - message.sent_ns;
-		at += sizeof(message);
-	}
-	t->held = bytes - at;
-	memmove(t->buffer, t->buffer + at, t->held);
-}
-
-static void receive_messages(struct trial *t)
-{
-	int64_t end_ns = span_now() + t->time_ns;
+	struct trial *t = argument;
 	struct rusage before, after;
 
-	if (t->way->fine)
+	if (pauses[t->variant].fine)
 		prctl(PR_SET_TIMERSLACK, 1UL);
 	getrusage(RUSAGE_THREAD, &before);
-	while (t->way->how == WORK ? span_now() < end_ns && !run_stopped()
-				   : t->got < t->n && !t->ended) {
-		if (!t->more)
-			await(t);
-		if (t->way->how != WORK)
-			look(t);
+	while (messages_left(&t->messages)) {
+		await(t);
+		receive(t);
 	}
 	getrusage(RUSAGE_THREAD, &after);
 	t->sleeps = after.ru_nvcsw - before.ru_nvcsw;
 	t->preempted = after.ru_nivcsw - before.ru_nivcsw;
 }
 
-static void take_part(int member, void *argument)
-{
-	if (member == 0)
-		receive_messages(argument);
-	else
-		send_messages(argument);
-}
-
 /* --- a trial --------------------------------------------------------------- */
 
-/* What the way needs of the kernel; an error number if it is refused. */
-static int prepare(struct trial *t)
+/* 0, or an error number: more than net.core.busy_read is for root only. */
+static int ask_for_busy_poll(int fd)
 {
-	const int busy_us = BUSY_POLL_US;
+	const int us = 50;
+
+	return setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof(us)) ? errno : 0;
+}
+
+static void prepare(struct trial *t)
+{
+	int fd = t->messages.fd.rx;
 	struct epoll_event readable = {.events = EPOLLIN};
 
-	switch (t->way->how) {
-	case URING:
-		return uring_open(&t->ring, 1);
-	case EPOLL:
+	if (t->variant == URING)
+		check(uring_open(&t->ring, 1), "io_uring_setup");
+	if (t->variant == BUSY)
+		check(ask_for_busy_poll(fd), "SO_BUSY_POLL");
+	if (t->variant == EPOLL) {
 		t->epoll = check_fd(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-		check_fd(epoll_ctl(t->epoll, EPOLL_CTL_ADD, t->fd.rx, &readable), "epoll_ctl");
-		return 0;
-	case BUSY:
-		return setsockopt(t->fd.rx, SOL_SOCKET, SO_BUSY_POLL, &busy_us, sizeof(busy_us))
-			       ? errno
-			       : 0;
-	default:
-		return 0;
+		check_fd(epoll_ctl(t->epoll, EPOLL_CTL_ADD, fd, &readable), "epoll_ctl");
 	}
 }
 
 static void tidy_up(struct trial *t)
 {
-	if (t->way->how == URING)
+	if (t->variant == URING)
 		uring_close(&t->ring);
-	if (t->way->how == EPOLL)
+	if (t->variant == EPOLL)
 		close(t->epoll);
-	net_close(&t->fd);
-	free(t->at);
-	free(t->latency);
-	free(t);
-}
-
-/* How long messages are sent: of a long interval a whole number of it, as near as can be. */
-static int64_t trial_ns(const struct way *way)
-{
-	int64_t time_ns = time_ms * 1000000;
-	int64_t intervals;
-
-	if (way->interval_ns < LONG_INTERVAL)
-		return time_ns;
-	intervals = 3 * time_ns / way->interval_ns;
-	return (intervals > 1 ? intervals : 1) * way->interval_ns;
-}
-
-static struct trial *new_trial(size_t variant)
-{
-	struct trial *t = calloc(1, sizeof(*t));
-
-	if (!t)
-		err(EXIT_USAGE, "calloc");
-	t->way = &ways[variant];
-	t->works = variant >= WORK;
-	t->time_ns = trial_ns(t->way);
-	t->fd = net_pair(NET_TCP, (struct net_ask){.rcvbuf = 1 << 20});
-	net_set(t->fd.tx, IPPROTO_TCP, TCP_NODELAY, 1);
-	return t;
-}
-
-static int64_t quantile_ns(struct values values, double q)
-{
-	return values.n ? (int64_t)stats_quantile(values, q) : 0;
+	messages_end(&t->messages);
 }
 
 static void measure(struct run *run)
 {
-	struct trial *t = new_trial(run_variant(run));
-	struct values latency;
+	struct trial t = {.variant = run_variant(run)};
+	int64_t interval_ns = interval_of(t.variant);
 	struct team team;
 	struct span own;
 
-	check(prepare(t), variants[run_variant(run)].name);
-	draw_times(t, (uint64_t)run_trial(run));
-	team_start(&team, 2, TEAM_SPREAD, take_part, t);
+	prepare_messages(&t.messages, interval_ns, (uint64_t)run_trial(run));
+	prepare(&t);
+	team_start_two(&team, TEAM_SPREAD, receive_messages, send_messages, &t);
 	team_join(&team);
 	own = team.members[0].span;
-	latency = (struct values){t->latency, (size_t)t->got};
 	run_record(run, (struct field[]){{"elapsed_ns", span_wall(&own)},
 					 {"cpu_ns", own.cpu_ns},
-					 {"slices", t->slices},
-					 /* without messages the row ends here */
-					 {t->got ? "interval_ns" : NULL, t->way->interval_ns},
-					 {"sent_messages", t->n},
-					 {"got_messages", t->got},
-					 {"misplaced_messages", t->misplaced},
-					 {"p50_ns", quantile_ns(latency, 0.5)},
-					 {"p99_ns", quantile_ns(latency, 0.99)},
-					 {"calls", t->calls},
-					 {"wasted_calls", t->wasted},
-					 {"sleeps", t->sleeps},
-					 {"preempted", t->preempted},
+					 {"interval_ns", interval_ns},
+					 {"sent_messages", t.messages.n},
+					 {"got_messages", t.messages.got},
+					 {"misplaced_messages", t.messages.misplaced},
+					 {"p50_ns", messages_late(&t.messages, 0.5)},
+					 {"p99_ns", messages_late(&t.messages, 0.99)},
+					 {"calls", t.calls},
+					 {"wasted_calls", t.wasted},
+					 {"sleeps", t.sleeps},
+					 {"preempted", t.preempted},
 					 {0}});
-	tidy_up(t);
-}
-
-/* --- non-blocking calls in every state --------------------------------------- */
-
-enum state { EMPTY, DATA, CLOSED, RESET, ROOM, FULL, NOBODY, SYN_DROPPED, REFUSED, KINDS };
-
-static const struct {
-	const char *name, *call;
-} states[KINDS] = {
-	[EMPTY] = {"nothing has come", "recv"},
-	[DATA] = {"data is there", "recv"},
-	[CLOSED] = {"the peer has closed", "recv"},
-	[RESET] = {"the peer has reset", "recv"},
-	[ROOM] = {"the buffer has room", "send"},
-	[FULL] = {"the buffer is full", "send"},
-	[NOBODY] = {"nobody has connected", "accept"},
-	[SYN_DROPPED] = {"the queue is full", "connect"},
-	[REFUSED] = {"nobody listens", "connect"},
-};
-
-struct states {
-	int64_t *took; /* ns of each call */
-	int64_t slept; /* calls in which the thread did */
-	int result;    /* of the last call: an error number, or 0 */
-};
-
-static void wait_readable(int fd)
-{
-	struct pollfd readable = {.fd = fd, .events = POLLIN};
-
-	if (poll(&readable, 1, 1000) != 1)
-		errx(EXIT_USAGE, "loopback took a second");
-}
-
-/* Brings a fresh pair into the state; the call is to be made on the descriptor returned. */
-static int bring_about(enum state state, struct net_pair *pair)
-{
-	char bytes[BUFFER] = {0};
-	struct linger reset = {.l_onoff = 1};
-
-	switch (state) {
-	case DATA:
-		check_fd(send(pair->tx, bytes, 1, 0) == 1 ? 0 : -1, "send");
-		wait_readable(pair->rx);
-		return pair->rx;
-	case RESET:
-		check_fd(setsockopt(pair->tx, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)),
-			 "SO_LINGER");
-		/* fall through */
-	case CLOSED:
-		close(pair->tx);
-		pair->tx = -1;
-		wait_readable(pair->rx);
-		return pair->rx;
-	case FULL:
-		while (send(pair->tx, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
-			;
-		return pair->tx;
-	case ROOM:
-		return pair->tx;
-	default:
-		return pair->rx;
-	}
-}
-
-/* The call, on a descriptor that is in the state; 0 or an error number. */
-static int call_at_once(enum state state, int fd, const struct sockaddr_in *where)
-{
-	char byte = 0;
-	int accepted;
-
-	switch (state) {
-	case ROOM:
-	case FULL:
-		return send(fd, &byte, 1, MSG_DONTWAIT) < 0 ? errno : 0;
-	case NOBODY:
-		accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-		return accepted < 0 ? errno : 0;
-	case SYN_DROPPED:
-	case REFUSED:
-		return connect(fd, (const struct sockaddr *)where, sizeof(*where)) ? errno : 0;
-	default:
-		return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 ? errno : 0;
-	}
-}
-
-/* Sockets that listen, or that do not, and one that is to connect there; see net_close(). */
-static struct net_pair strangers(enum state state, struct sockaddr_in *where, int *filler)
-{
-	struct net_pair pair = {.rx = net_bound(SOCK_STREAM | SOCK_NONBLOCK, where)};
-
-	if (state != REFUSED)
-		check_fd(listen(pair.rx, 0), "listen");
-	if (state == SYN_DROPPED)
-		*filler = net_connect(where);
-	pair.tx =
-		check_fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
-	return pair;
-}
-
-static int64_t call_once(enum state state, struct states *found)
-{
-	struct sockaddr_in where = {0};
-	int filler = -1;
-	struct net_pair pair = state < NOBODY ? net_pair(NET_TCP, (struct net_ask){.sndbuf = 4096})
-					      : strangers(state, &where, &filler);
-	int fd = state < NOBODY ? bring_about(state, &pair) : state == NOBODY ? pair.rx : pair.tx;
-	int64_t sleeps = span_sleeps();
-	int64_t took_ns = -span_now();
-
-	found->result = call_at_once(state, fd, &where);
-	took_ns += span_now();
-	found->slept += span_sleeps() > sleeps;
-	net_close(&pair);
-	if (filler >= 0)
-		close(filler);
-	return took_ns;
-}
-
-static void measure_states(struct run *run)
-{
-	int64_t *took = calloc((size_t)repeats, sizeof(*took));
-
-	if (!took)
-		err(EXIT_USAGE, "calloc");
-	for (enum state state = 0; state < KINDS; state++) {
-		struct values all = {took, (size_t)repeats};
-		struct states found = {0};
-
-		for (int64_t i = 0; i < repeats && !run_stopped(); i++)
-			took[i] = call_once(state, &found);
-		run_record(run, (struct field[]){{"call", .text = states[state].call},
-						 {"state", .text = states[state].name},
-						 {"result", .text = text_errno(found.result)},
-						 {"state_number", state},
-						 {"result_errno", found.result},
-						 {"state_calls", repeats},
-						 {"slept_calls", found.slept},
-						 {"call_ns", (int64_t)stats_quantile(all, 0.5)},
-						 {"longest_ns", (int64_t)stats_quantile(all, 1)},
-						 {0}});
-	}
-	free(took);
+	tidy_up(&t);
 }
 
 /* --- report -------------------------------------------------------------- */
 
-/* Of a field of all trials together, a second. */
-static double a_second(struct run *run, size_t v, const char *field)
-{
-	return stats_sum(run_values(run, v, field)) / stats_sum(run_values(run, v, "elapsed_ns")) *
-	       1e9;
-}
+/* What a way of waiting costs, and what it brings, in all trials. */
+struct cost {
+	double p50_ns, p99_ns; /* medians of the trials */
+	double cpu_share;
+	double calls, wasted, sleeps; /* a second */
+};
 
-static double cpu_share(struct run *run, size_t v)
+static struct cost cost_of(struct run *run, size_t v)
 {
-	return a_second(run, v, "cpu_ns") / 1e9;
+	double elapsed_ns = run_sum(run, v, "elapsed_ns");
+
+	return (struct cost){.p50_ns = run_median(run, v, "p50_ns"),
+			     .p99_ns = run_median(run, v, "p99_ns"),
+			     .cpu_share = run_sum(run, v, "cpu_ns") / elapsed_ns,
+			     .calls = run_sum(run, v, "calls") / elapsed_ns * 1e9,
+			     .wasted = run_sum(run, v, "wasted_calls") / elapsed_ns * 1e9,
+			     .sleeps = run_sum(run, v, "sleeps") / elapsed_ns * 1e9};
 }
 
 static bool measured(struct run *run, size_t v)
@@ -611,7 +343,16 @@ static bool measured(struct run *run, size_t v)
 	return run_values(run, v, "p50_ns").n > 0;
 }
 
-static void print_ways(struct run *run)
+static void print_left_out(struct run *run, size_t v)
+{
+	if (refused[v])
+		run_say(run, "Left out: %s (refused here: %s)", variants[v].name,
+			text_errno(refused[v]));
+	else if (too_long(v))
+		run_say(run, "Left out: %s (longer than --longest)", variants[v].name);
+}
+
+static void print_table(struct run *run)
 {
 	FILE *out = run_out(run);
 
@@ -621,139 +362,77 @@ static void print_ways(struct run *run)
 		text_time((double)mean_us * 1e3));
 	fprintf(out, "\n  %-17s %8s %8s %7s %10s %10s %9s\n", "the receiver", "p50", "p99", "CPU",
 		"calls", "in vain", "sleeps");
-	for (size_t v = RECV; v < WORK; v++)
+	for (size_t v = 0; v < VARIANTS; v++) {
+		struct cost cost = cost_of(run, v);
+
 		if (measured(run, v))
 			fprintf(out, "  %-17s %8s %8s %7s %10s %10s %9s\n", variants[v].name,
-				text_time(run_median(run, v, "p50_ns")),
-				text_time(run_median(run, v, "p99_ns")),
-				text_share(cpu_share(run, v)),
-				text_count((int64_t)a_second(run, v, "calls")),
-				text_count((int64_t)a_second(run, v, "wasted_calls")),
-				text_count((int64_t)a_second(run, v, "sleeps")));
-	for (size_t v = 0; v < STATES; v++)
-		if (run_selected(run, v) && why_not[v])
-			run_say(run, "Left out: %s (%s)", variants[v].name, why_not[v]);
+				text_time(cost.p50_ns), text_time(cost.p99_ns),
+				text_share(cost.cpu_share), text_count(llround(cost.calls)),
+				text_count(llround(cost.wasted)), text_count((int64_t)cost.sleeps));
+	}
+	for (size_t v = 0; v < VARIANTS; v++)
+		if (run_selected(run, v))
+			print_left_out(run, v);
 	if (measured(run, BUSY) && napi_id == 0)
 		run_say(run, "busy-poll sleeps like recv here: loopback has no network card with a "
 			     "queue to look into (its SO_INCOMING_NAPI_ID is 0).");
 	fputs("\n", out);
 }
 
-static double slices_per_s(struct run *run, size_t v)
-{
-	return run_median(run, v, "slices") / run_median(run, v, "elapsed_ns") * 1e9;
-}
-
-static void print_work(struct run *run)
-{
-	double alone = slices_per_s(run, WORK);
-	FILE *out = run_out(run);
-
-	if (!(alone > 0))
-		return;
-	fprintf(out, "  %-17s %14s %10s %8s %12s\n", "with other work", "slices a s", "of alone",
-		"p50", "calls a s");
-	for (size_t v = WORK; v < STATES; v++) {
-		double slices = slices_per_s(run, v);
-
-		if (slices >= 0)
-			fprintf(out, "  %-17s %14s %10s %8s %12s\n", variants[v].name,
-				text_count((int64_t)slices), text_share(slices / alone),
-				v == WORK ? "-" : text_time(run_median(run, v, "p50_ns")),
-				v == WORK ? "-" : text_count((int64_t)a_second(run, v, "calls")));
-	}
-	fputs("\n", out);
-}
-
-/* Of one state: a field of all trials. */
-static struct values of_state(struct run *run, enum state state, const char *field)
-{
-	struct values numbers = run_values(run, STATES, "state_number");
-	struct values values = run_values(run, STATES, field);
-	size_t kept = 0;
-
-	for (size_t i = 0; i < values.n; i++)
-		if (numbers.at[i] == (int64_t)state)
-			values.at[kept++] = values.at[i];
-	values.n = kept;
-	return values;
-}
-
-static void print_states(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	if (!run_values(run, STATES, "call_ns").n)
-		return;
-	fprintf(out, "  %-30s %6s %13s %8s %9s %6s\n", "non-blocking call", "calls", "result",
-		"p50", "longest", "slept");
-	for (enum state state = 0; state < KINDS; state++)
-		fprintf(out, "  %-7s %-22s %6.0f %13s %8s %9s %6.0f\n", states[state].call,
-			states[state].name, stats_sum(of_state(run, state, "state_calls")),
-			text_errno((int)stats_quantile(of_state(run, state, "result_errno"), 0)),
-			text_time(stats_quantile(of_state(run, state, "call_ns"), 0.5)),
-			text_time(stats_quantile(of_state(run, state, "longest_ns"), 1)),
-			stats_sum(of_state(run, state, "slept_calls")));
-	fputs("\n", out);
-}
-
-/* The way that is told when to look, and soonest has the message; STATES if none was measured. */
+/* The way that is told when to look, and soonest has the message; VARIANTS if none was measured. */
 static size_t best_told(struct run *run)
 {
-	size_t best = STATES;
+	size_t best = VARIANTS;
 
 	for (size_t v = POLL; v <= URING; v++)
-		if (measured(run, v) && (best == STATES || run_median(run, v, "p50_ns") <
-								   run_median(run, best, "p50_ns")))
+		if (measured(run, v) &&
+		    (best == VARIANTS ||
+		     run_median(run, v, "p50_ns") < run_median(run, best, "p50_ns")))
 			best = v;
 	return best;
 }
 
 static void judge_polling(struct run *run)
 {
-	size_t told = best_told(run);
-	double spin_cpu = cpu_share(run, SPIN);
-	double told_cpu = cpu_share(run, told);
-	double spin_wasted, told_wasted;
+	size_t told_by = best_told(run);
+	struct cost spin = cost_of(run, SPIN);
+	struct cost told;
 
-	if (!measured(run, SPIN) || told == STATES)
+	if (!measured(run, SPIN) || told_by == VARIANTS)
 		return;
-	spin_wasted = a_second(run, SPIN, "wasted_calls");
-	told_wasted = a_second(run, told, "wasted_calls");
-	run_verdict(run, "poll-needs-polling", told_wasted < spin_wasted ? DEPENDS : HOLDS,
-		    (struct field[]){{"spin_wasted_per_s", (int64_t)spin_wasted},
-				     {"spin_cpu_share", .real = &spin_cpu},
-				     {"spin_p50_ns", (int64_t)run_median(run, SPIN, "p50_ns")},
-				     {"told_by", .text = variants[told].name},
-				     {"told_wasted_per_s", (int64_t)told_wasted},
-				     {"told_cpu_share", .real = &told_cpu},
-				     {"told_p50_ns", (int64_t)run_median(run, told, "p50_ns")},
+	told = cost_of(run, told_by);
+	run_verdict(run, "poll-needs-polling", told.wasted < spin.wasted ? DEPENDS : HOLDS,
+		    (struct field[]){{"spin_wasted_per_s", (int64_t)spin.wasted},
+				     {"spin_cpu_share", .real = &spin.cpu_share},
+				     {"spin_p50_ns", (int64_t)spin.p50_ns},
+				     {"told_by", .text = variants[told_by].name},
+				     {"told_wasted_per_s", (int64_t)told.wasted},
+				     {"told_cpu_share", .real = &told.cpu_share},
+				     {"told_p50_ns", (int64_t)told.p50_ns},
 				     {0}},
 		    "alone it does: %s calls a second in vain, %s CPU, p50 %s. Told by %s when "
 		    "to look: %s in vain, %s CPU, p50 %s",
-		    text_count((int64_t)spin_wasted), text_share(spin_cpu),
-		    text_time(run_median(run, SPIN, "p50_ns")), variants[told].name,
-		    text_count((int64_t)told_wasted), text_share(told_cpu),
-		    text_time(run_median(run, told, "p50_ns")));
+		    text_count((int64_t)spin.wasted), text_share(spin.cpu_share),
+		    text_time(spin.p50_ns), variants[told_by].name,
+		    text_count((int64_t)told.wasted), text_share(told.cpu_share),
+		    text_time(told.p50_ns));
 }
 
-/* p50 over half of the interval. */
-static double of_half(struct run *run, size_t v)
-{
-	return run_median(run, v, "p50_ns") / ((double)ways[v].interval_ns / 2);
-}
-
-/* "10 ms 1.02, ..." of the long intervals; and how far from 1 the furthest of them is. */
+/* "10 ms 1.02, ...": p50 over half of each long interval; and how far from 1 the furthest is. */
 static const char *halves(struct run *run, double *furthest)
 {
 	const char *list = "";
 
 	*furthest = NAN;
-	for (size_t v = FIRST_SLEEP; v <= LAST_SLEEP; v++)
-		if (measured(run, v) && ways[v].interval_ns >= LONG_INTERVAL) {
+	for (size_t v = SLEEP; v < VARIANTS; v++)
+		if (measured(run, v) && interval_of(v) >= LONG_INTERVAL) {
+			double interval_ns = (double)interval_of(v);
+			double of_half = run_median(run, v, "p50_ns") / (interval_ns / 2);
+
 			list = text_format("%s%s%s %.2f", list, *list ? ", " : "",
-					   text_time((double)ways[v].interval_ns), of_half(run, v));
-			*furthest = fmax(*furthest, fabs(of_half(run, v) - 1));
+					   text_time(interval_ns), of_half);
+			*furthest = fmax(*furthest, fabs(of_half - 1));
 		}
 	return *list ? text_format(" (p50 over half of the interval: %s)", list) : "";
 }
@@ -761,91 +440,58 @@ static const char *halves(struct run *run, double *furthest)
 /* The shortest and the longest interval that were measured, with the kernel's slack. */
 static void judge_interval(struct run *run)
 {
-	size_t shortest = STATES, longest = STATES;
-	double cpu[2], p50[2];
+	size_t shortest = VARIANTS, longest = VARIANTS;
+	struct cost often, seldom;
 	const char *list;
 	double furthest;
 
-	for (size_t v = FIRST_SLEEP; v <= LAST_SLEEP; v++)
-		if (measured(run, v) && !ways[v].fine) {
-			shortest = shortest == STATES ? v : shortest;
+	for (size_t v = SLEEP; v < VARIANTS; v++)
+		if (measured(run, v) && !pauses[v].fine) {
+			shortest = shortest == VARIANTS ? v : shortest;
 			longest = v;
 		}
 	if (shortest == longest)
 		return;
-	for (size_t i = 0; i < 2; i++) {
-		cpu[i] = cpu_share(run, i ? longest : shortest);
-		p50[i] = run_median(run, i ? longest : shortest, "p50_ns");
-	}
+	often = cost_of(run, shortest);
+	seldom = cost_of(run, longest);
 	list = halves(run, &furthest);
-	run_verdict(run, "poll-interval", p50[1] > p50[0] && cpu[1] < cpu[0] ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"shortest_ns", ways[shortest].interval_ns},
-				     {"shortest_p50_ns", (int64_t)p50[0]},
-				     {"shortest_cpu_share", .real = &cpu[0]},
-				     {"longest_ns", ways[longest].interval_ns},
-				     {"longest_p50_ns", (int64_t)p50[1]},
-				     {"longest_cpu_share", .real = &cpu[1]},
+	run_verdict(run, "poll-interval",
+		    seldom.p50_ns > often.p50_ns && seldom.cpu_share < often.cpu_share ? HOLDS
+										       : NOT_SEEN,
+		    (struct field[]){{"shortest_ns", interval_of(shortest)},
+				     {"shortest_p50_ns", (int64_t)often.p50_ns},
+				     {"shortest_cpu_share", .real = &often.cpu_share},
+				     {"longest_ns", interval_of(longest)},
+				     {"longest_p50_ns", (int64_t)seldom.p50_ns},
+				     {"longest_cpu_share", .real = &seldom.cpu_share},
 				     {"furthest_from_half_share", .real = &furthest},
 				     {0}},
 		    "from an interval of %s to %s the CPU time falls from %s to %s and p50 "
 		    "grows from %s to %s%s",
-		    text_time((double)ways[shortest].interval_ns),
-		    text_time((double)ways[longest].interval_ns), text_share(cpu[0]),
-		    text_share(cpu[1]), text_time(p50[0]), text_time(p50[1]), list);
-}
-
-static void judge_states(struct run *run)
-{
-	double calls = stats_sum(run_values(run, STATES, "state_calls"));
-	double slept = stats_sum(run_values(run, STATES, "slept_calls"));
-	double spins = stats_sum(run_values(run, SPIN, "calls"));
-	double spin_sleeps = stats_sum(run_values(run, SPIN, "sleeps"));
-	struct values longest = run_values(run, STATES, "longest_ns");
-
-	if (calls == 0)
-		return;
-	run_verdict(
-		run, "poll-nonblocking-returns", slept + spin_sleeps > 0 ? REFUTED : HOLDS,
-		(struct field[]){{"states", KINDS},
-				 {"calls", (int64_t)calls},
-				 {"slept_calls", (int64_t)slept},
-				 {"longest_ns", (int64_t)stats_quantile(longest, 1)},
-				 {"spin_calls", (int64_t)spins},
-				 {"spin_sleeps", (int64_t)spin_sleeps},
-				 {0}},
-		"of %s calls in %d states %.0f slept, the longest took %s; spinning slept %.0f "
-		"times in %s calls%s",
-		text_count((int64_t)calls), KINDS, slept, text_time(stats_quantile(longest, 1)),
-		spin_sleeps, text_count((int64_t)spins),
-		measured(run, RECV)
-			? text_format(
-				  "; the blocking recv %s times in %s",
-				  text_count((int64_t)stats_sum(run_values(run, RECV, "sleeps"))),
-				  text_count((int64_t)stats_sum(run_values(run, RECV, "calls"))))
-			: "");
+		    text_time((double)interval_of(shortest)),
+		    text_time((double)interval_of(longest)), text_share(often.cpu_share),
+		    text_share(seldom.cpu_share), text_time(often.p50_ns), text_time(seldom.p50_ns),
+		    list);
 }
 
 static void check_controls(struct run *run)
 {
-	for (size_t v = 0; v < STATES; v++)
+	for (size_t v = 0; v < VARIANTS; v++)
 		run_control(run,
-			    stats_sum(run_values(run, v, "misplaced_messages")) == 0 &&
-				    stats_sum(run_values(run, v, "got_messages")) ==
-					    stats_sum(run_values(run, v, "sent_messages")),
+			    run_sum(run, v, "misplaced_messages") == 0 &&
+				    run_sum(run, v, "got_messages") ==
+					    run_sum(run, v, "sent_messages"),
 			    "%s: messages were lost or out of order", variants[v].name);
 	if (measured(run, RECV))
-		run_control(run, stats_sum(run_values(run, RECV, "sleeps")) > 0,
+		run_control(run, run_sum(run, RECV, "sleeps") > 0,
 			    "the blocking recv never slept: what else is counted proves nothing");
 }
 
 static void report(struct run *run)
 {
-	print_ways(run);
-	print_work(run);
-	print_states(run);
+	print_table(run);
 	judge_polling(run);
 	judge_interval(run);
-	judge_states(run);
 	check_controls(run);
 	run_why(run,
 		"a call that waits hands the CPU over until the message itself wakes its thread. "
@@ -855,46 +501,25 @@ static void report(struct run *run)
 		run_note(run, "there is one CPU: sender and receiver shared it.");
 }
 
-/* What this machine, or an option, leaves out. */
-static void leave_out(void)
+/* What this machine does not allow. */
+static void try_out(void)
 {
-	static char refusals[BUSY + 1][40];
-	struct trial *probe;
-	socklen_t size = sizeof(int);
-	int napi = -1;
+	struct net_pair fd = net_pair(NET_TCP, (struct net_ask){0});
 
-	for (size_t v = 0; v < STATES; v++)
-		if (ways[v].interval_ns > longest_ms * 1000000)
-			why_not[v] = "longer than --longest";
-	for (size_t v = URING; v <= BUSY; v++) {
-		int error;
-
-		probe = new_trial(v);
-		error = prepare(probe);
-		if (error) {
-			snprintf(refusals[v], sizeof(refusals[v]), "refused here: %s",
-				 text_errno(error));
-			why_not[v] = refusals[v];
-			probe->way = &ways[RECV]; /* there is no ring to close */
-		}
-		if (v == URING)
-			why_not[WORK_URING] = why_not[v];
-		if (getsockopt(probe->fd.rx, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi, &size) == 0)
-			napi_id = napi;
-		tidy_up(probe);
-	}
+	refused[URING] = uring_missing();
+	refused[BUSY] = ask_for_busy_poll(fd.rx);
+	if (getsockopt(fd.rx, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &(socklen_t){sizeof(int)}))
+		napi_id = -1;
+	net_close(&fd);
 }
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	leave_out();
-	while (run_next(run)) {
-		if (run_variant(run) == STATES)
-			measure_states(run);
-		else if (!why_not[run_variant(run)])
+	try_out();
+	while (run_next(run))
+		if (!refused[run_variant(run)] && !too_long(run_variant(run)))
 			measure(run);
-	}
 	return run_end(run, report);
 }

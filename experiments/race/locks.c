@@ -24,7 +24,7 @@
 #include <semaphore.h>
 #include <stdalign.h>
 #include <stdatomic.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "check.h"
 #include "exp.h"
@@ -34,6 +34,7 @@
 #include "lock/ticket.h"
 #include "lock/ttas.h"
 #include "span.h"
+#include "team.h"
 #include "text.h"
 
 enum {
@@ -102,59 +103,63 @@ static const struct cell {
 	bool one_cpu;
 } cells[CELLS] = {{1, false}, {2, false}, {4, false}, {8, false}, {2, true}, {8, true}};
 
-/* Each lock has a cache line to itself and what it protects, as it would in a program. */
+/* The lock has a cache line to itself and what it protects, as it would in a program. */
 static struct {
+	alignas(LOCK_LINE) _Atomic bool begun; /* from then on the deadline counts */
 	alignas(LOCK_LINE) _Atomic bool stop;
-	alignas(LOCK_LINE) _Atomic int64_t shared;
-	alignas(LOCK_LINE) pthread_mutex_t mutex;
-	int64_t by_mutex;
-	alignas(LOCK_LINE) pthread_mutex_t adaptive;
-	int64_t by_adaptive;
-	alignas(LOCK_LINE) struct futex futex;
-	int64_t by_futex;
-	alignas(LOCK_LINE) sem_t semaphore;
-	int64_t by_semaphore;
-	alignas(LOCK_LINE) pthread_spinlock_t spin;
-	int64_t by_spin;
-	alignas(LOCK_LINE) struct ttas ttas;
-	int64_t by_ttas;
-	alignas(LOCK_LINE) struct ticket ticket;
-	int64_t by_ticket;
-	alignas(LOCK_LINE) struct mcs mcs;
-	int64_t by_mcs;
+	alignas(LOCK_LINE) _Atomic int64_t shared; /* the counter without a lock */
+	alignas(LOCK_LINE) union {
+		pthread_mutex_t mutex;
+		struct futex futex;
+		sem_t semaphore;
+		pthread_spinlock_t spin;
+		struct ttas ttas;
+		struct ticket ticket;
+		struct mcs mcs;
+	} lock;
+	int64_t guarded; /* the counter behind it */
 	struct {
 		alignas(LOCK_LINE) _Atomic int64_t count;
 	} own_lines[MAX_THREADS];
 	alignas(LOCK_LINE) _Atomic int64_t one_line[MAX_THREADS];
 } x;
 
-static int64_t *const locked[] = {&x.by_mutex, &x.by_adaptive, &x.by_futex,  &x.by_semaphore,
-				  &x.by_spin,  &x.by_ttas,     &x.by_ticket, &x.by_mcs};
-
-static void init_locks(void)
+/* Before each trial: zero, and free. */
+static void reset_x(size_t variant)
 {
-	pthread_mutexattr_t adaptive;
+	pthread_mutexattr_t attributes;
 
-	check(pthread_mutexattr_init(&adaptive), "pthread_mutexattr_init");
-	check(pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP),
-	      "pthread_mutexattr_settype");
-	check(pthread_mutex_init(&x.adaptive, &adaptive), "pthread_mutex_init");
-	pthread_mutexattr_destroy(&adaptive);
-	check(pthread_mutex_init(&x.mutex, NULL), "pthread_mutex_init");
-	check(pthread_spin_init(&x.spin, PTHREAD_PROCESS_PRIVATE), "pthread_spin_init");
-	check_fd(sem_init(&x.semaphore, 0, 1), "sem_init");
+	memset(&x, 0, sizeof(x));
+	check(pthread_mutexattr_init(&attributes), "pthread_mutexattr_init");
+	if (variant == ADAPTIVE)
+		check(pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP),
+		      "pthread_mutexattr_settype");
+	if (variant == MUTEX || variant == ADAPTIVE)
+		check(pthread_mutex_init(&x.lock.mutex, &attributes), "pthread_mutex_init");
+	if (variant == SEMAPHORE)
+		check_fd(sem_init(&x.lock.semaphore, 0, 1), "sem_init");
+	if (variant == SPIN)
+		check(pthread_spin_init(&x.lock.spin, PTHREAD_PROCESS_PRIVATE),
+		      "pthread_spin_init");
+	pthread_mutexattr_destroy(&attributes);
+}
+
+/* The counter, wherever this variant kept it; the others are 0. */
+static int64_t counted(void)
+{
+	int64_t sum = atomic_load(&x.shared) + x.guarded;
+
+	for (int i = 0; i < MAX_THREADS; i++)
+		sum += atomic_load(&x.own_lines[i].count) + atomic_load(&x.one_line[i]);
+	return sum;
 }
 
 struct worker {
-	pthread_t thread;
 	size_t variant;
-	int cpu;
-	pthread_barrier_t *start;
 	_Atomic int64_t *counter; /* of relaxed, own-lines and one-line */
 	struct patience patience;
 	struct mcs_node node;
 	int64_t updates;
-	struct span span;
 };
 
 /* --- one update, in each way ---------------------------------------------- */
@@ -185,10 +190,12 @@ static inline void add_cas(_Atomic int64_t *counter)
 }
 
 /* A loop for each way: all that differs between two of them is the update. */
-static int64_t update_until_stop(struct worker *w)
+static void update_until_stop(int member, void *argument)
 {
+	struct worker *w = (struct worker *)argument + member;
 	int64_t updates = 0;
 
+	atomic_store(&x.begun, true);
 	switch (w->variant) {
 	case SPLIT:
 		while (again(&updates))
@@ -209,102 +216,60 @@ static int64_t update_until_stop(struct worker *w)
 			add_cas(&x.shared);
 		break;
 	case MUTEX:
-		while (again(&updates)) {
-			pthread_mutex_lock(&x.mutex);
-			x.by_mutex++;
-			pthread_mutex_unlock(&x.mutex);
-		}
-		break;
 	case ADAPTIVE:
 		while (again(&updates)) {
-			pthread_mutex_lock(&x.adaptive);
-			x.by_adaptive++;
-			pthread_mutex_unlock(&x.adaptive);
+			pthread_mutex_lock(&x.lock.mutex);
+			x.guarded++;
+			pthread_mutex_unlock(&x.lock.mutex);
 		}
 		break;
 	case FUTEX:
 		while (again(&updates)) {
-			futex_lock(&x.futex);
-			x.by_futex++;
-			futex_unlock(&x.futex);
+			futex_lock(&x.lock.futex);
+			x.guarded++;
+			futex_unlock(&x.lock.futex);
 		}
 		break;
 	case SEMAPHORE:
 		while (again(&updates)) {
-			while (sem_wait(&x.semaphore) != 0)
+			while (sem_wait(&x.lock.semaphore) != 0)
 				; /* EINTR */
-			x.by_semaphore++;
-			sem_post(&x.semaphore);
+			x.guarded++;
+			sem_post(&x.lock.semaphore);
 		}
 		break;
 	case SPIN:
 		while (again(&updates)) {
-			pthread_spin_lock(&x.spin);
-			x.by_spin++;
-			pthread_spin_unlock(&x.spin);
+			pthread_spin_lock(&x.lock.spin);
+			x.guarded++;
+			pthread_spin_unlock(&x.lock.spin);
 		}
 		break;
 	case TTAS:
 		while (again(&updates)) {
-			ttas_lock(&x.ttas, &w->patience);
-			x.by_ttas++;
-			ttas_unlock(&x.ttas);
+			ttas_lock(&x.lock.ttas, &w->patience);
+			x.guarded++;
+			ttas_unlock(&x.lock.ttas);
 		}
 		break;
 	case TICKET:
 		while (again(&updates)) {
-			ticket_lock(&x.ticket, &w->patience);
-			x.by_ticket++;
-			ticket_unlock(&x.ticket);
+			ticket_lock(&x.lock.ticket, &w->patience);
+			x.guarded++;
+			ticket_unlock(&x.lock.ticket);
 		}
 		break;
 	default: /* MCS */
 		while (again(&updates)) {
-			mcs_lock(&x.mcs, &w->node, &w->patience);
-			x.by_mcs++;
-			mcs_unlock(&x.mcs, &w->node, &w->patience);
+			mcs_lock(&x.lock.mcs, &w->node, &w->patience);
+			x.guarded++;
+			mcs_unlock(&x.lock.mcs, &w->node, &w->patience);
 		}
 	}
-	return updates;
+	w->updates = updates;
 }
 
 /* --- a trial -------------------------------------------------------------- */
-
-static void *work(void *argument)
-{
-	struct worker *w = argument;
-
-	run_pin(w->cpu);
-	pthread_barrier_wait(w->start);
-	span_begin(&w->span);
-	w->updates = update_until_stop(w);
-	span_end(&w->span);
-	return NULL;
-}
-
-static void reset_x(void)
-{
-	atomic_store(&x.stop, false);
-	atomic_store(&x.shared, 0);
-	for (size_t i = 0; i < sizeof(locked) / sizeof(locked[0]); i++)
-		*locked[i] = 0;
-	for (int i = 0; i < MAX_THREADS; i++) {
-		atomic_store(&x.own_lines[i].count, 0);
-		atomic_store(&x.one_line[i], 0);
-	}
-}
-
-/* The counter, wherever this variant kept it; the others are 0. */
-static int64_t counted(void)
-{
-	int64_t sum = atomic_load(&x.shared);
-
-	for (size_t i = 0; i < sizeof(locked) / sizeof(locked[0]); i++)
-		sum += *locked[i];
-	for (int i = 0; i < MAX_THREADS; i++)
-		sum += atomic_load(&x.own_lines[i].count) + atomic_load(&x.one_line[i]);
-	return sum;
-}
 
 static int cpus_of(const struct cell *cell)
 {
@@ -318,47 +283,42 @@ static bool exists(const struct cell *cell)
 }
 
 /* Runs the threads until each could have had a CPU for the duration; returns when that was. */
-static int64_t run_threads(const struct cell *cell, struct worker workers[], size_t variant)
+static int64_t run_threads(const struct cell *cell, struct worker workers[], size_t variant,
+			   struct span *all)
 {
+	const int64_t look_every_ns = 20000;
 	int shared_by = (cell->threads + cpus_of(cell) - 1) / cpus_of(cell);
-	pthread_barrier_t start;
+	struct team team;
 	int64_t stop_ns;
 
-	reset_x();
-	check(pthread_barrier_init(&start, NULL, (unsigned int)cell->threads + 1),
-	      "pthread_barrier_init");
-	for (int i = 0; i < cell->threads; i++) {
+	reset_x(variant);
+	for (int i = 0; i < cell->threads; i++)
 		workers[i] = (struct worker){.variant = variant,
-					     .cpu = i % cpus_of(cell),
-					     .start = &start,
 					     .counter = variant == OWN_LINES ? &x.own_lines[i].count
 							: variant == ONE_LINE ? &x.one_line[i]
 									      : &x.shared,
 					     .patience = {.over = &x.stop}};
-		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]),
-		      "pthread_create");
-	}
-	pthread_barrier_wait(&start);
+	team_start(&team, cell->threads, cell->one_cpu ? TEAM_SAME : TEAM_SPREAD, update_until_stop,
+		   workers);
+	while (!atomic_load(&x.begun) && run_sleep_until(span_now() + look_every_ns))
+		;
 	run_sleep_until(span_now() + duration_ms * shared_by * 1000000);
 	stop_ns = span_now();
 	atomic_store(&x.stop, true);
-	for (int i = 0; i < cell->threads; i++)
-		check(pthread_join(workers[i].thread, NULL), "pthread_join");
-	pthread_barrier_destroy(&start);
+	*all = team_join(&team);
 	return stop_ns;
 }
 
 static void measure(struct run *run, const struct cell *cell)
 {
 	struct worker workers[MAX_THREADS] = {0};
-	int64_t stop_ns = run_threads(cell, workers, run_variant(run));
-	int64_t updates = 0, fewest = INT64_MAX, most = 0, queued = 0;
 	struct span all = {0};
+	int64_t stop_ns = run_threads(cell, workers, run_variant(run), &all);
+	int64_t updates = 0, fewest = INT64_MAX, most = 0, queued = 0;
 
 	for (int i = 0; i < cell->threads; i++) {
 		const struct worker *w = &workers[i];
 
-		span_cover(&all, &w->span);
 		updates += w->updates;
 		fewest = w->updates < fewest ? w->updates : fewest;
 		most = w->updates > most ? w->updates : most;
@@ -504,16 +464,12 @@ static void explain_marks(struct run *run)
 	size_t few = 0, queues = 0;
 	double drain_ns = 0;
 
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values queued = run_values(run, v, "queued_threads");
-		struct values drain = run_values(run, v, "drain_ns");
-
+	for (size_t v = 0; v < VARIANTS; v++)
 		for (size_t c = 0; c < CELLS; c++)
 			few += exists(&cells[c]) && starved(run, v, c);
-		queues += stats_nonzero(queued);
-		for (size_t i = 0; i < queued.n; i++)
-			if (queued.at[i] > 0)
-				drain_ns = fmax(drain_ns, (double)drain.at[i]);
+	for (size_t v = TTAS; v <= MCS; v++) { /* the only ones that tell */
+		queues += stats_nonzero(run_values(run, v, "queued_threads"));
+		drain_ns = fmax(drain_ns, stats_quantile(run_values(run, v, "drain_ns"), 1));
 	}
 	if (few)
 		run_say(run,
@@ -581,7 +537,6 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	init_locks();
 	while (run_next(run))
 		for (size_t c = 0; c < CELLS && !run_stopped(); c++)
 			if (exists(&cells[c]))

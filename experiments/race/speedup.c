@@ -254,15 +254,7 @@ static size_t variant_of(int way, int count)
 static struct interval ratio(struct run *run, size_t a, const char *field_a, size_t b,
 			     const char *field_b)
 {
-	struct values above = run_values(run, a, field_a);
-	struct values below = run_values(run, b, field_b);
-	struct interval ppm;
-
-	above.n = below.n < above.n ? below.n : above.n;
-	for (size_t i = 0; i < above.n; i++)
-		above.at[i] = (int64_t)((double)above.at[i] / (double)below.at[i] * 1e6);
-	ppm = stats_median(above);
-	return (struct interval){ppm.mid / 1e6, ppm.low / 1e6, ppm.high / 1e6};
+	return stats_ratio(run_values(run, a, field_a), run_values(run, b, field_b));
 }
 
 static struct interval speedup(struct run *run, int way, int count)

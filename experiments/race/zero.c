@@ -248,8 +248,8 @@ static void judge(struct run *run)
 
 static void report(struct run *run)
 {
-	double runs = stats_sum(run_values(run, ATOMIC, "runs"));
-	double zero = stats_sum(run_values(run, ATOMIC, "zero_runs"));
+	double runs = run_sum(run, ATOMIC, "runs");
+	double zero = run_sum(run, ATOMIC, "zero_runs");
 
 	print_table(run);
 	run_control(run, zero == runs, "atomic: %.0f of %.0f runs did not end at 0", runs - zero,

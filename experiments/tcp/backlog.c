@@ -18,22 +18,22 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "exp.h"
+#include "files.h"
+#include "machine.h"
 #include "net.h"
 #include "span.h"
 #include "tcpinfo.h"
 #include "text.h"
 
-enum { LISTENERS = 5, WAITERS = 5, SPARE = 64, EVENTS = 1024, COLUMNS = 58 };
+enum { LISTENERS = 5, WAITERS = 5, SPARE = 64, RETRIES = 16 };
 
 static const int64_t settle_ns = 5000000; /* a connect over loopback is through long before */
-static const int64_t tick_ns = 5000000;   /* between two looks at those that wait */
+static const int64_t tick_ns = 2000000;   /* between two looks at those that wait */
 
 /* The last one is to be more than net.core.somaxconn, which limits it. */
 static const int64_t asked[LISTENERS] = {0, 1, 5, 128, 5000};
@@ -72,9 +72,9 @@ struct client {
 	int fd;
 	in_port_t port;
 	enum { WAITING, COMPLETE, REFUSED } state; /* as the client sees it */
-	bool waited;                               /* it did not get through at once */
 	int64_t begin_ns, accepted_ns; /* its connect; accept handed it out (0: not yet) */
 	int64_t retries;               /* SYNs sent again */
+	int64_t again_ns[RETRIES];     /* when the first ones of them were seen; 0: it was not */
 };
 
 struct queue {
@@ -87,30 +87,18 @@ struct queue {
 	int64_t limit, queued, completed, accepted, refused, waiting, strangers;
 };
 
-/* A SYN that was sent again. */
-struct event {
-	int queue, client;
-	int64_t at_ns, number;
-};
-
 struct trial {
 	struct queue queues[LISTENERS];
-	struct event events[EVENTS];
-	int events_n;
 	int64_t begin_ns, accept_ns, end_ns;
 };
 
 /* --- clients --------------------------------------------------------------- */
 
-static struct client *start_client(struct queue *q)
+static void start_client(struct queue *q)
 {
-	struct linger abort = {1, 0}; /* close resets: no TIME_WAIT that keeps thousands of ports */
 	struct client *c = &q->clients[q->n++];
-	struct sockaddr_in own = {0};
-	socklen_t size = sizeof(own);
 
-	c->fd = check_fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
-	check_fd(setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort)), "SO_LINGER");
+	c->fd = net_socket(SOCK_STREAM | SOCK_NONBLOCK);
 	c->begin_ns = span_now();
 	if (connect(c->fd, (struct sockaddr *)&q->where, sizeof(q->where)) == 0)
 		c->state = COMPLETE;
@@ -118,71 +106,55 @@ static struct client *start_client(struct queue *q)
 		c->state = REFUSED;
 	else if (errno != EINPROGRESS)
 		err(EXIT_USAGE, "connect");
-	check_fd(getsockname(c->fd, (struct sockaddr *)&own, &size), "getsockname");
-	c->port = own.sin_port;
-	return c;
+	c->port = net_name(c->fd).sin_port;
 }
 
-/* Asks TCP how far it has got; true if the SYN was sent again since. */
-static bool look_at(struct client *c)
+/* Asks TCP how far a client that waits has got, and whether its SYN was sent again. */
+static void look_at(struct client *c)
 {
-	struct tcpinfo now = tcpinfo_read(c->fd);
-	bool again = now.retransmits > c->retries;
+	struct tcpinfo now;
 
+	if (c->state != WAITING)
+		return;
+	now = tcpinfo_read(c->fd);
+	if (now.retransmits > c->retries && now.retransmits <= RETRIES)
+		c->again_ns[now.retransmits - 1] = span_now();
+	c->retries = now.retransmits;
 	if (now.state == TCP_ESTABLISHED || now.state == TCP_CLOSE_WAIT)
 		c->state = COMPLETE;
 	else if (now.state == TCP_CLOSE)
 		c->state = REFUSED;
-	c->retries = now.retransmits;
-	return again;
+}
+
+static struct client *first_waiter(const struct queue *q)
+{
+	return q->clients + q->n - q->waiters;
 }
 
 /* Connects one by one, until one does not get through, or far too many have. */
 static void fill(struct queue *q)
 {
-	while (q->n < q->room - WAITERS && !run_stopped()) {
-		struct client *c = start_client(q);
-		struct pollfd done = {.fd = c->fd, .events = POLLOUT};
-		struct timespec settle = {.tv_nsec = settle_ns};
+	while (q->waiters == 0 && q->n < q->room - WAITERS && !run_stopped()) {
+		struct client *c = &q->clients[q->n];
 
-		if (c->state == WAITING && ppoll(&done, 1, &settle, NULL) > 0)
+		start_client(q);
+		if (run_wait_fd(c->fd, POLLOUT, span_now() + settle_ns))
 			look_at(c);
-		if (c->state != COMPLETE) {
-			c->waited = true;
-			q->waiters = 1;
-			return;
-		}
+		q->waiters = c->state != COMPLETE;
 	}
 }
 
-/* Looks at a client that waits; notes each SYN sent again. */
-static void follow(struct trial *t, int queue, int client)
+/* Starts those of the waiting whose time has come, and looks at all of them. */
+static void follow(const struct trial *t, struct queue *q)
 {
-	struct client *c = &t->queues[queue].clients[client];
+	int64_t due_ns = t->begin_ns + spread_ms * 1000000 * q->waiters / (WAITERS - 1);
 
-	if (c->state == WAITING && look_at(c) && t->events_n < EVENTS)
-		t->events[t->events_n++] = (struct event){queue, client, span_now(), c->retries};
-}
-
-static void look(struct trial *t)
-{
-	for (int i = 0; i < used; i++)
-		for (int k = t->queues[i].n - t->queues[i].waiters; k < t->queues[i].n; k++)
-			follow(t, i, k);
-}
-
-/* Starts those of the waiting whose time has come. */
-static void start_more(struct trial *t)
-{
-	for (int i = 0; i < used; i++) {
-		struct queue *q = &t->queues[i];
-		int64_t due_ns = t->begin_ns + spread_ms * 1000000 * q->waiters / (WAITERS - 1);
-
-		if (q->waiters && q->waiters < WAITERS && span_now() >= due_ns) {
-			start_client(q)->waited = true;
-			q->waiters++;
-		}
+	if (q->waiters && q->waiters < WAITERS && !t->accept_ns && span_now() >= due_ns) {
+		start_client(q);
+		q->waiters++;
 	}
+	for (struct client *c = first_waiter(q); c < q->clients + q->n; c++)
+		look_at(c);
 }
 
 /* --- servers --------------------------------------------------------------- */
@@ -203,7 +175,7 @@ static void count(struct queue *q)
 	}
 }
 
-static struct client *client_of(struct queue *q, in_port_t port)
+static struct client *client_of(const struct queue *q, in_port_t port)
 {
 	for (int k = 0; k < q->n; k++)
 		if (q->clients[k].port == port && !q->clients[k].accepted_ns)
@@ -212,9 +184,8 @@ static struct client *client_of(struct queue *q, in_port_t port)
 }
 
 /* Accepts all that is queued; returns how many of them had got through before. */
-static int64_t accept_all(struct trial *t, int queue)
+static int64_t accept_all(struct queue *q)
 {
-	struct queue *q = &t->queues[queue];
 	int64_t ready = 0;
 
 	for (;;) {
@@ -229,7 +200,7 @@ static int64_t accept_all(struct trial *t, int queue)
 		c = client_of(q, peer.sin_port);
 		if (c) {
 			ready += c->state == COMPLETE;
-			follow(t, queue, (int)(c - q->clients));
+			look_at(c);
 			c->state = COMPLETE;
 			c->accepted_ns = span_now();
 		} else {
@@ -241,71 +212,90 @@ static int64_t accept_all(struct trial *t, int queue)
 
 static bool all_in(const struct trial *t)
 {
-	for (int i = 0; i < used; i++)
-		for (int k = t->queues[i].n - t->queues[i].waiters; k < t->queues[i].n; k++)
-			if (t->queues[i].clients[k].state != REFUSED &&
-			    !t->queues[i].clients[k].accepted_ns)
+	for (int i = 0; i < used; i++) {
+		const struct queue *q = &t->queues[i];
+
+		for (const struct client *c = first_waiter(q); c < q->clients + q->n; c++)
+			if (c->state != REFUSED && !c->accepted_ns)
 				return false;
+	}
 	return true;
 }
 
-/* Waits for connections to accept, or for the next look. */
-static void wait_a_tick(const struct trial *t)
-{
-	struct timespec tick = {.tv_nsec = tick_ns};
-	struct pollfd ready[LISTENERS + 1];
-
-	for (int i = 0; i < used; i++)
-		ready[i] = (struct pollfd){.fd = t->queues[i].fd, .events = POLLIN};
-	ready[used] = (struct pollfd){.fd = run_stop_fd(), .events = POLLIN};
-	ppoll(ready, (nfds_t)used + 1, &tick, NULL);
-}
-
-/* --- one trial --------------------------------------------------------------- */
+/* --- one trial ------------------------------------------------------------- */
 
 static void open_queue(struct queue *q, int64_t n)
 {
-	*q = (struct queue){.asked = n};
+	free(q->clients); /* of the trial before */
+	*q = (struct queue){.asked = n, .room = (int)n + 1 + SPARE + WAITERS};
 	q->fd = net_bound(SOCK_STREAM | SOCK_NONBLOCK, &q->where);
-	q->room = (int)n + 1 + SPARE + WAITERS;
 	q->clients = calloc((size_t)q->room, sizeof(*q->clients));
 	if (!q->clients)
 		err(EXIT_USAGE, "calloc");
 	check_fd(listen(q->fd, (int)n), "listen");
 }
 
-static void close_queue(struct queue *q)
+static void close_queues(const struct trial *t)
 {
-	for (int k = 0; k < q->n; k++)
-		close(q->clients[k].fd);
-	close(q->fd);
-	free(q->clients);
+	for (int i = 0; i < used; i++) {
+		const struct queue *q = &t->queues[i];
+
+		for (int k = 0; k < q->n; k++)
+			net_reset(q->clients[k].fd); /* no TIME_WAIT keeps thousands of ports */
+		close(q->fd);
+	}
 }
 
 static void measure(struct trial *t)
 {
+	t->accept_ns = 0;
 	for (int i = 0; i < used; i++)
 		open_queue(&t->queues[i], asked[i]);
 	t->begin_ns = span_now();
 	for (int i = used - 1; i >= 0; i--)
 		fill(&t->queues[i]);
-	t->accept_ns = t->begin_ns + accept_ms * 1000000;
-	while (span_now() < t->accept_ns && run_sleep_until(span_now() + tick_ns)) {
-		start_more(t);
-		look(t);
-	}
+	while (span_now() < t->begin_ns + accept_ms * 1000000 &&
+	       run_sleep_until(span_now() + tick_ns))
+		for (int i = 0; i < used; i++)
+			follow(t, &t->queues[i]);
 	for (int i = 0; i < used; i++)
 		count(&t->queues[i]);
 	t->accept_ns = span_now();
 	for (int i = 0; i < used; i++)
-		t->queues[i].accepted = accept_all(t, i);
-	while (!all_in(t) && span_now() < t->accept_ns + patience_ms * 1000000 && !run_stopped()) {
-		wait_a_tick(t);
-		for (int i = 0; i < used; i++)
-			accept_all(t, i);
-		look(t);
-	}
+		t->queues[i].accepted = accept_all(&t->queues[i]);
+	while (!all_in(t) && span_now() < t->accept_ns + patience_ms * 1000000 &&
+	       run_sleep_until(span_now() + tick_ns))
+		for (int i = 0; i < used; i++) {
+			accept_all(&t->queues[i]);
+			follow(t, &t->queues[i]);
+		}
 	t->end_ns = span_now();
+}
+
+/* The SYNs of a client that waited, and when it was let in, as rows. */
+static void record_waiter(struct run *run, const struct trial *t, const struct queue *q,
+			  const struct client *c)
+{
+	int64_t waiter = c - first_waiter(q);
+
+	for (int64_t i = 0; i < RETRIES; i++)
+		if (c->again_ns[i])
+			run_row(run, "retry",
+				(struct field[]){{"asked_backlog", q->asked},
+						 {"waiter", waiter},
+						 {"begin_ns", c->begin_ns - t->begin_ns},
+						 {"since_connect_ns", c->again_ns[i] - c->begin_ns},
+						 {"number", i + 1},
+						 {"accepting", c->again_ns[i] >= t->accept_ns},
+						 {0}});
+	if (c->accepted_ns)
+		run_row(run, "admit",
+			(struct field[]){{"asked_backlog", q->asked},
+					 {"waiter", waiter},
+					 {"begin_ns", c->begin_ns - t->begin_ns},
+					 {"since_connect_ns", c->accepted_ns - c->begin_ns},
+					 {"since_accept_ns", c->accepted_ns - t->accept_ns},
+					 {0}});
 }
 
 static void record_queue(struct run *run, const struct trial *t, const struct queue *q)
@@ -314,20 +304,13 @@ static void record_queue(struct run *run, const struct trial *t, const struct qu
 
 	for (int k = 0; k < q->n; k++)
 		half += q->clients[k].state == COMPLETE && !q->clients[k].accepted_ns;
-	for (int k = q->n - q->waiters; k < q->n; k++) {
-		const struct client *c = &q->clients[k];
+	for (const struct client *c = first_waiter(q); c < q->clients + q->n; c++) {
 		int64_t after = c->accepted_ns - t->accept_ns;
 
+		record_waiter(run, t, q, c);
 		retries += c->retries;
 		if (!c->accepted_ns)
 			continue;
-		run_row(run, "admit",
-			(struct field[]){{"asked_backlog", q->asked},
-					 {"waiter", k - (q->n - q->waiters)},
-					 {"begin_ns", c->begin_ns - t->begin_ns},
-					 {"since_connect_ns", c->accepted_ns - c->begin_ns},
-					 {"since_accept_ns", after},
-					 {0}});
 		shortest = !admitted || after < shortest ? after : shortest;
 		longest = after > longest ? after : longest;
 		admitted++;
@@ -352,101 +335,75 @@ static void record_queue(struct run *run, const struct trial *t, const struct qu
 
 static void record(struct run *run, const struct trial *t)
 {
-	for (int i = 0; i < t->events_n; i++) {
-		const struct event *e = &t->events[i];
-		const struct queue *q = &t->queues[e->queue];
-		const struct client *c = &q->clients[e->client];
-
-		run_row(run, "retry",
-			(struct field[]){{"asked_backlog", q->asked},
-					 {"waiter", e->client - (q->n - q->waiters)},
-					 {"begin_ns", c->begin_ns - t->begin_ns},
-					 {"since_connect_ns", e->at_ns - c->begin_ns},
-					 {"number", e->number},
-					 {"accepting", e->at_ns >= t->accept_ns},
-					 {0}});
-	}
 	for (int i = 0; i < used; i++)
 		record_queue(run, t, &t->queues[i]);
 }
 
 /* --- report -------------------------------------------------------------- */
 
-static char *picture; /* the first trial's time line, drawn before its clients are freed */
+static struct trial last; /* for the time line */
 
 /* The median of a field over the trials of one listener. */
 static int64_t of(struct run *run, const char *field, int listener)
 {
-	struct values all = run_values(run, 0, field);
-	struct values one = {all.at, 0};
+	const struct field where[] = {{"asked_backlog", asked[listener]}, {0}};
 
-	for (size_t i = (size_t)listener; i < all.n; i += (size_t)used)
-		one.at[one.n++] = all.at[i];
-	return (int64_t)stats_quantile(one, 0.5);
+	return (int64_t)stats_quantile(run_values_where(run, 0, field, where), 0.5);
 }
 
-/* When the n-th SYN was sent again, on average over those that waited; 0: never. */
-static double retry_ns(const struct trial *t, int64_t number)
+/* "7.41": a time in the last trial in seconds. */
+static const char *seconds(int64_t at_ns)
 {
-	double sum = 0;
-	int n = 0;
+	return text_format("%.2f", (double)(at_ns - last.begin_ns) / 1e9);
+}
 
-	for (int i = 0; i < t->events_n; i++) {
-		const struct event *e = &t->events[i];
+/* "1.0, 2.0, 3.1": seconds after which SYNs were sent again, on average over the last trial. */
+static const char *retry_times(void)
+{
+	const char *list = "";
 
-		if (e->number != number)
-			continue;
-		sum += (double)(e->at_ns - t->queues[e->queue].clients[e->client].begin_ns);
-		n++;
+	for (int number = 0; number < RETRIES; number++) {
+		double sum = 0;
+		int n = 0;
+
+		for (int i = 0; i < used; i++) {
+			const struct queue *q = &last.queues[i];
+
+			for (const struct client *c = first_waiter(q); c < q->clients + q->n; c++) {
+				sum += c->again_ns[number]
+					       ? (double)(c->again_ns[number] - c->begin_ns)
+					       : 0;
+				n += c->again_ns[number] != 0;
+			}
+		}
+		if (n)
+			list = text_format("%s%s%.1f", list, *list ? ", " : "", sum / n / 1e9);
 	}
-	return n ? sum / n : 0;
+	return list;
 }
 
-static double retry_means[16]; /* of the first trial: retry_ns(), 0 at the end */
-
-static void draw_client(FILE *out, const struct trial *t, int queue, int client, double column_ns)
+/* When those that waited for one listener sent their SYNs, and when they got in. */
+static void print_waiters(FILE *out)
 {
-	const struct client *c = &t->queues[queue].clients[client];
-	int begin = (int)((double)(c->begin_ns - t->begin_ns) / column_ns);
-	int end = (int)((double)(c->accepted_ns - t->begin_ns) / column_ns);
-	char line[COLUMNS + 1];
+	const struct queue *q = &last.queues[2];
 
-	memset(line, ' ', COLUMNS);
-	line[COLUMNS] = 0;
-	for (int i = begin; i < COLUMNS && (i < end || !c->accepted_ns); i++)
-		line[i] = '.';
-	line[begin] = 'S';
-	for (int i = 0; i < t->events_n; i++) {
-		const struct event *e = &t->events[i];
-		int at = (int)((double)(e->at_ns - t->begin_ns) / column_ns);
+	fprintf(out,
+		"  Those that waited for listen(%lld), in s: their SYNs, and when they got in.\n",
+		(long long)q->asked);
+	fprintf(out, "  The server began to accept at %s.\n", seconds(last.accept_ns));
+	for (int i = 0; i < q->waiters; i++) {
+		const struct client *c = first_waiter(q) + i;
+		const char *line = seconds(c->begin_ns);
 
-		if (e->queue == queue && e->client == client)
-			line[at] = 'S';
+		for (int k = 0; k < RETRIES; k++)
+			if (c->again_ns[k])
+				line = text_format("%s %s", line, seconds(c->again_ns[k]));
+		if (c->accepted_ns)
+			line = text_format("%s; in at %s", line, seconds(c->accepted_ns));
+		fprintf(out, "  waiter %d  ", i + 1);
+		text_wrap(out, 12, 12, line);
 	}
-	if (c->accepted_ns)
-		line[end < COLUMNS ? end : COLUMNS - 1] = 'A';
-	fprintf(out, "   waiter %d  |%s|\n", client - (t->queues[queue].n - WAITERS) + 1, line);
-}
-
-/* Who of those that wait for one listener sends a SYN when. */
-static void draw(const struct trial *t)
-{
-	const int queue = 2 < used ? 2 : 0;
-	double column_ns = (double)(t->end_ns - t->begin_ns + 1) / COLUMNS;
-	int at = (int)((double)(t->accept_ns - t->begin_ns) / column_ns);
-	size_t size;
-	FILE *out = open_memstream(&picture, &size);
-
-	if (!out)
-		err(EXIT_USAGE, "open_memstream");
-	fprintf(out, "  listen(%lld): S a SYN is sent, A accepted; 0 to %s\n",
-		(long long)asked[queue], text_time((double)(t->end_ns - t->begin_ns)));
-	for (int k = t->queues[queue].n - t->queues[queue].waiters; k < t->queues[queue].n; k++)
-		draw_client(out, t, queue, k, column_ns);
-	fprintf(out, "   %*s^ the server begins to accept\n", at + 11 < 50 ? at + 11 : 50, "");
-	fclose(out);
-	for (int n = 1; n < 16; n++)
-		retry_means[n - 1] = retry_ns(t, n);
+	fputs("\n", out);
 }
 
 static void print_table(struct run *run)
@@ -463,73 +420,67 @@ static void print_table(struct run *run)
 		"refused", "wait", "again", "accept began");
 	for (int i = 0; i < used; i++) {
 		int64_t in = of(run, "admitted_connects", i);
-		const char *first = text_time((double)of(run, "first_admitted_ns", i));
+		const char *soonest = text_time((double)of(run, "first_admitted_ns", i));
 
 		fprintf(out, "  %9s | %9s %8s | %7s %6s %6s | %lld: %s to %s\n",
 			text_count(asked[i]), text_count(of(run, "completed_connects", i)),
 			text_count(of(run, "accepted_connects", i)),
 			text_count(of(run, "refused_connects", i)),
 			text_count(of(run, "waiting_connects", i)),
-			text_count(of(run, "syn_retries", i)), (long long)in, in ? first : "-",
+			text_count(of(run, "syn_retries", i)), (long long)in, in ? soonest : "-",
 			in ? text_time((double)of(run, "last_admitted_ns", i)) : "-");
 	}
 	for (int i = 0; i < used; i++)
 		if (of(run, "limit_backlog", i) < asked[i])
 			run_say(run, "listen(%lld) was cut to %lld (net.core.somaxconn).",
 				(long long)asked[i], (long long)of(run, "limit_backlog", i));
-	fprintf(out, "\n%s\n", picture ? picture : "");
-}
-
-static double total(struct run *run, const char *field)
-{
-	return stats_sum(run_values(run, 0, field));
+	fputs("\n", out);
+	print_waiters(out);
 }
 
 static void judge(struct run *run)
 {
 	struct values n = run_values(run, 0, "asked_backlog");
 	struct values completed = run_values(run, 0, "completed_connects");
-	struct values last = run_values(run, 0, "last_admitted_ns");
+	double latest = stats_quantile(run_values(run, 0, "last_admitted_ns"), 1);
+	double refused = run_sum(run, 0, "refused_connects");
+	double waiting = run_sum(run, 0, "waiting_connects");
+	const char *times = retry_times();
+	const char *found = "";
 	size_t exact = 0, one_more = 0;
-	char found[200] = "", times[100] = "";
-	double refused = total(run, "refused_connects");
-	double waiting = total(run, "waiting_connects");
 
 	for (size_t i = 0; i < n.n; i++) {
 		exact += completed.at[i] == n.at[i];
 		one_more += completed.at[i] == n.at[i] + 1;
 	}
 	for (int i = 0; i < used; i++)
-		snprintf(found + strlen(found), sizeof(found) - strlen(found), "%s%s for %s",
-			 i ? ", " : "", text_count(of(run, "completed_connects", i)),
-			 text_count(asked[i]));
-	for (int i = 0; retry_means[i] > 0; i++)
-		snprintf(times + strlen(times), sizeof(times) - strlen(times), "%s%.1f",
-			 i ? ", " : "", retry_means[i] / 1e9);
+		found = text_format("%s%s%s for %s", found, i ? ", " : "",
+				    text_count(of(run, "completed_connects", i)),
+				    text_count(asked[i]));
 	run_verdict(run, "tcp-backlog-n", exact == n.n && waiting == 0 ? HOLDS : REFUTED,
 		    (struct field[]){{"queues", (int64_t)n.n},
 				     {"queues_of_n", (int64_t)exact},
 				     {"queues_of_n_plus_1", (int64_t)one_more},
 				     {"refused_connects", (int64_t)refused},
 				     {"waiting_connects", (int64_t)waiting},
-				     {"last_admitted_ns", (int64_t)stats_quantile(last, 1)},
+				     {"last_admitted_ns", (int64_t)latest},
 				     {0}},
 		    "queued: %s. Of the others %.0f were refused, %.0f waited, their SYN sent "
 		    "again %s%s%s; once the server accepted, %.0f of them got in within %s",
 		    found, refused, waiting, *times ? "after " : "never", times, *times ? " s" : "",
-		    total(run, "admitted_connects"), text_time(stats_quantile(last, 1)));
+		    run_sum(run, 0, "admitted_connects"), text_time(latest));
 }
 
 static void report(struct run *run)
 {
-	double half = total(run, "half_connects");
-	double lost = total(run, "connects") - total(run, "completed_connects") -
-		      total(run, "refused_connects") - total(run, "waiting_connects");
+	double strangers = run_sum(run, 0, "unknown_connects");
+	double half = run_sum(run, 0, "half_connects");
+	double lost = run_sum(run, 0, "connects") - run_sum(run, 0, "completed_connects") -
+		      run_sum(run, 0, "refused_connects") - run_sum(run, 0, "waiting_connects");
 
 	print_table(run);
-	run_control(run, total(run, "unknown_connects") == 0,
-		    "accept handed out %.0f connections that nobody here had asked for",
-		    total(run, "unknown_connects"));
+	run_control(run, strangers == 0,
+		    "accept handed out %.0f connections that nobody here had asked for", strangers);
 	run_control(run, lost == 0, "%.0f connects are not accounted for", lost);
 	judge(run);
 	run_why(run,
@@ -539,8 +490,7 @@ static void report(struct run *run)
 	if (half > 0)
 		run_note(run,
 			 "%.0f of the waiting believe to be connected and are not: their SYN found "
-			 "room, "
-			 "their ACK found none, and was ignored",
+			 "room, their ACK found none, and was ignored",
 			 half);
 	if (used < LISTENERS)
 		run_note(run, "listen(%lld) was left out: it would take too many %s",
@@ -552,25 +502,12 @@ static void report(struct run *run)
 /* Whether listen(5000) can be shown to be limited: the descriptors are raised as far as allowed. */
 static bool can_show_limit(void)
 {
-	FILE *file = fopen("/proc/sys/net/core/somaxconn", "re");
-	rlim_t needed = (rlim_t)asked[LISTENERS - 1] + 1000;
-	struct rlimit files = {0};
-	int64_t limit = INT64_MAX;
-	char line[32];
+	int64_t limit = machine_sysctl("net/core/somaxconn");
+	int64_t needed = asked[LISTENERS - 1] + 1000;
 
-	if (file) {
-		if (fgets(line, sizeof(line), file))
-			limit = strtoll(line, NULL, 10);
-		fclose(file);
-	}
-	if (limit >= asked[LISTENERS - 1] || most < asked[LISTENERS - 1])
+	if (limit < 0 || limit >= asked[LISTENERS - 1] || most < asked[LISTENERS - 1])
 		return false;
-	check_fd(getrlimit(RLIMIT_NOFILE, &files), "RLIMIT_NOFILE");
-	if (files.rlim_cur < needed && files.rlim_max >= needed) {
-		files.rlim_cur = needed;
-		check_fd(setrlimit(RLIMIT_NOFILE, &files), "RLIMIT_NOFILE");
-	}
-	return files.rlim_cur >= needed;
+	return files_allow(needed) >= needed;
 }
 
 int main(int argc, char *argv[])
@@ -579,17 +516,9 @@ int main(int argc, char *argv[])
 
 	used = can_show_limit() ? LISTENERS : LISTENERS - 1;
 	while (run_next(run)) {
-		struct trial *t = calloc(1, sizeof(*t));
-
-		if (!t)
-			err(EXIT_USAGE, "calloc");
-		measure(t);
-		record(run, t);
-		if (run_trial(run) == 0)
-			draw(t);
-		for (int i = 0; i < used; i++)
-			close_queue(&t->queues[i]);
-		free(t);
+		measure(&last);
+		record(run, &last);
+		close_queues(&last);
 	}
 	return run_end(run, report);
 }

@@ -269,15 +269,7 @@ static const char *mbits(double bytes_per_s)
 static struct interval ratio(struct run *run, size_t slow, const char *slow_field, size_t fast,
 			     const char *fast_field)
 {
-	struct values a = run_values(run, slow, slow_field);
-	struct values b = run_values(run, fast, fast_field);
-	struct interval interval;
-
-	a.n = a.n < b.n ? a.n : b.n;
-	for (size_t i = 0; i < a.n; i++)
-		a.at[i] = (int64_t)((double)a.at[i] / fmax(1, (double)b.at[i]) * 1e6);
-	interval = stats_median(a);
-	return (struct interval){interval.mid / 1e6, interval.low / 1e6, interval.high / 1e6};
+	return stats_ratio(run_values(run, slow, slow_field), run_values(run, fast, fast_field));
 }
 
 static void print_table(struct run *run)

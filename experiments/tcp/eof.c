@@ -168,17 +168,15 @@ static void kill_child(struct trial *t)
 
 static void end_it(struct trial *t)
 {
-	const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-
-	if (t->variant == LINGER)
-		check_fd(setsockopt(t->end, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)),
-			 "SO_LINGER");
 	if (in_child(t->variant)) {
 		kill_child(t);
 	} else if (t->variant == SHUTDOWN) {
 		check_fd(shutdown(t->end, SHUT_WR), "shutdown");
 	} else if (t->variant != OPEN) {
-		close(t->end);
+		if (t->variant == LINGER)
+			net_reset(t->end);
+		else
+			close(t->end);
 		t->end = -1;
 	}
 }

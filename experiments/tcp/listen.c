@@ -273,11 +273,6 @@ static void record(struct run *run, const struct server *s, const struct sockets
 
 /* --- report -------------------------------------------------------------- */
 
-static double sum(struct run *run, const char *field)
-{
-	return stats_sum(run_values(run, 0, field));
-}
-
 static void print_call(struct run *run, const char *call, double each_ns, double longest_ns,
 		       double asleep, double all, double looks_asleep, double looks)
 {
@@ -290,7 +285,7 @@ static void print_call(struct run *run, const char *call, double each_ns, double
 
 static double each_listen_ns(struct run *run)
 {
-	return sum(run, "listen_ns") / sum(run, "listen_calls");
+	return run_sum(run, 0, "listen_ns") / run_sum(run, 0, "listen_calls");
 }
 
 static void print_table(struct run *run)
@@ -305,20 +300,20 @@ static void print_table(struct run *run)
 		"longest", "asleep", "state S");
 	print_call(run, "listen", each_listen_ns(run),
 		   stats_quantile(run_values(run, 0, "listen_longest_ns"), 1),
-		   sum(run, "listen_asleep_calls"), sum(run, "listen_calls"),
-		   sum(run, "listen_asleep_looks"), sum(run, "listen_looks"));
+		   run_sum(run, 0, "listen_asleep_calls"), run_sum(run, 0, "listen_calls"),
+		   run_sum(run, 0, "listen_asleep_looks"), run_sum(run, 0, "listen_looks"));
 	print_call(run, "accept", stats_quantile(accepts, 0.5), stats_quantile(accepts, 1),
 		   (double)stats_nonzero(run_values(run, 0, "accept_sleeps")), (double)accepts.n,
-		   sum(run, "accept_asleep_looks"), sum(run, "accept_looks"));
+		   run_sum(run, 0, "accept_asleep_looks"), run_sum(run, 0, "accept_looks"));
 	fputs("\n", run_out(run));
 }
 
 static void judge_listen(struct run *run)
 {
-	double all = sum(run, "listen_calls");
-	double asleep = sum(run, "listen_asleep_calls");
-	double looks = sum(run, "accept_looks");
-	double share = sum(run, "accept_asleep_looks") / looks;
+	double all = run_sum(run, 0, "listen_calls");
+	double asleep = run_sum(run, 0, "listen_asleep_calls");
+	double looks = run_sum(run, 0, "accept_looks");
+	double share = run_sum(run, 0, "accept_asleep_looks") / looks;
 
 	run_verdict(run, "tcp-listen-blocks", asleep == all ? HOLDS : REFUTED,
 		    (struct field[]){{"listen_calls", (int64_t)all},
@@ -339,8 +334,8 @@ static void judge_sockets(struct run *run)
 	struct values listens = run_values(run, 0, "still_listens");
 	struct values recv_errors = run_values(run, 0, "listener_recv_errno");
 	struct values send_errors = run_values(run, 0, "listener_send_errno");
-	double accepted = sum(run, "accepted_sockets");
-	double fresh = sum(run, "new_sockets");
+	double accepted = run_sum(run, 0, "accepted_sockets");
+	double fresh = run_sum(run, 0, "new_sockets");
 	bool refuses = stats_nonzero(recv_errors) == recv_errors.n &&
 		       stats_nonzero(send_errors) == send_errors.n;
 
@@ -349,20 +344,20 @@ static void judge_sockets(struct run *run)
 											: REFUTED,
 		    (struct field[]){{"accepted_sockets", (int64_t)accepted},
 				     {"new_sockets", (int64_t)fresh},
-				     {"moved_bytes", (int64_t)sum(run, "moved_bytes")},
+				     {"moved_bytes", (int64_t)run_sum(run, 0, "moved_bytes")},
 				     {0}},
 		    "%.0f of %.0f accepted sockets had a descriptor, inode and cookie of their "
 		    "own; %d at once carried a stream each, %.0f bytes went astray. The listening "
 		    "one still listened in %zu of %zu trials; recv and send on it: %s, %s",
-		    fresh, accepted, CLIENTS, sum(run, "misplaced_bytes"), stats_nonzero(listens),
-		    listens.n, text_errno((int)recv_errors.at[0]),
+		    fresh, accepted, CLIENTS, run_sum(run, 0, "misplaced_bytes"),
+		    stats_nonzero(listens), listens.n, text_errno((int)recv_errors.at[0]),
 		    text_errno((int)send_errors.at[0]));
 }
 
 static void report(struct run *run)
 {
 	struct values slept = run_values(run, 0, "accept_sleeps");
-	double misplaced = sum(run, "misplaced_bytes");
+	double misplaced = run_sum(run, 0, "misplaced_bytes");
 
 	print_table(run);
 	run_control(run, stats_nonzero(slept) == slept.n,

@@ -137,8 +137,9 @@ static int64_t pure_acks(int fd)
 	return info.segs_out - info.data_out;
 }
 
-static void ask(struct talk *t)
+static void ask(void *argument)
 {
+	struct talk *t = argument;
 	uint8_t request[2 * 1024], answer[1024];
 	int64_t end_ns = span_now() + time_ms * 1000000;
 
@@ -166,8 +167,9 @@ static bool read_part(struct talk *t, uint8_t *buffer)
 	return true;
 }
 
-static void answer_all(struct talk *t)
+static void answer_all(void *argument)
 {
+	struct talk *t = argument;
 	uint8_t buffer[1024];
 
 	for (int64_t i = 0; read_part(t, buffer); i++) {
@@ -182,14 +184,6 @@ static void answer_all(struct talk *t)
 	}
 }
 
-static void work(int member, void *argument)
-{
-	if (member == 0)
-		ask(argument);
-	else
-		answer_all(argument);
-}
-
 static void measure(struct run *run, size_t variant)
 {
 	struct talk t = {.variant = variant, .fd = net_pair(NET_TCP, (struct net_ask){0})};
@@ -202,7 +196,7 @@ static void measure(struct run *run, size_t variant)
 	t.gap = t.acks + exchanges;
 	if (variant == NODELAY)
 		net_set(t.fd.tx, IPPROTO_TCP, TCP_NODELAY, 1);
-	team_start(&team, 2, TEAM_SPREAD, work, &t);
+	team_start_two(&team, TEAM_SPREAD, ask, answer_all, &t);
 	team_join(&team);
 	for (int64_t i = 0; i < t.done; i++)
 		run_record(run, (struct field[]){{"exchange", i},
@@ -287,7 +281,7 @@ static void print_table(struct run *run, double ack_ns)
 				text_time(stats_quantile(latency, 0.5)),
 				text_time(stats_quantile(latency, 0.99)),
 				text_time(run_median(run, v, "gap_ns")),
-				stats_sum(run_values(run, v, "acks")) / (double)latency.n);
+				run_sum(run, v, "acks") / (double)latency.n);
 	}
 	fputs("\n", out);
 }
@@ -339,7 +333,7 @@ static void report(struct run *run)
 			    "%s stalls too: it is not two writes in a row that do it",
 			    variants[WRITE_READ].name);
 	for (size_t v = 0; v < ACK; v++)
-		run_control(run, stats_sum(run_values(run, v, "misplaced_bytes")) == 0,
+		run_control(run, run_sum(run, v, "misplaced_bytes") == 0,
 			    "%s: a request arrived changed", variants[v].name);
 	run_why(run, "Nagle's algorithm holds the second part back until the first one is "
 		     "acknowledged, and the reader delays that until it has something to send.");

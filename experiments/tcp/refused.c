@@ -47,8 +47,7 @@ enum {
 	UDP,
 	SILENT,
 	SILENT_POLL,
-	VARIANTS,
-	FILLERS = 4
+	VARIANTS
 };
 
 static const struct variant variants[] = {
@@ -120,7 +119,7 @@ static struct sockaddr_in nobody(int type)
 static int closed_listener(struct sockaddr_in *where)
 {
 	int holder = net_bound(SOCK_STREAM, where);
-	int listener = check_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+	int listener = net_socket(SOCK_STREAM);
 	int client;
 
 	net_set(holder, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -131,24 +130,6 @@ static int closed_listener(struct sockaddr_in *where)
 	close(client);
 	close(listener);
 	return holder;
-}
-
-/*
- * A listener that answers no SYN: nobody accepts, and its queue is full.  Those who fill it are
- * to be closed by the caller.
- */
-static int silent_listener(struct sockaddr_in *where, int fillers[FILLERS])
-{
-	int fd = net_listen(0, where);
-
-	for (int i = 0; i < FILLERS; i++) {
-		fillers[i] = check_fd(
-			socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
-		if (connect(fillers[i], (struct sockaddr *)where, sizeof(*where)) < 0 &&
-		    errno != EINPROGRESS)
-			err(EXIT_USAGE, "connect");
-	}
-	return fd;
 }
 
 /* --- connecting ------------------------------------------------------------ */
@@ -165,10 +146,9 @@ static int so_error(int fd)
 /* Waits until a connect that is under way has ended, at most limit_ms; what it ended with. */
 static int await(int fd)
 {
-	struct pollfd both[] = {{.fd = fd, .events = POLLOUT},
-				{.fd = run_stop_fd(), .events = POLLIN}};
+	bool ended = run_wait_fd(fd, POLLOUT, span_now() + limit_ms * 1000000);
 
-	return poll(both, 2, (int)limit_ms) > 0 ? so_error(fd) : ETIMEDOUT;
+	return ended ? so_error(fd) : ETIMEDOUT;
 }
 
 /* What a connected UDP socket says when it is used: the first time, then until it complains. */
@@ -219,14 +199,13 @@ static int64_t ignore_it(const struct sockaddr_in *where)
 
 static struct outcome measure_inet(size_t variant)
 {
-	struct timeval limit = {limit_ms / 1000, limit_ms % 1000 * 1000};
 	bool silent = variant == SILENT || variant == SILENT_POLL;
 	int nonblock = variant == NONBLOCK || variant == SILENT_POLL ? SOCK_NONBLOCK : 0;
 	int type = variant == UDP ? SOCK_DGRAM : SOCK_STREAM;
-	int fd = check_fd(socket(AF_INET, type | nonblock | SOCK_CLOEXEC, 0), "socket");
+	int fd = net_socket(type | nonblock);
 	struct outcome o = {0};
 	struct sockaddr_in where;
-	int fillers[FILLERS];
+	int fillers[NET_FILLERS];
 	int holder = -1;
 
 	if (variant == LISTENS)
@@ -236,16 +215,15 @@ static struct outcome measure_inet(size_t variant)
 	else if (variant == GONE)
 		holder = closed_listener(&where);
 	else if (silent)
-		holder = silent_listener(&where, fillers);
+		holder = net_silent(&where, fillers);
 	else
 		where = nobody(type);
 	if (variant == SILENT)
-		check_fd(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)),
-			 "SO_SNDTIMEO");
+		net_set_timeout(fd, SO_SNDTIMEO, limit_ms);
 	attempt(&o, fd, &where, sizeof(where), variant);
 	if (variant == BOUND)
 		o.killed_by = ignore_it(&where);
-	for (int i = 0; i < FILLERS && silent; i++)
+	for (int i = 0; i < NET_FILLERS && silent; i++)
 		close(fillers[i]);
 	close(fd);
 	if (holder >= 0)

@@ -255,10 +255,8 @@ static void ask(struct trial *t)
 	int kept = t->way->fresh ? -1 : client_socket(t);
 	int64_t calls;
 
-	if (t->way->type == SOCK_DGRAM &&
-	    setsockopt(kept, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 1},
-		       sizeof(struct timeval)) != 0)
-		err(EXIT_USAGE, "SO_RCVTIMEO");
+	if (t->way->type == SOCK_DGRAM)
+		net_set_timeout(kept, SO_RCVTIMEO, 1000);
 	t->client_calls = 0; /* what was made once does not count */
 	for (int64_t i = 0; i < WARM + requests && !run_stopped(); i++)
 		ask_once(t, i, kept);
@@ -321,15 +319,9 @@ static void measure(struct run *run, const struct way *way, enum team_place plac
 /* How many times as long as UDP there: in each trial, then the median of these. */
 static struct interval times_udp(struct run *run, size_t variant)
 {
-	struct values a = run_values(run, variant, "p50_ns");
-	struct values b = run_values(run, variant / WAYS * WAYS + UDP, "p50_ns");
-	struct interval times;
+	size_t udp = variant / WAYS * WAYS + UDP;
 
-	a.n = a.n < b.n ? a.n : b.n;
-	for (size_t i = 0; i < a.n; i++)
-		a.at[i] = a.at[i] * 1000000 / (b.at[i] > 0 ? b.at[i] : 1);
-	times = stats_median(a);
-	return (struct interval){times.mid / 1e6, times.low / 1e6, times.high / 1e6};
+	return stats_ratio(run_values(run, variant, "p50_ns"), run_values(run, udp, "p50_ns"));
 }
 
 static const char *interval_text(struct interval times)
@@ -422,8 +414,8 @@ static void report(struct run *run)
 	for (size_t v = 0; v < VARIANTS; v++)
 		if (run_selected(run, v))
 			run_control(run,
-				    stats_sum(run_values(run, v, "wrong_answers")) == 0 &&
-					    stats_sum(run_values(run, v, "lost_requests")) == 0,
+				    run_sum(run, v, "wrong_answers") == 0 &&
+					    run_sum(run, v, "lost_requests") == 0,
 				    "%s: answers were lost or changed", variants[v].name);
 	run_why(run,
 		"the set-up is work: more calls, more CPU time. But the kernel does it without the "

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Messages as bars, cut where each recv cut them; and readers that do and do not mind."""
+"""Messages as bars, cut where each recv cut them."""
 import textwrap
-
-import numpy as np
 
 from . import style
 
@@ -10,10 +8,6 @@ KINDS = {"tcp": "TCP", "unix-stream": "AF_UNIX stream", "udp": "UDP",
          "unix-dgram": "AF_UNIX datagram", "seqpacket": "AF_UNIX seqpacket"}
 PROGRAMS = {"2000": "one send of 2,000 bytes", "4000": "one send of 4,000 bytes",
             "racing": "five sends of 300, one run while another thread receives"}
-READERS = {"naive": "each recv is a message", "length": "length in front",
-           "newline": "newline at the end"}
-CUTS = {"uncut": "one message a send,\none at a time", "random": "cut anywhere",
-        "bytes": "cut after\nevery byte", "inside": "cut two bytes\ninto each message"}
 SHADES = (style.SKY, style.BLUE)
 
 
@@ -76,31 +70,6 @@ def draw_kinds(page, grid, result, kinds):
     panels[0].set_yticklabels(["sent"] + [KINDS[kind] for kind in kinds])
 
 
-def draw_readers(page, place, result, readers):
-    axes = page.fig.add_subplot(place)
-    axes.set_title("Messages over TCP that come out whole, by how the reader tells where one ends "
-                   "(%)")
-    whole = np.array([[share(result, reader, cut) for cut in CUTS] for reader in readers])
-    for row, reader in enumerate(readers):
-        for at in range(len(CUTS)):
-            good = whole[row, at] >= 100
-            axes.barh(row, 0.94, 0.8, left=at + 0.03, color=style.GREEN if good else style.RED,
-                      alpha=0.9)
-            axes.text(at + 0.5, row, style.figures(whole[row, at]), ha="center", va="center",
-                      color="white", weight="bold")
-    style.rows_of(axes, [READERS[reader] for reader in readers])
-    axes.grid(False)
-    axes.set_xlim(0, len(CUTS))
-    axes.set_xticks(np.arange(len(CUTS)) + 0.5, CUTS.values())
-    axes.tick_params(axis="x", length=0)
-    axes.spines["bottom"].set_visible(False)
-
-
-def share(result, reader, cut):
-    samples = [s for s in result.samples if s["variant"] == reader and s["cut"] == cut]
-    return 100 * sum(s["whole"] for s in samples) / sum(s["messages"] for s in samples)
-
-
 def title_of(result, kinds):
     size = result.run["params"]["recv_bytes"]
     told = []
@@ -109,21 +78,14 @@ def title_of(result, kinds):
     lost = any(s.get("lost_bytes") for s in result.samples)
     if any(kind not in ("tcp", "unix-stream") for kind in kinds):
         told.append("a datagram comes whole" + (" or loses its end" if lost else ""))
-    return f"recv({size}): " + (", ".join(told) or "where does a message end?")
+    return f"recv({size}): " + ", ".join(told)
 
 
 def draw(result):
-    variants = style.of_variants(result.samples, *KINDS, *READERS)
-    kinds = [name for name in variants if name in KINDS]
-    readers = [name for name in variants if name in READERS]
-    if not kinds and not readers:
+    kinds = [name for name in style.of_variants(result.samples, *KINDS) if name in KINDS]
+    if not kinds:
         raise ValueError("nothing was measured")
     page = style.Page(result, title_of(result, kinds),
                       "Each coloured piece is what one recv returned.")
-    grid = page.grid(2 if kinds and readers else 1, 3, left=0.19, above=0.07, below=0.08,
-                     hspace=0.35, wspace=0.06, height_ratios=[3, 2] if kinds and readers else None)
-    if kinds:
-        draw_kinds(page, grid, result, kinds)
-    if readers:
-        draw_readers(page, grid[-1, :], result, readers)
+    draw_kinds(page, page.grid(1, 3, left=0.19, below=0.02, wspace=0.06), result, kinds)
     return page.fig

@@ -1,110 +1,63 @@
 # SPDX-License-Identifier: MIT
-"""One port, many connections: who may bind it, and how two listeners share what comes."""
-import numpy as np
-from matplotlib.patches import Rectangle
+"""One port, many connections: the remote ports that tell them apart, and what a name forbids."""
+import errno
 
 from . import style
 
-STATES = {  # as the rows name them: in words
-    "bound": "the first one is bound,\ndoes not listen",
-    "listening": "the first one listens",
-    "connected": "its listener is closed,\na connection is left",
-    "time-wait": "all is closed, a connection\nis left in TIME_WAIT",
-    "wildcard": "the first one listens,\nthe second binds 0.0.0.0",
-    "other-address": "the first one listens, the\nsecond binds 127.0.0.2",
-    "udp": "the first one listens,\nthe second binds UDP",
-}
-OPTIONS = {
-    "none": ("–", "–"),
-    "reuseaddr-second": ("–", "REUSE-\nADDR"),
-    "reuseaddr-both": ("REUSE-\nADDR", "REUSE-\nADDR"),
-    "reuseport-second": ("–", "REUSE-\nPORT"),
-    "reuseport-both": ("REUSE-\nPORT", "REUSE-\nPORT"),
-    "reuseport-reuseaddr": ("REUSE-\nPORT", "REUSE-\nADDR"),
+ATTEMPTS = {  # in words: the field that says what became of it
+    "a second one of\na name in use": "same_name_errno",
+    "the same port to\nanother listener": "same_port_elsewhere_errno",
+    "UDP at the same\naddress and port": "udp_bind_errno",
 }
 
 
-def cell_of(samples):
-    """What the trials of one cell gave, and its look."""
-    errors = {(sample["bind_errno"], sample["listen_errno"]) for sample in samples}
-    if not errors:
-        return "not seen", style.PALE, style.BLACK
-    if errors == {(0, 0)}:
-        return "✓ works", style.SKY, style.BLACK
-    if len(errors) > 1:
-        return "mixed", style.YELLOW, style.BLACK
-    name = samples[0]["bind"] if samples[0]["bind_errno"] else samples[0]["listen"]
-    return "✗ in use" if name == "EADDRINUSE" else name, style.ORANGE, style.BLACK
+def error_of(number):
+    return errno.errorcode.get(number, f"errno {number}") if number else "works"
 
 
-def draw_cells(axes, samples):
-    axes.set_xlim(-0.5, len(OPTIONS) - 0.5)
-    axes.set_ylim(len(STATES) - 0.5, -0.5)
-    for row, state in enumerate(STATES):
-        for column, options in enumerate(OPTIONS):
-            words, colour, ink = cell_of([s for s in samples if s.get("held") == state
-                                          and s["options"] == options])
-            axes.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, color=colour,
-                                     alpha=0.6, linewidth=0))
-            axes.text(column, row, words, ha="center", va="center", color=ink, size=9)
-    axes.set_xticks(range(len(OPTIONS)), [""] * len(OPTIONS))
-    for column, (first, second) in enumerate(OPTIONS.values()):
-        for words, at in ((first, -0.035), (second, -0.125)):
-            axes.text(column, at, words, ha="center", va="center", size=9,
-                      transform=axes.get_xaxis_transform())
-    for words, at in (("first program sets", -0.035), ("second program sets", -0.125)):
-        axes.text(-0.55, at, words, ha="right", va="center", color=style.GREY, size=9,
-                  transform=axes.get_xaxis_transform())
-    axes.set_yticks(range(len(STATES)), STATES.values())
-    axes.tick_params(length=0, labelsize=9)
+def draw_names(axes, connections):
+    """Of the first trial, in the order of the connections."""
+    remote = [row["remote_port"] for row in connections]
+    locals_ = sorted({row["local_port"] for row in connections})
+    axes.set_title("The two ports of each connection, one after the other")
+    axes.plot(range(1, len(remote) + 1), remote, ".", color=style.BLUE, markersize=4)
+    for port in locals_:
+        axes.axhline(port, color=style.ORANGE, linewidth=2)
+    axes.margins(x=0.01, y=0.12)
+    axes.text(0.99, locals_[0], f"local port: {locals_[0] if len(locals_) == 1 else 'several'}\n",
+              color=style.ORANGE, weight="bold", ha="right", va="center",
+              transform=axes.get_yaxis_transform())
+    axes.text(0.99, 1.0, f"remote ports: {len(set(remote)):,} different ones", color=style.BLUE,
+              weight="bold", ha="right", va="top", transform=axes.transAxes)
+    axes.set_xlabel("connection")
+    axes.yaxis.set_major_formatter("{x:.0f}")
+
+
+def draw_attempts(axes, trials):
+    axes.set_title("What else may be connected,\nor bound?")
+    style.rows_of(axes, list(ATTEMPTS))
+    for at, field in enumerate(ATTEMPTS.values()):
+        errors = {trial[field] for trial in trials}
+        works = errors == {0}
+        axes.barh(at, 1, 0.7, color=style.SKY if works else style.ORANGE, alpha=0.6)
+        axes.text(0.5, at, error_of(errors.pop()) if len(errors) == 1 else "not always",
+                  ha="center", va="center")
+    axes.set_xlim(0, 1)
+    axes.set_xticks([])
     axes.grid(False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_title("May a second program bind a TCP port, and listen there?")
-
-
-def draw_spread(axes, samples):
-    first = style.column(samples, "first_connections")
-    second = style.column(samples, "second_connections")
-    axes.set_title("Both listen by REUSEPORT:\nwho gets the connections?")
-    for trial, (a, b) in enumerate(zip(first, second)):
-        axes.barh(trial, a, color=style.BLUE, height=0.7)
-        axes.barh(trial, b, left=a, color=style.GREEN, height=0.7)
-        axes.text(a / 2, trial, f"{a:,}", ha="center", va="center", color="white")
-        axes.text(a + b / 2, trial, f"{b:,}", ha="center", va="center", color="white")
-    axes.set_yticks(range(len(first)), [f"trial {trial + 1}" for trial in range(len(first))])
-    axes.set_ylim(len(first) - 0.4, -1.0)
-    if len(first):
-        axes.text(0, -0.5, "first", color=style.BLUE, va="bottom")
-        axes.text(first[0] + second[0], -0.5, "second", color=style.GREEN, va="bottom", ha="right")
-    axes.set_xlabel("connections")
-    axes.tick_params(axis="y", length=0)
-    axes.grid(False, axis="y")
-    axes.spines["left"].set_visible(False)
-
-
-def title_of(samples, connections):
-    """What the row of listeners shows, in words."""
-    listening = [s for s in samples if s.get("held") == "listening"]
-    works = {s["options"] for s in listening if not s["bind_errno"] and not s["listen_errno"]}
-    fails = {s["options"] for s in listening} - works
-    title = f"{connections:,} connections shared one port, each with a name of its own"
-    if works == {"reuseport-both"} and fails:
-        title += "; a second listener needs REUSEPORT in both programs"
-    return title
+    axes.spines["bottom"].set_visible(False)
 
 
 def draw(result):
-    whole = [sample for sample in result.samples if "names" in sample]
-    connections = int(np.median(style.column(whole, "connections")))
-    names = int(np.median(style.column(whole, "names")))
-    wrong = style.column(whole, "wrong_pieces").sum()
+    trials = [sample for sample in result.samples if "names" in sample]
+    connections = max(trial["connections"] for trial in trials)
+    names = min(trial["names"] for trial in trials)
+    wrong = sum(trial["wrong_pieces"] + trial["udp_wrong_pieces"] for trial in trials)
     page = style.Page(
-        result, title_of(result.samples, connections),
-        f"The names (local and remote address and port) of {connections:,} connections were "
-        f"{names:,} different ones; {wrong or 'no'} pieces of data came to a wrong one. A second "
-        f"connection of a name in use: {whole[0]['same_name']}.")
-    grid = page.grid(1, 2, left=0.205, above=0.08, below=0.13, wspace=0.16, width_ratios=(2.5, 1))
-    draw_cells(page.fig.add_subplot(grid[0]), result.samples)
-    draw_spread(page.fig.add_subplot(grid[1]), whole[:12])
+        result, f"{connections:,} connections shared one port, and had {names:,} different names",
+        "A name is the local and the remote address and port. Of all data that was sent, "
+        f"{f'{wrong:,} pieces' if wrong else 'nothing'} came to a wrong one.")
+    grid = page.grid(1, 2, left=0.08, above=0.09, wspace=0.48, width_ratios=(2, 1))
+    draw_names(page.fig.add_subplot(grid[0]), result.kinds.get("connection", []))
+    draw_attempts(page.fig.add_subplot(grid[1]), trials)
     return page.fig

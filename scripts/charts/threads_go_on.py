@@ -1,17 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Whom a blocking call stops: other threads count on, an event loop's clients wait."""
+"""Whom a blocking call stops: other threads count on."""
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator
 
 from . import style
 
 CALLS = {"nobody": "nobody else", "spins": "a thread that spins", "recv": "recv",
          "accept": "accept", "sleep": "clock_nanosleep", "futex": "a futex wait"}
-LOOPS = {"loop-prompt": ("nothing to wait for", style.BLUE, "o"),
-         "loop-blocks": ("the loop waits in\nrecv (trap)", style.RED, "s"),
-         "loop-thread": ("a thread waits", style.GREEN, "^"),
-         "loop-event": ("the loop waits\nby epoll", style.ORANGE, "D")}
-
 MOST = 2  # times that are drawn: what is more was another program's noise
 
 
@@ -50,52 +44,19 @@ def draw_threads(axes, shown):
                     f"(at most {MOST})")
 
 
-def draw_loops(axes, shown, rows, block_ms):
-    for name in shown:
-        words, colour, marker = LOOPS[name]
-        mine = sorted((row["due_ns"], row["latency_ns"]) for row in rows if row["variant"] == name)
-        if mine:
-            at, latency = np.array(mine, dtype=float).T
-            axes.plot(at / 1e6, latency, marker, color=colour, markersize=4.5, alpha=0.8,
-                      markeredgewidth=0, linestyle="none", label=words)
-    asked = next(iter(shown.values()))[0]["slow_due_ns"] / 1e6
-    axes.axvspan(asked, asked + block_ms, color=style.PALE, alpha=0.5, zorder=0)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(numticks=20))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
-    axes.minorticks_off()
-    axes.set_title("Two clients of an event loop; grey: a third one's request waits for something")
-    axes.set_xlabel("when their request was due (ms)")
-    axes.set_ylabel("until answered")
-    axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False,
-                handletextpad=0.1, borderpad=0)
-
-
-def title_of(threads, loops):
-    told = []
-    blocked = [name for name in threads if name not in ("nobody", "spins")]
-    if blocked:
-        times = np.concatenate([ratios(threads[name]) for name in blocked])
-        if times.size:
-            told.append(f"With a thread blocked, others get {np.median(times):.2f} times as far")
-    if "loop-blocks" in loops:
-        worst = np.median(style.column(loops["loop-blocks"], "worst_ns"))
-        told.append(f"in a one-thread loop a blocking call makes them wait {style.time_of(worst)}")
-    return "; ".join(told) or "Whom does a blocking call stop?"
+def title_of(threads):
+    blocked = [ratios(samples) for name, samples in threads.items()
+               if name not in ("nobody", "spins")]
+    if not blocked or not np.concatenate(blocked).size:
+        return "Whom does a blocking call stop?"
+    return (f"With a thread blocked, others get {np.median(np.concatenate(blocked)):.2f} times "
+            "as far")
 
 
 def draw(result):
-    samples = style.of_variants(result.samples, *CALLS, *LOOPS)
+    samples = style.of_variants(result.samples, *CALLS)
     threads = {name: samples[name] for name in CALLS if name in samples}
-    loops = {name: samples[name] for name in LOOPS if name in samples}
-    page = style.Page(result, title_of(threads, loops),
-                      "Above: a dot is a pair of windows, a bar the median. Below: the first "
-                      "trial, a dot is a request.")
-    grid = page.grid(bool(threads) + bool(loops), 1, left=0.155, right=0.785, above=0.07,
-                     hspace=0.5, height_ratios=[1.35, 1] if threads and loops else [1])
-    if threads:
-        draw_threads(page.fig.add_subplot(grid[0]), threads)
-    if loops:
-        draw_loops(page.fig.add_subplot(grid[-1]), loops, result.kinds.get("request", []),
-                   result.run["params"]["block_ms"])
+    page = style.Page(result, title_of(threads), "A dot is a pair of windows, a bar the median.")
+    draw_threads(page.fig.add_subplot(page.grid(1, 1, left=0.155, right=0.785, above=0.07)[0]),
+                 threads)
     return page.fig

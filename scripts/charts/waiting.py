@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Latency against CPU time for each way to wait, and the work that a waiting thread gets done."""
+"""Latency against CPU time for each way to wait."""
 import textwrap
 
 import numpy as np
@@ -8,13 +8,6 @@ from matplotlib.ticker import FuncFormatter
 from . import style
 
 TOLD = ("recv", "poll", "select", "epoll", "io_uring", "busy-poll")
-WORK = {  # in the chart's order
-    "work": "nothing else\n(control)",
-    "work-spin": "recv that does\nnot wait",
-    "work-io_uring": "io_uring, a look\ninto memory",
-    "work-recv": "recv that waits",
-    "work-epoll": "epoll_wait",
-}
 LEAST = 1e-3  # % of a CPU: the axis's end
 FROM_NS = 1e6  # intervals from here on are shown with their halves
 # Where the labels of short intervals stand, which lie close together.
@@ -35,7 +28,7 @@ def cpu(samples):
 def kinds_of(variants):
     """The ways as they are drawn: told by the kernel, spinning, intervals, those without slack."""
     waits = {name: samples for name, samples in variants.items()
-             if "p50_ns" in samples[0] and not name.startswith("work")}
+             if name in TOLD or name == "spin" or name.startswith("sleep-")}
     kinds = {"told": {}, "spin": {}, "interval": {}, "fine": {}}
     for name, samples in sorted(waits.items(), key=lambda pair: pair[1][0]["interval_ns"]):
         kind = ("spin" if name == "spin" else "told" if not name.startswith("sleep") else
@@ -73,7 +66,6 @@ def draw_intervals(axes, ways, colour, marker, fine):
 
 
 def draw_frontier(axes, kinds):
-    axes.set_title("What waiting costs, and what it brings")
     axes.set_xscale("log")
     axes.set_yscale("log")
     draw_intervals(axes, kinds["fine"], style.ORANGE, "D", True)
@@ -107,31 +99,6 @@ def draw_frontier(axes, kinds):
                 borderaxespad=0)
 
 
-def work_rates(samples):
-    return style.column(samples, "slices") / style.column(samples, "elapsed_ns")
-
-
-def draw_work(axes, variants):
-    axes.set_title("Work done meanwhile")
-    works = {name: variants[name] for name in WORK if name in variants}
-    style.rows_of(axes, [WORK[name] for name in works])
-    axes.set_xlabel("% of the control")
-    most = 100
-    alone = np.median(work_rates(works["work"]))
-    for at, (name, samples) in enumerate(works.items()):
-        shares = 100 * work_rates(samples) / alone
-        share = np.median(shares)
-        axes.barh(at, share, color=style.GREY if name == "work" else style.BLUE, height=0.5,
-                  alpha=0.75)
-        axes.plot(shares, at + style.jitter(len(shares), 0.3), ".", color=style.BLACK)
-        if share < 50:
-            axes.text(share + 4, at, f"{share:.1f} %", va="center")
-        else:
-            axes.text(share / 2, at, f"{share:.0f} %", va="center", ha="center", color="white")
-        most = max(most, shares.max())
-    axes.set_xlim(-1.5, 1.05 * most)
-
-
 def title_of(kinds):
     told = []
     for samples in kinds["spin"].values():
@@ -148,33 +115,14 @@ def title_of(kinds):
     return title[0].upper() + title[1:]
 
 
-def draw_states(result, variants):
-    """If nothing else was measured: how long the calls took that were made at once."""
-    ns = {}
-    for row in variants.get("states", []):
-        name = textwrap.fill(f"{row['call']}: {row['state']}", 18)
-        ns.setdefault(name, []).append(row["longest_ns"])
-    page = style.Page(result, "Non-blocking calls in every state of a socket")
-    style.spread(page, {name: np.array(values) for name, values in ns.items()},
-                 "the longest call of a trial")
-    return page.fig
-
-
 def draw(result):
-    variants = style.of_variants(result.samples, *TOLD, "spin")
-    kinds = kinds_of(variants)
-    if set(variants) == {"states"}:
-        return draw_states(result, variants)
+    kinds = kinds_of(style.of_variants(result.samples, *TOLD, "spin"))
     mean = style.time_of(result.run["params"]["mean_us"] * 1e3)
     page = style.Page(
         result, title_of(kinds),
         f"16-byte messages over TCP on loopback at random times, one each {mean} on average. "
         "Large: the median of the trials; small: a trial.")
-    panels = [draw_frontier] if any(kinds.values()) else []
-    if "work" in variants:
-        panels.append(draw_work)
-    grid = page.grid(1, len(panels) or 1, left=0.1, right=0.97, wspace=0.4,
-                     width_ratios=(2.3, 1)[:len(panels) or 1])
-    for place, panel in enumerate(panels):
-        panel(page.fig.add_subplot(grid[place]), kinds if panel == draw_frontier else variants)
+    if any(kinds.values()):
+        draw_frontier(page.fig.add_subplot(page.grid(1, 1, left=0.1, right=0.97, above=0.03)[0]),
+                      kinds)
     return page.fig

@@ -44,15 +44,10 @@ static void assert_within(int64_t value, int64_t exact, double share)
 			 (long long)exact);
 }
 
-static double uniform(struct rng *rng)
-{
-	return ((double)(rng_next(rng) >> 11) + 0.5) / 0x1p53;
-}
-
 /* Shapes as latencies have them: exponential, all magnitudes alike, two clumps, small numbers. */
 static int64_t draw(int shape, struct rng *rng)
 {
-	double u = uniform(rng);
+	double u = rng_uniform(rng);
 
 	switch (shape) {
 	case 0:

@@ -96,6 +96,13 @@ static void test_summary(void **state)
 	assert_int_equal(strncmp(machine_version(), "stallrace ", 10), 0);
 }
 
+static void test_sysctl(void **state)
+{
+	(void)state;
+	assert_true(machine_sysctl("kernel/pid_max") > 300);
+	assert_int_equal(machine_sysctl("no/such/thing"), -1);
+}
+
 static void test_load_only_grows(void **state)
 {
 	struct machine_load before;
@@ -117,6 +124,7 @@ int main(void)
 		cmocka_unit_test(test_cpus_parse_errors),
 		cmocka_unit_test(test_describe),
 		cmocka_unit_test(test_summary),
+		cmocka_unit_test(test_sysctl),
 		cmocka_unit_test(test_load_only_grows),
 	};
 

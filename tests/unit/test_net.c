@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -25,7 +26,7 @@ enum { LENGTH = 1000, WAIT_MS = 30000 };
 static void test_every_kind_carries_bytes(void **state)
 {
 	(void)state;
-	for (enum net_kind kind = NET_TCP; kind <= NET_PIPE; kind++) {
+	for (enum net_kind kind = NET_TCP; kind < NET_KINDS; kind++) {
 		struct net_pair pair = net_pair(kind, (struct net_ask){0});
 		char sent[LENGTH];
 		char received[LENGTH] = {0};
@@ -48,7 +49,7 @@ static void test_nothing_stays_open(void **state)
 
 	(void)state;
 	close(before);
-	for (enum net_kind kind = NET_TCP; kind <= NET_PIPE; kind++) {
+	for (enum net_kind kind = NET_TCP; kind < NET_KINDS; kind++) {
 		struct net_pair pair = net_pair(kind, (struct net_ask){0});
 
 		net_close(&pair);
@@ -64,7 +65,7 @@ static void test_granted_buffers(void **state)
 	const int64_t ask = 16384;
 
 	(void)state;
-	for (enum net_kind kind = NET_TCP; kind <= NET_PIPE; kind++) {
+	for (enum net_kind kind = NET_TCP; kind < NET_KINDS; kind++) {
 		struct net_pair pair =
 			net_pair(kind, (struct net_ask){.sndbuf = ask, .rcvbuf = ask});
 
@@ -73,6 +74,25 @@ static void test_granted_buffers(void **state)
 			assert_int_equal(net_rcvbuf(pair.rx), 2 * ask);
 		net_close(&pair);
 	}
+}
+
+static void test_a_reset_keeps_no_port(void **state)
+{
+	struct sockaddr_in where;
+	int listener = net_listen(1, &where);
+	int client = net_connect(&where);
+	int accepted = net_accept(listener);
+	char byte;
+
+	(void)state;
+	assert_int_equal(net_name(accepted).sin_port, where.sin_port);
+	assert_int_not_equal(net_name(client).sin_port, where.sin_port);
+	net_reset(client);
+	assert_int_equal(poll(&(struct pollfd){accepted, POLLIN, 0}, 1, WAIT_MS), 1);
+	assert_int_equal(recv(accepted, &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	close(accepted);
+	close(listener);
 }
 
 /* A sender whose receiver does not read: what is held is where the calls say. */
@@ -98,12 +118,32 @@ static void test_queues_of_tcp(void **state)
 	net_close(&pair);
 }
 
+/* connect(2): EINPROGRESS is what a time limit of the socket's ends a blocking connect with. */
+static void test_nobody_answers(void **state)
+{
+	struct sockaddr_in where;
+	int fillers[NET_FILLERS];
+	int listener = net_silent(&where, fillers);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)state;
+	net_set_timeout(fd, SO_SNDTIMEO, 20);
+	assert_int_equal(connect(fd, (struct sockaddr *)&where, sizeof(where)), -1);
+	assert_int_equal(errno, EINPROGRESS);
+	close(fd);
+	for (int i = 0; i < NET_FILLERS; i++)
+		close(fillers[i]);
+	close(listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_kind_carries_bytes),
 		cmocka_unit_test(test_nothing_stays_open),
 		cmocka_unit_test(test_granted_buffers),
+		cmocka_unit_test(test_nobody_answers),
+		cmocka_unit_test(test_a_reset_keeps_no_port),
 		cmocka_unit_test(test_queues_of_tcp),
 	};
 

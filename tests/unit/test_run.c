@@ -169,19 +169,19 @@ static void judge_by_values(struct run *run)
 	for (size_t v = 0; v < 2; v++) {
 		const struct field twos[] = {{"value", 2}, {0}};
 		const struct field absent[] = {{"value", 2}, {"absent", 0}, {0}};
-		struct values values = run_values(run, v, "value");
-		int64_t sum = 0;
+		const struct field own[] = {{"variant", .text = "a"}, {0}};
+		const struct field other[] = {{"variant", .text = "b"}, {0}};
 
-		for (size_t i = 0; i < values.n; i++)
-			sum += values.at[i];
 		run_verdict(run, claims[v].id, REFUTED,
 			    (struct field[]){
-				    {"n", (int64_t)values.n},
-				    {"sum", sum},
+				    {"n", (int64_t)run_values(run, v, "value").n},
+				    {"sum", (int64_t)run_sum(run, v, "value")},
 				    {"absent", (int64_t)run_values(run, v, "absent").n},
 				    {"twos", (int64_t)run_values_where(run, v, "value", twos).n},
 				    {"where_absent",
 				     (int64_t)run_values_where(run, v, "value", absent).n},
+				    {"own", (int64_t)run_values_where(run, v, "value", own).n},
+				    {"other", (int64_t)run_values_where(run, v, "value", other).n},
 				    {"selected", run_selected(run, v)},
 				    {"cpus", run_cpus()},
 				    {"share", .real = &share},
@@ -369,6 +369,8 @@ static void test_values_of_a_variant(void **state)
 	assert_int_equal(int_of(of_a, "absent"), 0);
 	assert_int_equal(int_of(of_a, "twos"), 1);
 	assert_int_equal(int_of(of_a, "where_absent"), 0);
+	assert_int_equal(int_of(of_a, "own"), 4);
+	assert_int_equal(int_of(of_a, "other"), 0);
 	assert_int_equal(int_of(of_a, "selected"), 1);
 	assert_true(json_is_real(json_object_get(of_a, "share")));
 	assert_int_equal(int_of(of_b, "n"), 0);
@@ -417,6 +419,22 @@ static void test_pin(void **state)
 	assert_int_equal(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
 	assert_int_equal(int_of(json_array_get(rows, 1), "value"), CPU_COUNT(&cpus));
 	json_decref(rows);
+}
+
+static void test_waits_for_a_descriptor(void **state)
+{
+	int64_t begin_ns = span_now();
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(pipe(fd), 0);
+	assert_false(run_wait_fd(fd[0], POLLIN, begin_ns + 2000000));
+	assert_true(span_now() >= begin_ns + 2000000);
+	assert_int_equal(write(fd[1], "x", 1), 1);
+	assert_true(run_wait_fd(fd[0], POLLIN, span_now() + (int64_t)WAIT_MS * 1000000));
+	assert_false(run_wait_fd(fd[0], POLLIN, begin_ns)); /* the deadline is over */
+	close(fd[0]);
+	close(fd[1]);
 }
 
 /* --- interruptions -------------------------------------------------------------------------------
@@ -710,6 +728,7 @@ int main(void)
 		in_folder(test_values_of_a_variant),
 		in_folder(test_wrong_variants),
 		in_folder(test_pin),
+		cmocka_unit_test(test_waits_for_a_descriptor),
 		in_folder(test_interrupted_in_a_trial),
 		in_folder(test_trial_that_never_returns),
 		in_folder(test_nobody_reads_the_rows),

@@ -151,6 +151,19 @@ static void test_share(void **state)
 	assert_near(stats_share(1, 1).high, 1, 0);
 }
 
+static void test_ratio(void **state)
+{
+	struct interval ratio = stats_ratio(VALUES(10, 40, 5, 7), VALUES(5, 10, 0, 7, 1));
+
+	(void)state;
+	assert_near(ratio.mid, 2, 1e-6); /* of 2, 4 and 1 */
+	assert_near(ratio.low, 1, 1e-6);
+	assert_near(ratio.high, 4, 1e-6);
+	assert_near(stats_ratio(VALUES(1), VALUES(3)).mid, 1.0 / 3, 1e-6);
+	assert_true(isnan(stats_ratio(none, VALUES(1)).mid));
+	assert_true(isnan(stats_ratio(VALUES(1), VALUES(0)).low));
+}
+
 static void test_rng(void **state)
 {
 	struct rng one = {42};
@@ -191,8 +204,9 @@ int main(void)
 		cmocka_unit_test(test_quantile),        cmocka_unit_test(test_median),
 		cmocka_unit_test(test_median_interval), cmocka_unit_test(test_median_coverage),
 		cmocka_unit_test(test_spread),          cmocka_unit_test(test_nonzero),
-		cmocka_unit_test(test_share),           cmocka_unit_test(test_rng),
-		cmocka_unit_test(test_millionths),      cmocka_unit_test(test_shuffle),
+		cmocka_unit_test(test_share),           cmocka_unit_test(test_ratio),
+		cmocka_unit_test(test_millionths),      cmocka_unit_test(test_rng),
+		cmocka_unit_test(test_shuffle),
 	};
 
 	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);

@@ -74,11 +74,34 @@ static void test_a_team_of_one_and_the_largest(void **state)
 	}
 }
 
+static void first_part(void *argument)
+{
+	atomic_fetch_add(&((struct log *)argument)->times[0], 1);
+}
+
+static void second_part(void *argument)
+{
+	atomic_fetch_add(&((struct log *)argument)->times[1], 10);
+}
+
+static void test_two_parts(void **state)
+{
+	struct log log = {0};
+	struct team team;
+
+	(void)state;
+	team_start_two(&team, TEAM_FREE, first_part, second_part, &log);
+	team_join(&team);
+	assert_int_equal(atomic_load(&log.times[0]), 1);
+	assert_int_equal(atomic_load(&log.times[1]), 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_work_at_once),
 		cmocka_unit_test(test_a_team_of_one_and_the_largest),
+		cmocka_unit_test(test_two_parts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

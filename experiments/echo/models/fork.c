@@ -15,7 +15,9 @@
 
 static void *reap(void *nothing)
 {
-	while (conn_reap())
+	int status;
+
+	while (conn_reap(&status))
 		;
 	return nothing;
 }

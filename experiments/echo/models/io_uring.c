@@ -30,7 +30,7 @@ enum {
 	BUFFER = 4096,         /* bytes */
 	PARTS = 32,            /* buffers of a connection that are sent together */
 	BUFFERS_MAX = 1 << 15, /* the most a ring may have */
-	BUFFERS = 512,         /* at first; twice as many whenever all are in use */
+	BUFFERS = 64,          /* at first; twice as many whenever all are in use */
 	GROUP = 0,
 };
 
@@ -53,7 +53,7 @@ static struct parts {
 static struct io_uring ring;
 static struct io_uring_buf_ring *provided;
 static char *buffers;
-static unsigned int buffers_n;
+static unsigned int buffers_n, unused_n; /* unused: the kernel can take them */
 static int64_t open_conns;
 static bool listening;
 
@@ -73,17 +73,18 @@ static void provide(unsigned int id)
 	io_uring_buf_ring_add(provided, buffer_at(id), BUFFER, (unsigned short)id,
 			      io_uring_buf_ring_mask(BUFFERS_MAX), 0);
 	io_uring_buf_ring_advance(provided, 1);
+	unused_n++;
 }
 
-/* False if there cannot be more. */
+/* There were none; false if there are none still. */
 static bool provide_more(void)
 {
-	unsigned int before = buffers_n;
-	unsigned int wanted = before ? 2 * before : BUFFERS;
+	unsigned int wanted = buffers_n ? 2 * buffers_n : BUFFERS;
 
-	while (buffers_n < wanted && buffers_n < BUFFERS_MAX - 1)
-		provide(buffers_n++);
-	return buffers_n > before;
+	if (unused_n == 0)
+		while (buffers_n < wanted && buffers_n < BUFFERS_MAX - 1)
+			provide(buffers_n++);
+	return unused_n > 0;
 }
 
 /* Puts a buffer behind those of the connection. */
@@ -263,6 +264,7 @@ static void received_some(struct conn *conn, int result, unsigned int flags)
 {
 	if (!(flags & IORING_CQE_F_MORE))
 		conn->watched &= (uint8_t) ~(RECEIVING | CANCELLING);
+	unused_n -= (flags & IORING_CQE_F_BUFFER) != 0;
 	if (flags & IORING_CQE_F_BUFFER && result > 0)
 		append(conn, flags >> IORING_CQE_BUFFER_SHIFT, result);
 	else if (flags & IORING_CQE_F_BUFFER)

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+#include "answer.h"
+
+#include <arpa/inet.h>
+#include <err.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "check.h"
+#include "span.h"
+
+enum {
+	READ_SIZE = 64 << 10,      /* the most of one read, and so the most that waits for a peer */
+	LINE_MAX_BYTES = 64 << 10, /* of a line to reverse */
+	TURNS = 8,                 /* full reads before the others get a chance */
+};
+
+/* Bytes that wait. */
+struct rest {
+	uint32_t length, at;
+	char bytes[];
+};
+
+struct conn_rules rules;
+
+/*
+ * A thread's bytes just received, and what it made of them.  On the heap: glibc clears thread-local
+ * arrays when a thread starts, and so pays for every page of them.
+ */
+struct bytes {
+	char received[READ_SIZE];
+	char made[READ_SIZE + LINE_MAX_BYTES];
+};
+
+static _Thread_local struct bytes *own;
+static pthread_key_t freed; /* at the end of its thread */
+
+static struct bytes *bytes_of_thread(void)
+{
+	if (!own) {
+		own = malloc(sizeof(*own));
+		if (!own)
+			err(2, "malloc");
+		check(pthread_setspecific(freed, own), "pthread_setspecific");
+	}
+	return own;
+}
+
+void answer_begin(const struct conn_rules *all)
+{
+	rules = *all;
+	check(pthread_key_create(&freed, free), "pthread_key_create");
+}
+
+/* --- waiting bytes ----------------------------------------------------------- */
+
+/* Appends; *rest NULL at first. */
+static void keep(struct rest **rest, const char *bytes, size_t length)
+{
+	uint32_t before = *rest ? (*rest)->length : 0;
+	struct rest *grown = realloc(*rest, sizeof(**rest) + before + length);
+
+	if (!grown)
+		err(2, "realloc");
+	if (!*rest)
+		grown->at = 0;
+	grown->length = before + (uint32_t)length;
+	memcpy(grown->bytes + before, bytes, length);
+	*rest = grown;
+}
+
+static void drop(struct rest **rest)
+{
+	free(*rest);
+	*rest = NULL;
+}
+
+void answer_drop(struct conn *conn)
+{
+	drop(&conn->unsent);
+	drop(&conn->line);
+}
+
+/* --- the log ----------------------------------------------------------------- */
+
+/* "127.0.0.1:54321" */
+static const char *peer_of(const struct conn *conn, char text[64])
+{
+	struct sockaddr_in address = {0};
+	socklen_t size = sizeof(address);
+	char ip[INET_ADDRSTRLEN] = "?";
+
+	if (getpeername(conn->fd, (struct sockaddr *)&address, &size) == 0)
+		inet_ntop(AF_INET, &address.sin_addr, ip, sizeof(ip));
+	snprintf(text, 64, "%s:%d", ip, ntohs(address.sin_port));
+	return text;
+}
+
+static void log_received(const struct conn *conn, const char *bytes, size_t length)
+{
+	char peer[64];
+	char shown[80];
+	size_t n = 0;
+
+	for (size_t i = 0; i < length && n + 1 < sizeof(shown); i++)
+		if (bytes[i] != '\n' && bytes[i] != '\r')
+			shown[n++] = (char)((unsigned char)bytes[i] < ' ' ? '.' : bytes[i]);
+	shown[n] = 0;
+	printf("%s: Received %zu bytes: %s\n", peer_of(conn, peer), length, shown);
+}
+
+void answer_log(const struct conn *conn, const char *format)
+{
+	char peer[64];
+
+	if (rules.verbose)
+		printf(format,
+		       peer_of(conn, peer)); /* NOLINT(clang-diagnostic-format-nonliteral) */
+}
+
+uint32_t answer_now_ms(void)
+{
+	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000);
+}
+
+/* It did something. */
+static void touch(struct conn *conn)
+{
+	if (rules.idle_ms)
+		atomic_store_explicit(&conn->seen_ms, answer_now_ms(), memory_order_relaxed);
+}
+
+/* --- what is answered -------------------------------------------------------- */
+
+/* The bytes of a line backwards, but those of a code point forwards. */
+static void reverse_line(const char *line, size_t length, char *out)
+{
+	for (size_t end = length; end > 0;) {
+		size_t begin = end - 1;
+
+		while (begin > 0 && ((unsigned char)line[begin] & 0xc0) == 0x80 && end - begin < 4)
+			begin--;
+		memcpy(out, line + begin, end - begin);
+		out += end - begin;
+		end = begin;
+	}
+}
+
+/* Reverses the line that is kept, if any, and these bytes after it; returns what it wrote. */
+static size_t reverse_all(struct conn *conn, const char *bytes, size_t length, char *out)
+{
+	bool cr = length > 0 && bytes[length - 1] == '\r';
+
+	if (!conn->line) {
+		reverse_line(bytes, length - cr, out);
+	} else {
+		keep(&conn->line, bytes, length);
+		cr = conn->line->length > 0 && conn->line->bytes[conn->line->length - 1] == '\r';
+		length = conn->line->length;
+		reverse_line(conn->line->bytes, length - cr, out);
+		drop(&conn->line);
+	}
+	if (cr)
+		out[length - 1] = '\r';
+	return length;
+}
+
+static struct conn_answer too_long(void)
+{
+	static const char message[] = "error: a line is longer than 65,536 bytes\n";
+
+	return (struct conn_answer){message, sizeof(message) - 1, true};
+}
+
+/* Every line that is complete, reversed; the rest is kept until its newline comes. */
+static struct conn_answer reversed(struct conn *conn, const char *bytes, size_t length)
+{
+	char *made = bytes_of_thread()->made;
+	struct conn_answer answer = {made, 0, length == 0};
+	const char *end = bytes + length;
+
+	if (length == 0 && conn->line) /* the last line lacks its newline */
+		answer.length = reverse_all(conn, bytes, 0, made);
+	while (bytes < end) {
+		const char *newline = memchr(bytes, '\n', (size_t)(end - bytes));
+		size_t part = (size_t)((newline ? newline : end) - bytes);
+
+		if ((conn->line ? conn->line->length : 0) + part > LINE_MAX_BYTES)
+			return too_long();
+		if (!newline) {
+			keep(&conn->line, bytes, part);
+			break;
+		}
+		answer.length += reverse_all(conn, bytes, part, made + answer.length);
+		made[answer.length++] = '\n';
+		bytes = newline + 1;
+	}
+	return answer;
+}
+
+struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t length)
+{
+	touch(conn);
+	if (rules.verbose && length)
+		log_received(conn, bytes, length);
+	if (rules.reverse)
+		return reversed(conn, bytes, length);
+	return (struct conn_answer){bytes, length, length == 0};
+}
+
+const char *conn_hold(struct conn *conn, struct conn_answer answer)
+{
+	keep(&conn->unsent, answer.bytes, answer.length);
+	return conn->unsent->bytes;
+}
+
+void conn_let_go(struct conn *conn)
+{
+	drop(&conn->unsent);
+}
+
+/* --- a step ------------------------------------------------------------------ */
+
+/* Sends; what the peer does not take now is kept.  False if the connection is broken. */
+static bool send_or_keep(struct conn *conn, const char *bytes, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = send(conn->fd, bytes, length, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN)
+			return false;
+		if (n < 0) {
+			keep(&conn->unsent, bytes, length);
+			return true;
+		}
+		bytes += n;
+		length -= (size_t)n;
+	}
+	return true;
+}
+
+/* Sends what waits; true when nothing does any more. */
+static bool flush(struct conn *conn, bool *broken)
+{
+	struct rest *rest = conn->unsent;
+
+	while (rest && rest->at < rest->length) {
+		ssize_t n = send(conn->fd, rest->bytes + rest->at, rest->length - rest->at,
+				 MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			*broken = errno != EAGAIN;
+			return false;
+		}
+		touch(conn);
+		rest->at += (uint32_t)n;
+	}
+	drop(&conn->unsent);
+	return true;
+}
+
+/* Answers; false if the connection is broken. */
+static bool answer(struct conn *conn, const char *bytes, size_t length)
+{
+	struct conn_answer answer = conn_answer(conn, bytes, length);
+
+	conn->ended = answer.last;
+	return send_or_keep(conn, answer.bytes, answer.length);
+}
+
+enum conn_want conn_step(struct conn *conn)
+{
+	char *received = bytes_of_thread()->received;
+	bool broken = false;
+
+	for (int turn = 0; turn < TURNS; turn++) {
+		ssize_t n;
+
+		if (conn->unsent && !flush(conn, &broken))
+			return broken ? CONN_CLOSE : CONN_WRITE;
+		if (conn->ended)
+			return CONN_CLOSE;
+		n = recv(conn->fd, received, READ_SIZE, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? CONN_READ : CONN_CLOSE;
+		if (!answer(conn, received, (size_t)n))
+			return CONN_CLOSE;
+		if (n > 0 && n < READ_SIZE && !conn->unsent && !conn->ended)
+			return CONN_READ; /* it took all there was */
+	}
+	if (conn->unsent)
+		return CONN_WRITE;
+	return conn->ended ? CONN_CLOSE : CONN_MORE;
+}

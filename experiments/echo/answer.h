@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * answer.h - what the two halves of conn.h know of each other: answer.c has what an echo is, conn.c
+ * who is connected.  Models include conn.h only.
+ */
+#ifndef ANSWER_H
+#define ANSWER_H
+
+#include "conn.h"
+
+/* Once, before the others; where the rules are from then on. */
+void answer_begin(const struct conn_rules *all);
+extern struct conn_rules rules;
+
+/* Forgets what waits for the peer, and what there is of a line. */
+void answer_drop(struct conn *conn);
+
+/* With --verbose; the format has one %s, the address of the peer. */
+void answer_log(const struct conn *conn, const char *format);
+
+/* The clock of conn->seen_ms. */
+uint32_t answer_now_ms(void);
+
+#endif

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * framing - how a protocol over TCP marks where its messages end.
+ *
+ * TCP hands over a stream of bytes, cut anywhere (boundaries.c).  So each message is sent with its
+ * length in front, or with a newline behind it, and a reader collects bytes until it has a whole
+ * one.  The same messages are sent in pieces, each of which is read before the next one is sent:
+ *
+ *	uncut   a message a piece;
+ *	random  cut anywhere;
+ *	bytes   cut after each byte;
+ *	inside  cut two bytes into each message: inside its length.
+ *
+ * The naive reader takes each recv for a message.  It works as long as nobody cuts, which is why
+ * the mistake survives its tests.
+ */
+#include <arpa/inet.h>
+#include <err.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "exp.h"
+#include "net.h"
+#include "pattern.h"
+#include "rng.h"
+#include "span.h"
+#include "text.h"
+
+enum { NAIVE, LENGTH, NEWLINE, READERS };
+enum { UNCUT, RANDOM, BYTES, INSIDE, CUTS };
+
+static const struct variant variants[] = {
+	[NAIVE] = {"naive", "a reader that takes each recv for a message"},
+	[LENGTH] = {"length", "messages with their length in front (control)"},
+	[NEWLINE] = {"newline", "messages that end with a newline (control)"},
+	{0}};
+
+static const char *const cut_names[CUTS] = {"uncut", "random", "bytes", "inside"};
+
+static const struct claim claims[] = {
+	{"tcp-framing", "a length in front of each message, or a newline behind it, brings message "
+			"boundaries back over TCP"},
+	{0}};
+
+enum { RECV_MOST = 65536, LONGEST_MOST = 65536, PREFIX = sizeof(uint32_t) };
+
+static int64_t recv_size = 1024;
+static int64_t messages = 200;
+static int64_t longest = 1000;
+
+static const struct opt opts[] = {{'r', "recv", "the most that a recv may return",
+				   .num = &recv_size, .min = 1, .max = RECV_MOST,
+				   .unit = OPT_BYTES},
+				  {'m', "messages", "messages for each reader and way to cut",
+				   .num = &messages, .min = 10, .max = 10000, .quick = 50},
+				  {0, "longest", "the longest of them", .num = &longest, .min = 1,
+				   .max = LONGEST_MOST, .unit = OPT_BYTES},
+				  {0}};
+
+static const struct experiment about = {
+	.name = "framing",
+	.group = "tcp",
+	.summary = "How does a reader tell where a message ends?",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.trials = 3,
+	.quick_trials = 1,
+};
+
+/* --- what is sent ---------------------------------------------------------- */
+
+/* All messages as they go over the connection, and where each stands. */
+struct stream {
+	uint8_t *bytes;
+	size_t length;
+	struct place {
+		size_t frame, body, size; /* where its frame and itself begin, its bytes */
+	} * at;
+};
+
+static void make_stream(struct stream *s, size_t reader, struct rng *rng)
+{
+	*s = (struct stream){malloc((size_t)messages * ((size_t)longest + PREFIX)), 0,
+			     calloc((size_t)messages, sizeof(*s->at))};
+	if (!s->bytes || !s->at)
+		err(EXIT_USAGE, "malloc");
+	for (struct place *at = s->at; at < s->at + messages; at++) {
+		uint32_t prefix;
+
+		at->frame = s->length;
+		at->size = 1 + rng_below(rng, (size_t)longest);
+		prefix = htonl((uint32_t)at->size);
+		if (reader == LENGTH) {
+			memcpy(s->bytes + s->length, &prefix, PREFIX);
+			s->length += PREFIX;
+		}
+		at->body = s->length;
+		pattern_fill(s->bytes + at->body, at->size, at->frame);
+		s->length += at->size;
+		if (reader == NEWLINE) {
+			for (size_t i = at->body; i < s->length; i++)
+				s->bytes[i] = s->bytes[i] == '\n' ? ' ' : s->bytes[i];
+			s->bytes[s->length++] = '\n';
+		}
+	}
+}
+
+/* Where the piece of the stream that begins at `from` ends; *next is the message after it. */
+static size_t piece_end(const struct stream *s, size_t cut, size_t from, int64_t *next,
+			struct rng *rng)
+{
+	size_t end;
+
+	if (cut == RANDOM)
+		end = from + 1 + rng_below(rng, 2 * (size_t)longest);
+	else if (cut == BYTES)
+		end = from + 1;
+	else if (++*next < messages)
+		end = s->at[*next].frame + (cut == INSIDE ? 2 : 0);
+	else
+		end = s->length;
+	return end < s->length ? end : s->length;
+}
+
+/* --- the readers ----------------------------------------------------------- */
+
+/* What a reader has got of a message so far; it knows nothing of how the stream was cut. */
+struct reader {
+	const struct stream *stream; /* to compare with, and for nothing else */
+	uint8_t message[LONGEST_MOST];
+	size_t have;
+	uint8_t prefix[PREFIX]; /* of LENGTH */
+	size_t prefix_have, missing;
+	int64_t next;             /* the message that it should be */
+	int64_t delivered, whole; /* messages handed over, and those that were right */
+};
+
+static void append(struct reader *r, const uint8_t *bytes, size_t n)
+{
+	if (r->have + n > (size_t)longest)
+		n = (size_t)longest - r->have; /* no message is longer: it will be wrong */
+	memcpy(r->message + r->have, bytes, n);
+	r->have += n;
+}
+
+static bool is_right(const struct reader *r)
+{
+	const struct place *at;
+
+	if (r->next >= messages)
+		return false;
+	at = &r->stream->at[r->next];
+	return r->have == at->size && memcmp(r->message, r->stream->bytes + at->body, r->have) == 0;
+}
+
+static void deliver(struct reader *r)
+{
+	r->whole += is_right(r);
+	r->next++;
+	r->delivered++;
+	r->have = 0;
+}
+
+/* fed = bytes of the stream before these */
+static void read_naively(struct reader *r, const uint8_t *bytes, size_t n, size_t fed)
+{
+	/* what is cut out of the stream in another place may still be a message by chance */
+	while (r->next < messages && r->stream->at[r->next].frame < fed)
+		r->next++;
+	append(r, bytes, n);
+	deliver(r);
+}
+
+static void read_length(struct reader *r, const uint8_t *bytes, size_t n)
+{
+	while (n > 0) {
+		bool in_prefix = r->prefix_have < PREFIX;
+		size_t wanted = in_prefix ? PREFIX - r->prefix_have : r->missing;
+		size_t take = wanted < n ? wanted : n;
+
+		if (in_prefix) {
+			uint32_t size;
+
+			memcpy(r->prefix + r->prefix_have, bytes, take);
+			memcpy(&size, r->prefix, PREFIX);
+			r->prefix_have += take;
+			r->missing = ntohl(size);
+		} else {
+			append(r, bytes, take);
+			r->missing -= take;
+		}
+		bytes += take;
+		n -= take;
+		if (r->prefix_have == PREFIX && r->missing == 0) {
+			deliver(r);
+			r->prefix_have = 0;
+		}
+	}
+}
+
+static void read_lines(struct reader *r, const uint8_t *bytes, size_t n)
+{
+	const uint8_t *end;
+
+	while ((end = memchr(bytes, '\n', n))) {
+		append(r, bytes, (size_t)(end - bytes));
+		deliver(r);
+		n -= (size_t)(end - bytes) + 1;
+		bytes = end + 1;
+	}
+	append(r, bytes, n);
+}
+
+static void feed(struct reader *r, size_t reader, const uint8_t *bytes, size_t n, size_t fed)
+{
+	if (reader == NAIVE)
+		read_naively(r, bytes, n, fed);
+	else if (reader == LENGTH)
+		read_length(r, bytes, n);
+	else
+		read_lines(r, bytes, n);
+}
+
+/* --- one trial ------------------------------------------------------------- */
+
+struct transfer {
+	struct stream stream;
+	struct reader reader;
+	int64_t pieces, recvs, elapsed_ns;
+};
+
+/* Sends the stream in pieces, and lets the reader have each before the next one is sent. */
+static void send_pieces(struct transfer *t, size_t reader, size_t cut, struct rng *rng)
+{
+	struct net_pair fd = net_pair(NET_TCP, (struct net_ask){0});
+	const struct stream *s = &t->stream;
+	uint8_t buffer[RECV_MOST];
+	int64_t next = 0;
+
+	net_set(fd.tx, IPPROTO_TCP, TCP_NODELAY, 1);
+	for (size_t sent = 0, got = 0; sent < s->length && !run_stopped(); t->pieces++) {
+		size_t size = piece_end(s, cut, sent, &next, rng) - sent;
+
+		if (send(fd.tx, s->bytes + sent, size, 0) != (ssize_t)size)
+			err(EXIT_USAGE, "send");
+		for (sent += size; got < sent; t->recvs++) {
+			ssize_t n = recv(fd.rx, buffer, (size_t)recv_size, 0);
+
+			if (n <= 0)
+				err(EXIT_USAGE, "recv");
+			feed(&t->reader, reader, buffer, (size_t)n, got);
+			got += (size_t)n;
+		}
+	}
+	net_close(&fd);
+}
+
+static void measure(struct transfer *t, size_t reader, size_t cut, uint64_t seed)
+{
+	struct rng rng = {seed};
+
+	*t = (struct transfer){.reader = {.stream = &t->stream}};
+	make_stream(&t->stream, reader, &rng);
+	t->elapsed_ns = -span_now();
+	send_pieces(t, reader, cut, &rng);
+	t->elapsed_ns += span_now();
+	free(t->stream.bytes);
+	free(t->stream.at);
+}
+
+static void record(struct run *run, const struct transfer *t, size_t cut)
+{
+	run_record(run, (struct field[]){{"cut", .text = cut_names[cut]},
+					 {"messages", messages},
+					 {"pieces", t->pieces},
+					 {"recvs", t->recvs},
+					 {"delivered", t->reader.delivered},
+					 {"whole", t->reader.whole},
+					 {"broken", messages - t->reader.whole},
+					 {"stream_bytes", (int64_t)t->stream.length},
+					 {"elapsed_ns", t->elapsed_ns},
+					 {0}});
+}
+
+/* --- report ---------------------------------------------------------------- */
+
+static double of_cut(struct run *run, size_t reader, const char *field, size_t cut)
+{
+	return stats_sum(run_values_where(run, reader, field,
+					  (struct field[]){{"cut", .text = cut_names[cut]}, {0}}));
+}
+
+static void print_table(struct run *run)
+{
+	FILE *out = run_out(run);
+
+	fprintf(out, "  %lld messages over TCP, delivered whole however the pieces are cut:\n",
+		(long long)messages);
+	fprintf(out, "  %-12s %14s %14s %16s %16s\n", "reader", "one a send", "anywhere",
+		"after each byte", "inside a length");
+	for (size_t v = 0; v < READERS; v++) {
+		if (!run_selected(run, v))
+			continue;
+		fprintf(out, "  %-12s", variants[v].name);
+		for (size_t cut = 0; cut < CUTS; cut++)
+			fprintf(out, " %*s", cut < BYTES ? 14 : 16,
+				text_share(of_cut(run, v, "whole", cut) /
+					   of_cut(run, v, "messages", cut)));
+		fputs("\n", out);
+	}
+	fputs("\n", out);
+}
+
+/* Messages of all ways to cut but the one that does not. */
+static double where_cut(struct run *run, size_t reader, const char *field)
+{
+	return run_sum(run, reader, field) - of_cut(run, reader, field, UNCUT);
+}
+
+static void judge(struct run *run)
+{
+	double sent = where_cut(run, NAIVE, "messages");
+	double naive = where_cut(run, NAIVE, "broken");
+	double framed = 0, broken = 0;
+
+	for (size_t v = LENGTH; v <= NEWLINE; v++) {
+		double all = run_sum(run, v, "messages");
+		double wrong = run_sum(run, v, "broken");
+
+		run_control(run, wrong == 0, "%s: %.0f of %.0f messages broke", variants[v].name,
+			    wrong, all);
+		framed += all;
+		broken += wrong;
+	}
+	if (framed == 0 || sent == 0)
+		return;
+	if (naive == 0 && broken == 0) {
+		run_verdict(run, "tcp-framing", SKIPPED, NULL,
+			    "no cut broke a message of any reader: nothing was tested");
+		return;
+	}
+	run_verdict(run, "tcp-framing", broken ? REFUTED : HOLDS,
+		    (struct field[]){{"framed_messages", (int64_t)framed},
+				     {"framed_broken", (int64_t)broken},
+				     {"naive_messages", (int64_t)sent},
+				     {"naive_broken", (int64_t)naive},
+				     {0}},
+		    "of %s messages with a length or a newline %s broke, however they were cut; "
+		    "of %s sent in other pieces %s broke for a reader that takes each recv for a "
+		    "message",
+		    text_count((int64_t)framed), text_count((int64_t)broken),
+		    text_count((int64_t)sent), text_count((int64_t)naive));
+}
+
+static void report(struct run *run)
+{
+	print_table(run);
+	judge(run);
+	run_why(run, "a program must say in the bytes themselves where a message ends: then it "
+		     "does not matter how TCP cuts them.");
+}
+
+int main(int argc, char *argv[])
+{
+	struct run *run = run_begin(&about, argc, argv);
+
+	while (run_next(run))
+		for (size_t cut = 0; cut < CUTS; cut++) {
+			uint64_t seed = (uint64_t)run_trial(run) * CUTS + cut; /* for all readers */
+			struct transfer t;
+
+			measure(&t, run_variant(run), cut, seed);
+			record(run, &t, cut);
+		}
+	return run_end(run, report);
+}

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""What fails when no descriptor is left, and a server to which a client comes then."""
+import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+from . import style
+
+SERVERS = {"level": "level-triggered", "edge": "edge-triggered",
+           "spare": "level, with a\nspare descriptor"}
+LOOK = {"level": (style.RED, "s"), "edge": (style.BLUE, "o"), "spare": (style.GREEN, "^")}
+
+
+def title_of(servers):
+    if "level" not in servers:
+        return "What happens when no descriptor is left"
+    ms = np.median(style.column(servers["level"], "elapsed_ns"))
+    wakeups = np.median(style.column(servers["level"], "wakeups"))
+    return (f"Without a descriptor left a server wakes up {wakeups:,.0f} times in "
+            f"{style.time_of(ms)} for one client that it cannot accept")
+
+
+def draw_servers(axes, rows):
+    style.rows_of(axes, [SERVERS[name] for name in rows])
+    for at, (name, samples) in enumerate(rows.items()):
+        wakeups = style.column(samples, "wakeups")
+        cpu = style.column(samples, "cpu_ns").sum() / style.column(samples, "elapsed_ns").sum()
+        style.dots(axes, np.maximum(wakeups, 0.5), at, *LOOK[name])
+        style.median_bar(axes, np.maximum(wakeups, 0.5), at)
+        style.beside(axes, at, f"{np.median(wakeups):,.0f}, {100 * cpu:.0f} % CPU\n"
+                     f"client: {fate_of(samples)}")
+    axes.set_xscale("log")
+    axes.set_xlim(0.5, None)
+    axes.xaxis.set_major_locator(LogLocator(numticks=4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:,.0f}"))
+    axes.minorticks_off()
+    axes.set_xlabel("wake-ups while one client waits (log)")
+
+
+def fate_of(samples):
+    """What became of the client, in a word or two."""
+    if np.median(style.column(samples, "turned_away")) > 0:
+        return "turned away"
+    served = np.median(style.column(samples, "after_wakeups")) > 0
+    return "served later" if served else "forgotten"
+
+
+def draw_calls(axes, samples):
+    calls = {sample["call"]: sample for sample in samples}
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(calls) - 0.3, -1.2)
+    axes.axis("off")
+    for x, words in ((0, "call"), (0.45, "at the limit"), (0.74, "after a close")):
+        axes.text(x, -0.8, words, color=style.GREY)
+    for at, (call, sample) in enumerate(calls.items()):
+        axes.text(0, at, call)
+        for x, field in ((0.45, "full"), (0.74, "after")):
+            word = sample[field]
+            full = word == "EMFILE"
+            axes.text(x, at, word, color=style.RED if full else style.GREEN,
+                      weight="bold" if full else "normal")
+
+
+def draw(result):
+    variants = style.of_variants(result.samples, *SERVERS)
+    servers = {name: variants[name] for name in SERVERS if name in variants}
+    page = style.Page(
+        result, title_of(servers),
+        "Left: a full server's epoll loop, a dot a trial. Right: each call when no descriptor is "
+        "left, and again when one was closed.")
+    grid = page.grid(1, 2, left=0.15, wspace=0.62, width_ratios=(1, 1.05))
+    if servers:
+        draw_servers(page.fig.add_subplot(grid[0]), servers)
+    if "full" in variants:
+        draw_calls(page.fig.add_subplot(grid[1]), variants["full"])
+    return page.fig

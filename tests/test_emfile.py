@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""What is special to polling/emfile: a call fails for want of a descriptor only, and what becomes of
+a client that cannot be accepted."""
+from program import BUILD, kind, parse, run
+
+EMFILE = BUILD / "polling" / "emfile"
+NEEDS_NONE = {"send", "dup2"}
+
+
+def rows_of(*arguments):
+    ended = run(EMFILE, "--quick", "--trials", "1", "-o", "-", *arguments)
+    assert ended.returncode == 0, ended.stderr
+    return parse(ended.stdout)
+
+
+def of(rows, variant):
+    return [sample for sample in kind(rows, "sample") if sample["variant"] == variant]
+
+
+def test_calls_at_the_limit():
+    calls = {sample["call"]: sample for sample in of(rows_of("--variants", "full"), "full")}
+    assert NEEDS_NONE < set(calls)
+    for call, sample in calls.items():
+        assert sample["full_errno"] == (0 if call in NEEDS_NONE else 24), call
+    assert calls["accept, no client"]["after"] == "EAGAIN"
+    assert calls["pipe (two)"]["after_errno"] == 24
+    for call in set(calls) - {"accept, no client", "pipe (two)"}:
+        assert calls[call]["after"] == "ok"
+
+
+def test_full_server():
+    rows = rows_of("--variants", "level,edge,spare")
+    for variant in ("level", "edge", "spare"):
+        sample, = of(rows, variant)
+        assert sample["idle_wakeups"] == 0 and sample["wakeups"] == sample["refusals"] >= 1
+        assert sample["turned_away"] == (1 if variant == "spare" else 0)
+        assert (sample["after_wakeups"] > 0) == (variant == "level")
+        assert sample["after_accept_errno"] == (11 if variant == "spare" else 0)
+    verdict, = kind(rows, "verdict")
+    assert verdict["verdict"] in ("holds", "not-seen")
+
+
+def test_no_verdict_without_the_cure():
+    verdict, = kind(rows_of("--variants", "level,edge"), "verdict")
+    assert verdict["verdict"] == "skipped"
