@@ -283,7 +283,7 @@ static void *ask(void *argument)
 /* A socket with both buffers as asked for: what it accepts inherits them. */
 static int fresh(int64_t asked)
 {
-	int fd = check_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+	int fd = net_socket(SOCK_STREAM);
 
 	if (asked) {
 		net_set(fd, SOL_SOCKET, SO_SNDBUF, (int)asked);
@@ -614,8 +614,7 @@ static void report(struct run *run)
 	}
 	for (size_t v = POLL; v < VARIANTS; v++) {
 		struct values stuck = run_values(run, v, "stuck");
-		double missing = stats_sum(run_values(run, v, "amount_bytes")) -
-				 stats_sum(run_values(run, v, "echoed_bytes"));
+		double missing = run_sum(run, v, "amount_bytes") - run_sum(run, v, "echoed_bytes");
 
 		run_control(run, missing == 0,
 			    "%s: %zu of %zu tries got stuck, %.0f bytes of echo are missing",

@@ -59,8 +59,9 @@ struct transfer {
 	int64_t sent, misplaced;
 };
 
-static void send_on(struct transfer *t)
+static void send_on(void *argument)
 {
+	struct transfer *t = argument;
 	uint8_t bytes[CHUNK];
 
 	while (!atomic_load(&t->stop)) {
@@ -70,8 +71,9 @@ static void send_on(struct transfer *t)
 	shutdown(t->fd.tx, SHUT_WR);
 }
 
-static void receive_on(struct transfer *t)
+static void receive_on(void *argument)
 {
+	struct transfer *t = argument;
 	uint8_t bytes[CHUNK];
 	ssize_t n;
 
@@ -80,14 +82,6 @@ static void receive_on(struct transfer *t)
 
 		t->misplaced += (int64_t)pattern_misplaced(bytes, (size_t)n, (uint64_t)at);
 	}
-}
-
-static void work(int member, void *argument)
-{
-	if (member == 0)
-		send_on(argument);
-	else
-		receive_on(argument);
 }
 
 /* The sizes of both buffers in bytes. */
@@ -103,7 +97,7 @@ static struct look look_at(const struct net_pair *fd)
 /* Of a socket that is not connected, after asking for so many bytes (0: not asking). */
 static struct look look_at_fresh(int64_t asked)
 {
-	int fd = check_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+	int fd = net_socket(SOCK_STREAM);
 	struct look look;
 
 	if (asked) {
@@ -152,7 +146,7 @@ static void measure(struct run *run, int64_t asked)
 	struct team team;
 
 	record_look(run, &t, begin, 0);
-	team_start(&team, 2, TEAM_FREE, work, &t);
+	team_start_two(&team, TEAM_FREE, send_on, receive_on, &t);
 	end = watch(run, &t, begin, begin_ns);
 	atomic_store(&t.stop, true);
 	team_join(&team);

@@ -93,11 +93,13 @@ static int64_t due(const struct load *load, int64_t a_second, int64_t now_ns)
 	return (int64_t)((double)(until - load->begin_ns) * (double)a_second / 1e9);
 }
 
-static void offer(struct load *load)
+static void offer(void *argument)
 {
+	struct load *load = argument;
 	bool counting = false;
 	int64_t now;
 
+	run_sleep_until(load->begin_ns);
 	do {
 		now = span_now();
 		for (int64_t n = due(load, load->offered, now); load->sent < n; load->sent++)
@@ -113,12 +115,14 @@ static void offer(struct load *load)
 }
 
 /* Reads by schedule; what it could not use, for there was nothing to read, it keeps for 20 ms. */
-static void read_by_schedule(struct load *load)
+static void read_by_schedule(void *argument)
 {
+	struct load *load = argument;
 	int64_t depth = rate / 50 + 1;
 	int64_t used = 0;
 	int64_t now;
 
+	run_sleep_until(load->begin_ns);
 	do {
 		now = span_now();
 		int64_t tokens = due(load, rate, now);
@@ -128,17 +132,6 @@ static void read_by_schedule(struct load *load)
 		for (; used < tokens && receive_one(load); used++)
 			load->received++;
 	} while (now < load->end_ns && run_sleep_until(now + STEP_NS));
-}
-
-static void work(int member, void *argument)
-{
-	struct load *load = argument;
-
-	run_sleep_until(load->begin_ns);
-	if (member == 0)
-		offer(load);
-	else
-		read_by_schedule(load);
 }
 
 /*
@@ -165,7 +158,7 @@ static void measure(struct run *run, int64_t percent)
 	struct team team;
 
 	prepare(&load, percent > 100);
-	team_start(&team, 2, TEAM_SPREAD, work, &load);
+	team_start_two(&team, TEAM_SPREAD, offer, read_by_schedule, &load);
 	team_join(&team);
 	while (receive_one(&load))
 		left++;
@@ -191,9 +184,9 @@ struct loss {
 
 static struct loss loss_of(struct run *run, size_t load)
 {
-	double sent = stats_sum(run_values(run, load, "sent_datagrams"));
-	double elapsed = stats_sum(run_values(run, load, "elapsed_ns"));
-	double drops = stats_sum(run_values(run, load, "receiver_drops"));
+	double sent = run_sum(run, load, "sent_datagrams");
+	double elapsed = run_sum(run, load, "elapsed_ns");
+	double drops = run_sum(run, load, "receiver_drops");
 	double offered = sent / elapsed * 1e9;
 
 	return (struct loss){offered, drops / sent, fmax(0, 1 - (double)rate / offered)};

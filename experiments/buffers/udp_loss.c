@@ -275,11 +275,11 @@ static void check_control(struct run *run)
 
 static void judge(struct run *run)
 {
-	double receiver = stats_sum(run_values(run, RECEIVER, "lost_datagrams"));
-	double queue = stats_sum(run_values(run, QUEUE, "lost_datagrams")) +
-		       stats_sum(run_values(run, QUEUE_TOLD, "lost_datagrams"));
-	double blocked = stats_sum(run_values(run, SLOW_LINK, "blocked_calls"));
-	double slow_lost = stats_sum(run_values(run, SLOW_LINK, "lost_datagrams"));
+	double receiver = run_sum(run, RECEIVER, "lost_datagrams");
+	double queue =
+		run_sum(run, QUEUE, "lost_datagrams") + run_sum(run, QUEUE_TOLD, "lost_datagrams");
+	double blocked = run_sum(run, SLOW_LINK, "blocked_calls");
+	double slow_lost = run_sum(run, SLOW_LINK, "lost_datagrams");
 	bool loses = receiver > 0 || queue > 0;
 	bool blocks = blocked > 0 && slow_lost == 0;
 
