@@ -330,8 +330,8 @@ static void print_cell(struct run *run, size_t cell)
 {
 	const struct python *python = subjects[cell / LOADS];
 	const struct load *load = &loads[cell % LOADS];
-	double rate = stats_sum(run_values(run, cell, "closed_requests")) /
-		      stats_sum(run_values(run, cell, "closed_elapsed_ns")) * 1e9;
+	double rate = run_sum(run, cell, "closed_requests") /
+		      run_sum(run, cell, "closed_elapsed_ns") * 1e9;
 
 	fprintf(run_out(run), "  %-9s %4d %8s %9s %9s %9s %9s %11s\n",
 		python ? python->name : "model", load->hogs,
@@ -413,8 +413,8 @@ static void report(struct run *run)
 	double echoes = 0, wrong = 0;
 
 	for (size_t cell = 0; cell < subjects_n * LOADS; cell++) {
-		echoes += stats_sum(run_values(run, cell, "echoes"));
-		wrong += stats_sum(run_values(run, cell, "wrong_echoes"));
+		echoes += run_sum(run, cell, "echoes");
+		wrong += run_sum(run, cell, "wrong_echoes");
 	}
 	print_table(run);
 	run_control(run, wrong == 0, "%.0f of %.0f echoes came back changed", wrong, echoes);

@@ -284,8 +284,7 @@ static size_t model_of(const struct subject *subject)
 /* Of the drops, the share between load and store; NAN if there is none. */
 static double inside_share(struct run *run, size_t subject)
 {
-	return stats_sum(run_values(run, subject, "drops_inside")) /
-	       stats_sum(run_values(run, subject, "drops"));
+	return run_sum(run, subject, "drops_inside") / run_sum(run, subject, "drops");
 }
 
 static void print_subject(struct run *run, size_t subject)

@@ -201,17 +201,12 @@ static void record(struct run *run)
 
 /* --- report -------------------------------------------------------------- */
 
-static double total(struct run *run, size_t variant, const char *field)
-{
-	return stats_sum(run_values(run, variant, field));
-}
-
 static double all_drops(struct run *run, size_t variant)
 {
 	double sum = 0;
 
 	for (size_t i = 0; i < PLACES; i++)
-		sum += total(run, variant, places[i].field);
+		sum += run_sum(run, variant, places[i].field);
 	return sum;
 }
 
@@ -255,7 +250,7 @@ static void print_variant(struct run *run, size_t v)
 {
 	struct values xs = run_values(run, v, "final_x");
 	double drops = all_drops(run, v);
-	double inside = drops > 0 ? total(run, v, "drops_inside") / drops : 0;
+	double inside = drops > 0 ? run_sum(run, v, "drops_inside") / drops : 0;
 	bool walks = drops > 0 && inside < 1 && wrong_trials(run, v) > 0;
 	const char *none = "-";
 
@@ -265,7 +260,8 @@ static void print_variant(struct run *run, size_t v)
 		text_format("%zu/%zu", wrong_trials(run, v), xs.n), text_count((int64_t)rms(xs)),
 		v == FREE ? none : text_count((int64_t)(drops / (double)xs.n)),
 		drops > 0 ? text_share(inside) : none,
-		v == FREE ? none : text_count((int64_t)(total(run, v, "switches") / (double)xs.n)),
+		v == FREE ? none
+			  : text_count((int64_t)(run_sum(run, v, "switches") / (double)xs.n)),
 		v == FREE ? none : text_count((int64_t)slice_of(run, v)),
 		walks ? text_format("%.2f", law_factor(run, v)) : none,
 		walks ? text_format("%.2f", walk_factor(inside)) : none);
@@ -309,7 +305,7 @@ static void print_drops(struct run *run)
 		fprintf(out, "  %-14s", variants[v].name);
 		for (size_t i = 0; i < PLACES_SHOWN; i++) {
 			const char *name = gil_op_names[places[i].op];
-			double share = total(run, v, places[i].field) / drops;
+			double share = run_sum(run, v, places[i].field) / drops;
 
 			fprintf(out, " %*s", (int)fmax(7, (double)strlen(name)),
 				share > 0 ? text_share(share) : "-");
@@ -407,7 +403,7 @@ static void judge_checks(struct run *run)
 				     {"upto_wrong_trials", (int64_t)upto},
 				     {"call_wrong_trials", (int64_t)call},
 				     {"drops", (int64_t)all_drops(run, FROM)},
-				     {"drops_inside", (int64_t)total(run, FROM, "drops_inside")},
+				     {"drops_inside", (int64_t)run_sum(run, FROM, "drops_inside")},
 				     {0}},
 		    "in the model x was 0 in %zu of %zu trials from 3.10 on, though the lock was "
 		    "dropped %s times; in %zu of %zu up to 3.9, and in %zu of %zu with a call",
@@ -419,8 +415,8 @@ static void judge_checks(struct run *run)
 static void explain_ablation(struct run *run)
 {
 	double drops = all_drops(run, UPTO) + all_drops(run, FROM) + all_drops(run, CALL);
-	double switches = total(run, UPTO, "switches") + total(run, FROM, "switches") +
-			  total(run, CALL, "switches");
+	double switches = run_sum(run, UPTO, "switches") + run_sum(run, FROM, "switches") +
+			  run_sum(run, CALL, "switches");
 
 	if (no_forced_switching && drops > 0)
 		run_note(run,

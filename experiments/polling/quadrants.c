@@ -235,7 +235,7 @@ static void look(struct trial *t)
 	}
 }
 
-/* From now on this thread gets a signal whenever something comes. */
+/* From now on this thread gets a signal whenever something comes; of what is there it gets none. */
 static void ask_for_signals(int fd)
 {
 	const struct f_owner_ex me = {F_OWNER_TID, gettid()};
@@ -244,6 +244,8 @@ static void ask_for_signals(int fd)
 	check_fd(fcntl(fd, F_SETSIG, SIGRTMIN + 1), "F_SETSIG");
 	check_fd(fcntl(fd, F_SETOWN_EX, &me), "F_SETOWN_EX");
 	check_fd(fcntl(fd, F_SETFL, flags | O_ASYNC), "O_ASYNC");
+	if (net_inq(fd) > 0)
+		check(pthread_kill(pthread_self(), SIGRTMIN + 1), "pthread_kill");
 }
 
 static void receive_messages(void *argument)

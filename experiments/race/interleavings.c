@@ -306,7 +306,7 @@ static void judge_controls(struct run *run)
 	size_t sums = 0, wrong = 0;
 
 	for (size_t p = 0; p < PROGRAMS; p++) {
-		executed += stats_sum(run_values(run, p, "executed"));
+		executed += run_sum(run, p, "executed");
 		sums += stats_nonzero(run_values(run, p, "wrong_sums"));
 		wrong += stats_nonzero(run_values(run, p, "wrong_executed"));
 	}

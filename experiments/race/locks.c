@@ -423,7 +423,7 @@ static void print_table(struct run *run, const struct column *columns, int width
 				c->show == cost ? " " : "");
 	fprintf(out, "%s\n", columns->show == cost ? "      lost" : "");
 	for (size_t v = 0; v < VARIANTS; v++) {
-		double lost = stats_sum(run_values(run, v, "lost_updates"));
+		double lost = run_sum(run, v, "lost_updates");
 
 		if (!run_selected(run, v))
 			continue;
@@ -433,9 +433,7 @@ static void print_table(struct run *run, const struct column *columns, int width
 				fprintf(out, "%*s", width, c->show(run, v, c->cell));
 		if (columns->show == cost)
 			fprintf(out, "%10s",
-				lost == 0 ? "0"
-					  : text_share(lost /
-						       stats_sum(run_values(run, v, "updates"))));
+				lost == 0 ? "0" : text_share(lost / run_sum(run, v, "updates")));
 		fputs("\n", out);
 	}
 }
@@ -498,8 +496,8 @@ static void judge(struct run *run)
 	if (!run_selected(run, MUTEX))
 		return;
 	for (size_t v = MUTEX; v <= ADAPTIVE; v++) {
-		updates += stats_sum(run_values(run, v, "updates"));
-		lost += stats_sum(run_values(run, v, "lost_updates"));
+		updates += run_sum(run, v, "updates");
+		lost += run_sum(run, v, "lost_updates");
 	}
 	run_verdict(run, "race-mutex-fixes", lost != 0 ? REFUTED : HOLDS,
 		    (struct field[]){

@@ -365,8 +365,8 @@ static void judge_controls(struct run *run)
 	size_t more = 0, elsewhere = 0;
 
 	for (size_t p = 0; p < PROGRAMS; p++) {
-		executed += stats_sum(run_values(run, p, "executed"));
-		replays += stats_sum(run_values(run, p, "replays"));
+		executed += run_sum(run, p, "executed");
+		replays += run_sum(run, p, "replays");
 		more += stats_nonzero(run_values(run, p, "wrong_executed"));
 		elsewhere += stats_nonzero(run_values(run, p, "wrong_replays"));
 	}

@@ -323,9 +323,9 @@ static struct interval cost(struct run *run, size_t variant)
 static void print_variant(struct run *run, size_t variant)
 {
 	struct interval ns = cost(run, variant);
-	double switches = stats_sum(run_values(run, variant, "switches"));
+	double switches = run_sum(run, variant, "switches");
 	struct values voluntary = run_values(run, variant, "voluntary_switches");
-	double forced = stats_sum(run_values(run, variant, "involuntary_switches"));
+	double forced = run_sum(run, variant, "involuntary_switches");
 
 	fprintf(run_out(run), "  %-20s ", variants[variant].name);
 	if (left_out(variant))
@@ -405,9 +405,8 @@ static void judge_controls(struct run *run)
 {
 	for (size_t v = 0; v < VARIANTS; v++) {
 		struct values counted = run_values(run, v, "voluntary_switches");
-		double kernel =
-			stats_sum(counted) + stats_sum(run_values(run, v, "involuntary_switches"));
-		double turns = stats_sum(run_values(run, v, "switches"));
+		double kernel = stats_sum(counted) + run_sum(run, v, "involuntary_switches");
+		double turns = run_sum(run, v, "switches");
 		size_t missing = stats_nonzero(run_values(run, v, "missing_turns"));
 
 		run_control(run, missing == 0, "%s: turns are missing in %zu trials",

@@ -433,7 +433,7 @@ static void judge_ends(struct run *run)
 	double lost = 0;
 
 	for (size_t v = UNREAD; v <= CRASHED; v++)
-		lost += stats_sum(run_values(run, v, "lost_bytes"));
+		lost += run_sum(run, v, "lost_bytes");
 	if (ends == 0 || opens == 0)
 		return;
 	run_verdict(
