@@ -16,6 +16,11 @@ SAN = os.environ.get("SAN", "")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
+def forking():
+    """Forked processes start a thread each: ThreadSanitizer wants to be asked."""
+    return environment(TSAN_OPTIONS="die_after_fork=0")
+
+
 def models():
     """Every model of --list, and why this machine cannot run it, or None."""
     found = {}
@@ -33,10 +38,8 @@ class Server:
 
     def __init__(self, *arguments, **options):
         self.out, self.err = (tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2))
-        # the processes of fork and prefork start a thread each: ThreadSanitizer wants to be asked
-        env = environment(TSAN_OPTIONS="die_after_fork=0")
         self.process = start(SERVER, "--port", "0", *arguments, stdout=self.out, stderr=self.err,
-                             env=env, **options)
+                             env=forking(), **options)
         until(lambda: "\n" in self.printed() or self.process.poll() is not None, "first line")
         assert self.process.poll() is None, self.said()
         self.first = self.printed().splitlines()[0]

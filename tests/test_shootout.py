@@ -160,6 +160,7 @@ def test_python_peers_are_measured(tree):
     assert {"py-asyncio", "epoll"} <= variants
 
 
+@pytest.mark.skipif(os.environ.get("SAN") == "thread", reason="it has no forks with threads")
 def test_a_crowd_has_as_many_processes_as_it_needs(tree):
     def few():
         resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
