@@ -297,6 +297,7 @@ def test_processes_share_a_port_and_are_replaced(model):
             echoes_and_leaves(server)
 
 
+@pytest.mark.skipif(SAN.startswith("address"), reason="its leak check needs descriptors itself")
 def test_processes_give_up_together():
     def too_few():
         resource.setrlimit(resource.RLIMIT_NOFILE, (6, 6))

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -44,6 +45,7 @@ static size_t children_n, children_room;
 static bool told; /* to end: by conn_stop() */
 static atomic_bool stopping;
 static bool forked; /* this process is such a child */
+static sem_t awake; /* the thread that keeps house has begun */
 
 static pthread_mutex_t sparing = PTHREAD_MUTEX_INITIALIZER;
 static int spare = -1; /* a descriptor to give up when there are no more; under sparing */
@@ -277,6 +279,7 @@ static void *keep_house(void *argument)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
+	sem_post(&awake);
 	while (sigtimedwait(&signals, NULL, rules.idle_ms ? &often : NULL) < 0)
 		if (rules.idle_ms)
 			shut_all(SHUT_RDWR, rules.idle_ms);
@@ -292,15 +295,19 @@ static void *keep_house(void *argument)
 	_exit(2);
 }
 
-static void start_house(void)
+/* Waits until it has begun where there may be a fork next: it holds no lock of a library then. */
+static void start_house(bool await)
 {
 	pthread_attr_t attributes;
 	pthread_t thread;
 
 	check(pthread_attr_init(&attributes), "pthread_attr_init");
 	check(pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED), "detached");
+	sem_init(&awake, 0, 0);
 	check(pthread_create(&thread, &attributes, keep_house, NULL), "pthread_create");
 	pthread_attr_destroy(&attributes);
+	while (await && sem_wait(&awake) != 0)
+		; /* EINTR */
 }
 
 void conn_begin(const struct conn_rules *all)
@@ -315,7 +322,7 @@ void conn_begin(const struct conn_rules *all)
 	if (table == MAP_FAILED)
 		err(2, "mmap");
 	spare = check_fd(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null");
-	start_house();
+	start_house(true);
 }
 
 /* --- processes --------------------------------------------------------------- */
@@ -337,7 +344,7 @@ static void become_child(struct conn *mine, pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		kill(getpid(), SIGTERM); /* it died before the line above */
-	start_house();
+	start_house(!mine);
 }
 
 /* Room for one more child; false if there is no memory. */
