@@ -26,7 +26,8 @@ LEAST = ("--quick", "--models", "iterative,epoll", "--connections", "1,2", "--ro
 
 def copy(folder):
     """The script with a lock and results of its own, and a folder of programs to change."""
-    for name in ("scripts/shootout", "scripts/shootout_report.py", "experiments/echo/peers"):
+    for name in ("scripts/shootout", "scripts/shootout_report.py", "scripts/command.py",
+                 "experiments/echo/peers"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copied = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copied(ROOT / name, folder / name)
@@ -207,6 +208,12 @@ def servers_of(tree):
     while found() and time.monotonic() < deadline:
         time.sleep(0.02)
     return found()
+
+
+def test_rows_that_find_no_room(tree):
+    ended = shootout(tree, *LEAST, "-o", "/dev/full")
+    assert (ended.returncode, ended.stderr) == (2, "shootout: /dev/full: No space left on device\n")
+    assert servers_of(tree) == []
 
 
 def test_a_killed_script_leaves_no_server(tree):

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""What the scripts that measure have in common: options, children, signals, how they end."""
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RESULTS = os.path.join(ROOT, "results")
+NAME = os.path.basename(sys.argv[0])
+PR_SET_PDEATHSIG = 1
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failed(Exception):
+    """Ends the script; the text is one line, the status the exit status."""
+
+    def __init__(self, text, status=2):
+        super().__init__(text)
+        self.status = status
+
+
+# --- options --------------------------------------------------------------------------------------
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, as the programs do."""
+
+    def error(self, message):
+        raise Failed(f"{message} (see --help)")
+
+
+def count_from(least, most=1000000000):
+    """Reads an option's number."""
+    def read(text):
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a number from {least:,} to {most:,}")
+        return int(text)
+    return read
+
+
+def check_build(folder):
+    if not os.path.isdir(folder):
+        raise Failed(f"{folder}: no such folder; make builds it")
+
+
+# --- signals --------------------------------------------------------------------------------------
+
+class Signals:
+    """SIGINT, SIGTERM and SIGHUP end a script, once, by a KeyboardInterrupt with their number.
+
+    Those that come later change nothing: what the first one began goes on to its end.
+    """
+    WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self):
+        self.came = None
+        self.told = self.held = False
+
+    def watch(self):
+        for number in self.WATCHED:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self.note)
+
+    def note(self, number, _frame):
+        self.came = self.came or number
+        self.tell()
+
+    def tell(self):
+        if self.came and not self.held and not self.told:
+            self.told = True
+            raise KeyboardInterrupt(self.came)
+
+    @contextlib.contextmanager
+    def hold(self):
+        """What happens inside happens whole: a signal waits for its end."""
+        before, self.held = self.held, True
+        try:
+            yield
+        finally:
+            self.held = before
+            self.tell()
+
+
+signals = Signals()
+
+
+# --- children -------------------------------------------------------------------------------------
+
+def kept_to(cpus):
+    """What a child does first: it dies with this script, whatever ends that, on its CPUs."""
+    parent = os.getpid()
+
+    def prepare():
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(127)  # it died before
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # in the background shells have it ignored
+        if cpus:
+            os.sched_setaffinity(0, cpus)
+    return prepare
+
+
+def start(command, cpus=None, **how):
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True,
+                            preexec_fn=kept_to(cpus), **how)
+
+
+def kill(child):
+    """Ends a child and all that it has forked."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()
+
+
+def run(command, cpus=None):
+    """Status, output and errors of a program that ends by itself."""
+    child = start(command, cpus, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, error = child.communicate()
+    except BaseException:
+        kill(child)
+        raise
+    return child.returncode, out, error
+
+
+def last_line(text):
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else "it said nothing"
+
+
+# --- the whole script -----------------------------------------------------------------------------
+
+def progress(text):
+    """One line for people who wait, in place of the last; "" clears it."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{f'{NAME}: ' if text else ''}{text}", end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def alone():
+    """Two measurements never run at the same time: this one waits for the other to end."""
+    os.makedirs(RESULTS, exist_ok=True)
+    with open(os.path.join(RESULTS, ".measuring"), "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{NAME}: waiting for another measurement to end", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def end_with(main):
+    """Runs main() to its end, of which it returns the status, or to the end that befell it."""
+    signals.watch()
+    try:
+        status = main()
+    except Failed as reason:
+        status = complain(reason, reason.status)
+    except OSError as reason:
+        status = complain(f"{reason.filename}: {reason.strerror}", 2)
+    except KeyboardInterrupt as caught:  # die of the signal, so that make and shells stop too
+        progress("")
+        signal.signal(caught.args[0], signal.SIG_DFL)
+        os.kill(os.getpid(), caught.args[0])
+    sys.exit(status)
+
+
+def complain(text, status):
+    progress("")
+    print(f"{NAME}: {text}", file=sys.stderr)
+    return status
