@@ -96,6 +96,24 @@ def kind(rows, name):
     return [row for row in rows if row["row"] == name]
 
 
+def quick_rows(program, *arguments, **how):
+    """The rows of a short run in which nothing went wrong."""
+    ended = run(program, "--quick", "-o", "-", *arguments, **how)
+    assert ended.returncode == 0, ended.stderr
+    return parse(ended.stdout)
+
+
+def verdicts(rows):
+    """What the run says of each claim: "holds" ..."""
+    return {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
+
+
+def verdict_of(rows):
+    """The same of a run about one claim."""
+    word, = verdicts(rows).values()
+    return word
+
+
 def order(samples):
     """The variants in the order in which their trials came."""
     trials = dict.fromkeys((sample["trial"], sample.get("variant")) for sample in samples)

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What is special to buffers/cliff: every cell of the grid, with and without the cure."""
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows
 
 CLIFF = BUILD / "buffers" / "cliff"
-
-
-def rows_of(*arguments):
-    ended = run(CLIFF, "--quick", "--trials", "1", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, CLIFF, "--trials", "1")
 
 
 def test_every_cell_is_measured_once():

@@ -3,17 +3,14 @@
 
 No test demands that a race occurs: it can happen, and need not.
 """
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, parse, quick_rows, run, verdicts
 
 COUNTER = BUILD / "race" / "counter"
 RACY, SAFE = {"split", "volatile", "plain"}, {"mutex", "atomic"}
-
-
-def rows_of(*arguments):
-    ended = run(COUNTER, "--quick", "--trials", "3", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, COUNTER, "--trials", "3")
 
 
 def check_books(rows, threads, iterations):
@@ -30,10 +27,6 @@ def check_books(rows, threads, iterations):
         ups = (threads + 1) // 2 if sample["program"] == "+/-" else threads
         assert -(threads - ups) * iterations <= sample[x] <= ups * iterations
     return samples
-
-
-def verdicts(rows):
-    return {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])

@@ -4,21 +4,17 @@
 No test demands that an interpreter loses updates: it can happen, and need not.
 """
 import sys
+from functools import partial
 from collections import Counter
 
 import pytest
-from program import BUILD, environment, kind, parse, run
+from program import BUILD, environment, kind, parse, quick_rows, run
 
 CPYTHON = BUILD / "gil" / "cpython"
 PROGRAMS = {"plain", "call", "call_first", "split", "attribute", "item", "locked"}
 
 pytestmark = pytest.mark.skipif(sys.implementation.name != "cpython", reason="runs this Python")
-
-
-def rows_of(*arguments):
-    ended = run(CPYTHON, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, CPYTHON)
 
 
 def test_books():

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What is special to buffers/deadlock: its ways out always work, and who is stuck is proven so."""
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows
 
 DEADLOCK = BUILD / "buffers" / "deadlock"
-
-
-def rows_of(*arguments):
-    ended = run(DEADLOCK, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, DEADLOCK)
 
 
 def test_books():

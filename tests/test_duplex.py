@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What is special to tcp/duplex: every byte of both ways arrives, with and without a cable."""
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows
 
 DUPLEX = BUILD / "tcp" / "duplex"
 WAYS = {"there": 1, "back": 1, "both": 2, "turns": 2}
 SMALL = ("--total", "64K", "--rate", "4M")
-
-
-def rows_of(*arguments):
-    ended = run(DUPLEX, "--quick", "-o", "-", *SMALL, *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, DUPLEX, *SMALL)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--loopback",), ("--loopback", "--turns", "5"),

@@ -2,19 +2,15 @@
 """What is special to tcp/eintr: interrupted calls end well, in C and in Python."""
 import subprocess
 import sys
+from functools import partial
 
-from program import BUILD, ROOT, environment, kind, parse, run
+from program import BUILD, ROOT, environment, kind, quick_rows, run
 
 EINTR = BUILD / "tcp" / "eintr"
 SCRIPT = ROOT / "experiments" / "tcp" / "eintr.py"
 CALLS = {"recv", "recv-restart", "recv-timeout", "accept", "accept-restart", "connect",
          "connect-restart"}
-
-
-def rows_of(*arguments, **how):
-    ended = run(EINTR, "--quick", "-o", "-", *arguments, **how)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, EINTR)
 
 
 def test_the_script():

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What is special to polling/emfile: a call fails for want of a descriptor only, and what becomes of
 a client that cannot be accepted."""
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows
 
 EMFILE = BUILD / "polling" / "emfile"
 NEEDS_NONE = {"send", "dup2"}
-
-
-def rows_of(*arguments):
-    ended = run(EMFILE, "--quick", "--trials", "1", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, EMFILE, "--trials", "1")
 
 
 def of(rows, variant):

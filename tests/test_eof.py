@@ -2,19 +2,15 @@
 """What is special to tcp/eof: an orderly end loses no byte, and is told apart from a reset."""
 import errno
 import signal
+from functools import partial
 
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows
 
 EOF = BUILD / "tcp" / "eof"
 ORDERLY, RESETS = {"shutdown", "close", "killed"}, {"unread", "linger0", "crashed"}
 NOBODY = {"udp-empty", "length-0"}
-
-
-def rows_of(*arguments):
-    ended = run(EOF, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, EOF)
 
 
 @pytest.mark.parametrize("buffers", ["4096", "16K", "256K"])

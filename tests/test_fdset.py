@@ -2,22 +2,18 @@
 """What is special to polling/fdset: what is overwritten, how each child ends, and no core file."""
 import resource
 import signal
+from functools import partial
 
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows
 
 FDSET = BUILD / "polling" / "fdset"
-
-
-def samples_of(*arguments, **options):
-    ended = run(FDSET, "--quick", "-o", "-", *arguments, **options)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, FDSET)
 
 
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2048, reason="hard limit")
 def test_children(tmp_path):
-    rows = samples_of(cwd=tmp_path)
+    rows = rows_of(cwd=tmp_path)
     for sample in kind(rows, "sample"):
         seen = {name: sample[name] for name in ("fd_set_bytes", "select_bytes", "ready", "signal")}
         nothing = {"fd_set_bytes": 0, "select_bytes": 0, "ready": 0, "signal": 0}
@@ -39,7 +35,7 @@ def test_a_lower_hard_limit():
     """Such a descriptor cannot be had: nothing is claimed."""
     def lower():
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
-    rows = samples_of(preexec_fn=lower)
+    rows = rows_of(preexec_fn=lower)
     assert [row["verdict"] for row in kind(rows, "verdict")] == ["skipped"]
     for sample in kind(rows, "sample"):
         assert (sample["refused_errno"] == 0) == (sample["variant"] == "fits")

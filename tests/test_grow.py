@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What is special to buffers/grow: a size that was asked for stays, and its books balance."""
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows
 
 GROW = BUILD / "buffers" / "grow"
-
-
-def rows_of(*arguments):
-    ended = run(GROW, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, GROW)
 
 
 def test_transfers():

@@ -3,18 +3,15 @@
 from fractions import Fraction
 from math import comb, factorial
 
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows, run
 
 PROGRAM = BUILD / "race" / "interleavings"
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="not built: GMP is missing")
-
-
-def rows_of(*arguments):
-    ended = run(PROGRAM, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, PROGRAM)
 
 
 def counts_of(rows, program, n):

@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What is special to race/locks: every protected counter is exact, and no lock hangs."""
 import os
+from functools import partial
 
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows, verdict_of
 
 LOCKS = BUILD / "race" / "locks"
 SAFE = {"relaxed", "seq-cst", "cas", "mutex", "adaptive", "futex", "sem", "spin", "ttas", "ticket",
         "mcs", "own-lines", "one-line"}
 QUEUES = {"ttas", "ticket", "mcs"}  # those whose waiters tell that they yielded
-
-
-def rows_of(*arguments):
-    ended = run(LOCKS, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, LOCKS)
 
 
 def check_books(rows, cpus):
@@ -33,16 +29,11 @@ def check_books(rows, cpus):
     return samples
 
 
-def verdict(rows):
-    row, = kind(rows, "verdict")
-    return row["verdict"]
-
-
 def test_every_protected_counter_is_exact():
     rows = rows_of()
     samples = check_books(rows, len(os.sched_getaffinity(0)))
     assert {sample["variant"] for sample in samples} == SAFE | {"split"}
-    assert verdict(rows) == "holds"
+    assert verdict_of(rows) == "holds"
 
 
 @pytest.mark.parametrize("duration", ["1", "20"])
@@ -52,15 +43,15 @@ def test_eight_threads_on_one_cpu_end(duration):
     spinning = QUEUES | {"spin"}
     rows = rows_of("--cpus", cpu, "--duration", duration, "--variants", ",".join(spinning))
     assert {sample["variant"] for sample in check_books(rows, 1)} == spinning
-    assert verdict(rows) == "skipped"
+    assert verdict_of(rows) == "skipped"
 
 
 def test_only_the_mutex():
     rows = rows_of("--variants", "mutex", "--duration", "1")
-    assert verdict(rows) == "holds"
+    assert verdict_of(rows) == "holds"
 
 
 def test_only_without_a_lock():
     rows = rows_of("--variants", "split", "--duration", "1")
     check_books(rows, len(os.sched_getaffinity(0)))
-    assert verdict(rows) == "skipped"
+    assert verdict_of(rows) == "skipped"

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What is special to polling/loop: no lost answer, and who asked meanwhile waited."""
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows
 
 LOOP = BUILD / "polling" / "loop"
 BLOCK_NS = 60_000_000
-
-
-def rows_of(*arguments):
-    ended = run(LOOP, "--quick", "--trials", "1", "--block", "60ms", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, LOOP, "--trials", "1", "--block", "60ms")
 
 
 def test_rows():

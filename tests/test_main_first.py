@@ -2,17 +2,13 @@
 """What is special to gil/main_first: the sum is exact, whatever comes first."""
 import subprocess
 import sys
+from functools import partial
 
-from program import BUILD, ROOT, environment, kind, parse, run
+from program import BUILD, ROOT, environment, kind, quick_rows, run
 
 MAIN_FIRST = BUILD / "gil" / "main_first"
 SCRIPT = ROOT / "experiments" / "gil" / "main_first.py"
-
-
-def rows_of(*arguments, **how):
-    ended = run(MAIN_FIRST, "--quick", "-o", "-", *arguments, **how)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, MAIN_FIRST)
 
 
 def test_the_script():

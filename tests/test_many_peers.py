@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What is special to tcp/many_peers: every question is answered, and who gets the answer."""
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows
 
 MANY_PEERS = BUILD / "tcp" / "many_peers"
-
-
-def rows_of(*arguments):
-    ended = run(MANY_PEERS, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, MANY_PEERS)
 
 
 @pytest.mark.parametrize("peers, rounds", [(2, 1), (16, 20), (200, 2)])

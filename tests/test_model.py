@@ -4,7 +4,7 @@
 No test demands that an update is lost, or that the lock changes hands: it can, and need not.
 """
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, parse, run, verdicts
 
 MODEL = BUILD / "gil" / "model"
 EXACT = {"from-3.10", "mutex"}  # in every trial; the others may lose updates
@@ -19,10 +19,6 @@ def rows_of(*arguments):
     ended = run(MODEL, "--quick", "--iterations", str(ITERATIONS), "-o", "-", *arguments)
     assert ended.returncode == 0, ended.stderr
     return parse(ended.stdout)
-
-
-def verdicts(rows):
-    return {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
 
 
 @pytest.mark.parametrize("arguments", [(), ("--interval-us", "100"), ("--no-forced-switching",)],

@@ -3,15 +3,12 @@
 
 No test demands a stall: that is for the run to say.
 """
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows, run
 
 NAGLE = BUILD / "tcp" / "nagle"
-
-
-def rows_of(*arguments):
-    ended = run(NAGLE, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, NAGLE)
 
 
 def test_books():

@@ -1,22 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What is special to polling/nonblocking: what each call says, and that all calls are counted."""
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows, verdict_of
 
 NONBLOCKING = BUILD / "polling" / "nonblocking"
 RESULTS = {"recv-nothing": "EAGAIN", "recv-data": "ok", "recv-closed": "ok", "recv-reset": "ECONNRESET",
            "send-room": "ok", "send-full": "EAGAIN", "accept-nobody": "EAGAIN",
            "connect-full": "EINPROGRESS", "spin": "ok", "blocking": "ok"}
-
-
-def rows_of(*arguments):
-    ended = run(NONBLOCKING, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
-
-
-def verdict_of(rows):
-    verdict, = kind(rows, "verdict")
-    return verdict["verdict"]
+rows_of = partial(quick_rows, NONBLOCKING)
 
 
 def test_states():

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What is special to buffers/options: every kind is asked for every size."""
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows
 
 OPTIONS = BUILD / "buffers" / "options"
 KINDS = {"tcp", "udp", "unix-stream", "unix-dgram", "pipe"}
-
-
-def rows_of(*arguments):
-    ended = run(OPTIONS, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, OPTIONS)
 
 
 def test_sizes():

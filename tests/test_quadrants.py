@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What is special to polling/quadrants: who was told of what, and that looks add up."""
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows
 
 QUADRANTS = BUILD / "polling" / "quadrants"
 TOLD = {"recv": False, "spin": False, "epoll": True, "sigio": True, "io_uring": True}
-
-
-def rows_of(*arguments):
-    ended = run(QUADRANTS, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, QUADRANTS)
 
 
 def test_books():

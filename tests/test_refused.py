@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What is special to tcp/refused: what the kernel's contract says, case by case."""
 import errno
+from functools import partial
 
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows
 
 REFUSED = BUILD / "tcp" / "refused"
-
-
-def rows_of(*arguments):
-    ended = run(REFUSED, "--quick", "--limit", "30ms", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, REFUSED, "--limit", "30ms")
 
 
 def test_each_case():

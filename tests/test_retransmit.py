@@ -3,24 +3,17 @@
 
 No test demands how much is lost, or how long it takes.
 """
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows, run, verdicts
 
 RETRANSMIT = BUILD / "tcp" / "retransmit"
-
-
-def rows_of(*arguments):
-    ended = run(RETRANSMIT, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, RETRANSMIT)
 
 
 def of_variant(rows, name):
     return [row for row in kind(rows, "sample") if row["variant"].startswith(name)]
-
-
-def verdicts(rows):
-    return {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
 
 
 @pytest.fixture(scope="module", name="rows")

@@ -5,19 +5,15 @@ No test demands that one way is faster than another.
 """
 import math
 import resource
+from functools import partial
 from statistics import median
 
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows, run, verdicts
 
 SCALING = BUILD / "polling" / "scaling"
 FD_SETSIZE = 1024
-
-
-def rows_of(*arguments, **options):
-    ended = run(SCALING, "--quick", "--trials", "2", "-o", "-", *arguments, **options)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, SCALING, "--trials", "2")
 
 
 def hard_limit(limit):
@@ -66,13 +62,13 @@ def test_few_descriptors():
     """A hard limit of 200 leaves no room for the fit, and the program says so."""
     rows = rows_of(preexec_fn=hard_limit(200))
     check_books(rows)
-    verdicts = {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
-    assert verdicts["poll-select-scans"] == "skipped"
-    assert verdicts["poll-default-selector"] != "skipped"
+    found = verdicts(rows)
+    assert found["poll-select-scans"] == "skipped"
+    assert found["poll-default-selector"] != "skipped"
     assert max(sample["watched_fds"] for sample in kind(rows, "sample")) < 200
 
 
 def test_no_verdict_without_select():
     rows = rows_of("--variants", "poll,epoll", "--watched", "512")
-    verdicts = {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
-    assert verdicts["poll-select-scans"] == "skipped"
+    found = verdicts(rows)
+    assert found["poll-select-scans"] == "skipped"

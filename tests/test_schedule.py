@@ -1,21 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What is special to race/schedule: its schedules do what they say, and none switches less."""
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows, run, verdict_of
 
 PROGRAM = BUILD / "race" / "schedule"
 STEPS = {"+/-": (1, -1, 1), "++": (1, 1, 1)}
-
-
-def rows_of(*arguments):
-    ended = run(PROGRAM, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
-
-
-def verdict(rows):
-    row, = kind(rows, "verdict")
-    return row["verdict"]
+rows_of = partial(quick_rows, PROGRAM)
 
 
 def test_two_takes_five_switches():
@@ -23,7 +15,7 @@ def test_two_takes_five_switches():
     for n in (3, 4, 5, 12, 50):
         assert [row["switches"] for row in kind(rows, "x")
                 if (row["variant"], row["iterations"], row["x"]) == ("++", n, 2)] == [5]
-    assert verdict(rows) == "holds"
+    assert verdict_of(rows) == "holds"
 
 
 @pytest.mark.parametrize("arguments", [(), ("--threads", "3")], ids=" ".join)
@@ -51,8 +43,8 @@ def test_reach():
 
 
 def test_two_is_right_of_one_update_each():
-    assert verdict(rows_of("--iterations", "1")) == "skipped"
-    assert verdict(rows_of("--variants", "+/-")) == "skipped"
+    assert verdict_of(rows_of("--iterations", "1")) == "skipped"
+    assert verdict_of(rows_of("--variants", "+/-")) == "skipped"
 
 
 def test_three_threads_are_bounded():

@@ -3,8 +3,10 @@
 
 No test demands that one way is faster than another.
 """
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows
 
 SETUP = BUILD / "tcp" / "setup"
 WARM = 5  # requests before those that count
@@ -12,12 +14,7 @@ WARM = 5  # requests before those that count
 CALLS = {"tcp-new": (5, 5, 3), "unix-new": (5, 5, 3), "tcp-kept": (2, 2, 3),
          "unix-kept": (2, 2, 3), "udp": (2, 2, 2), "udp-connected": (2, 2, 2),
          "unix-dgram": (2, 2, 2)}
-
-
-def rows_of(*arguments):
-    ended = run(SETUP, "--quick", "--trials", "2", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, SETUP, "--trials", "2")
 
 
 @pytest.mark.parametrize("size", [1, 64, 1024])

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What is special to race/sharing: it is the same on every machine, so its rows are known."""
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows
 
 SHARING = BUILD / "race" / "sharing"
 PLACES = {"code", "global", "heap", "stack", "lent", "tls", "mapping"}
 OF_EACH_THREAD = {"stack", "tls"}
-
-
-def rows_of(*arguments):
-    ended = run(SHARING, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, SHARING)
 
 
 @pytest.fixture(scope="module")

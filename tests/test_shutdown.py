@@ -4,15 +4,12 @@ client without an answer.
 
 No test demands how long that takes.
 """
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows
 
 SHUTDOWN = BUILD / "polling" / "shutdown"
-
-
-def rows_of(*arguments):
-    ended = run(SHUTDOWN, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, SHUTDOWN)
 
 
 def test_books():

@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What is special to race/speedup: right sums, and no more CPU time than there are CPUs."""
 import os
+from functools import partial
 
-from program import BUILD, environment, kind, parse, run
+from program import BUILD, environment, kind, quick_rows, run, verdicts
 
 SPEEDUP = BUILD / "race" / "speedup"
 C_VARIANTS = ("free-1-1cpu,free-2-1cpu,free-4-1cpu,free-1,free-2,free-4,lock-1,lock-2,lock-4")
-
-
-def rows_of(*arguments, **how):
-    ended = run(SPEEDUP, "--quick", "--trials", "2", "-o", "-", *arguments, **how)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, SPEEDUP, "--trials", "2")
 
 
 def check(rows):
@@ -22,10 +18,6 @@ def check(rows):
         assert 0 < sample["cpu_ns"] < (sample["cpus"] + 0.1) * sample["elapsed_ns"] + 2e6
         assert sample["variant"].startswith("python") == ("python" in sample)
     return {sample["variant"] for sample in samples}
-
-
-def verdicts(rows):
-    return {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
 
 
 def test_sums():

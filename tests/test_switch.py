@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What is special to race/switch: every turn is counted, by both sides and by the kernel."""
 import os
+from functools import partial
 
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows
 
 SWITCH = BUILD / "race" / "switch"
 SANITIZED = bool(os.environ.get("SAN"))
 COROUTINES = {"coroutine-own", "coroutine-ucontext"}
 KERNELS = {"thread-futex", "process-futex", "thread-pipe", "process-pipe"}
-
-
-def rows_of(*arguments):
-    ended = run(SWITCH, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, SWITCH)
 
 
 @pytest.mark.parametrize("rounds", [200, 3000])

@@ -1,18 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What is special to polling/traps: where each byte of a message is, and who never sleeps."""
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows, verdicts
 
 TRAPS = BUILD / "polling" / "traps"
-
-
-def rows_of(*arguments):
-    ended = run(TRAPS, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
-
-
-def verdicts(rows):
-    return {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
+rows_of = partial(quick_rows, TRAPS)
 
 
 def test_edges():

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What is special to buffers/udp_burst: every datagram is accounted for."""
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows
 
 UDP_BURST = BUILD / "buffers" / "udp_burst"
-
-
-def rows_of(*arguments):
-    ended = run(UDP_BURST, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, UDP_BURST)
 
 
 @pytest.fixture(scope="module", name="rows")

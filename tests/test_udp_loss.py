@@ -1,42 +1,30 @@
 # SPDX-License-Identifier: MIT
 """What is special to buffers/udp_loss: where datagrams were lost, and what the sender was told."""
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows, verdict_of
 
 UDP_LOSS = BUILD / "buffers" / "udp_loss"
 LINK = {"slow-link", "queue", "queue-told"}
+rows_of = partial(quick_rows, UDP_LOSS)
 
 
-def rows_of(*arguments):
-    ended = run(UDP_LOSS, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
-
-
-def verdict_of(rows):
-    verdict, = kind(rows, "verdict")
-    return verdict
-
-
-@pytest.fixture(scope="module", name="quick_rows")
-def quick_rows_fixture():
-    return rows_of()
-
-
-def test_places(quick_rows):
-    places = {place["variant"]: place for place in kind(quick_rows, "sample")}
+def test_places():
+    rows = rows_of()
+    places = {place["variant"]: place for place in kind(rows, "sample")}
     assert LINK <= set(places) or not LINK & set(places)
     receiver, closed = places["receiver"], places["no-listener"]
     assert receiver["receiver_drops"] > 0 and receiver["enobufs_calls"] == 0
     assert receiver["lost_datagrams"] == receiver["receiver_drops"]
     assert closed["econnrefused_calls"] > 0 and closed["arrived_datagrams"] == 0
-    assert verdict_of(quick_rows)["verdict"] == ("depends" if LINK <= set(places) else "holds")
+    assert verdict_of(rows) == ("depends" if LINK <= set(places) else "holds")
     if LINK <= set(places):
         slow, queue, told = (places[name] for name in ("slow-link", "queue", "queue-told"))
         assert (slow["lost_datagrams"], slow["queue_drops"]) == (0, 0)
         assert slow["blocked_calls"] > 0 and slow["eagain_calls"] > 0
         assert queue["lost_datagrams"] > 0 and queue["enobufs_calls"] == 0
-        assert queue["sent_datagrams"] == quick_rows[0]["params"]["burst"]  # no call failed
+        assert queue["sent_datagrams"] == rows[0]["params"]["burst"]  # no call failed
         assert told["enobufs_calls"] == told["lost_datagrams"] > 0
 
 
@@ -44,4 +32,4 @@ def test_places(quick_rows):
     ("receiver", "holds"), ("no-listener", "skipped"),
 ])
 def test_one_place(variant, verdict):
-    assert verdict_of(rows_of("--variants", variant))["verdict"] == verdict
+    assert verdict_of(rows_of("--variants", variant)) == verdict

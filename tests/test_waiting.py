@@ -4,7 +4,7 @@
 No test demands that one way is faster, or cheaper, than another.
 """
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, parse, run, verdicts
 
 WAITING = BUILD / "polling" / "waiting"
 CALLS = {"recv": 1, "poll": 2, "select": 2, "epoll": 2, "io_uring": 1}  # for one message, at most
@@ -14,10 +14,6 @@ def rows_of(*arguments):
     ended = run(WAITING, "--quick", "-o", "-", *arguments)
     assert ended.returncode == 0, ended.stderr
     return parse(ended.stdout), ended.stderr
-
-
-def verdicts(rows):
-    return {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
 
 
 def test_books():

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What is special to buffers/wake: thresholds lie between two looks at a full buffer."""
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows
 
 WAKE = BUILD / "buffers" / "wake"
-
-
-def rows_of(*arguments):
-    ended = run(WAKE, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, WAKE)
 
 
 def check_thresholds(samples):

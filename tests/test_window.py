@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What is special to buffers/window: what the receiver held came out again."""
-from program import BUILD, kind, parse, run
+from functools import partial
+
+from program import BUILD, kind, quick_rows
 
 WINDOW = BUILD / "buffers" / "window"
-
-
-def rows_of(*arguments):
-    ended = run(WINDOW, "--quick", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
+rows_of = partial(quick_rows, WINDOW)
 
 
 def test_windows():

@@ -3,22 +3,14 @@
 
 No test demands that a race shows: it can, and need not.
 """
+from functools import partial
+
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, quick_rows, verdict_of
 
 ZERO = BUILD / "race" / "zero"
 RACY = {"started", "barrier", "started-1cpu", "barrier-1cpu"}
-
-
-def rows_of(*arguments):
-    ended = run(ZERO, "--quick", "--trials", "2", "--largest", "10k", "-o", "-", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return parse(ended.stdout)
-
-
-def verdict(rows):
-    row, = kind(rows, "verdict")
-    return row["verdict"]
+rows_of = partial(quick_rows, ZERO, "--trials", "2", "--largest", "10k")
 
 
 def test_books():
@@ -51,4 +43,4 @@ def test_largest(largest, ns):
 
 
 def test_only_the_control():
-    assert verdict(rows_of("--variants", "atomic")) == "skipped"
+    assert verdict_of(rows_of("--variants", "atomic")) == "skipped"
