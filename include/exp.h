@@ -111,6 +111,13 @@ struct values run_values_where(struct run *run, size_t variant, const char *fiel
 double run_median(struct run *run, size_t variant, const char *field);
 double run_sum(struct run *run, size_t variant, const char *field);
 
+/*
+ * The q-quantile of one field as a share of another, and of how far it is from that, as a share of
+ * that; NAN for none.
+ */
+double run_share(struct run *run, size_t variant, const char *field, const char *of, double q);
+double run_error(struct run *run, size_t variant, const char *field, const char *of, double q);
+
 /* True once a signal asked to stop: whoever waits or loops for long must look. */
 bool run_stopped(void);
 

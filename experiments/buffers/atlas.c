@@ -249,19 +249,13 @@ static size_t held_just(struct run *run, size_t variant, const char *field)
 /* The median error of a field that says what is held, as a share of that. */
 static double error_of(struct run *run, size_t variant, const char *field)
 {
-	return stats_quantile(stats_errors(run_values(run, variant, field),
-					   run_values(run, variant, "held_bytes")),
-			      0.5) /
-	       1e6;
+	return run_error(run, variant, field, "held_bytes", 0.5);
 }
 
-/* Bytes held for each byte granted, of all fillings: its quantile. */
+/* Bytes held for each byte granted. */
 static double held_share(struct run *run, size_t variant, double q)
 {
-	return stats_quantile(stats_millionths(run_values(run, variant, "held_bytes"),
-					       run_values(run, variant, "capacity_bytes")),
-			      q) /
-	       1e6;
+	return run_share(run, variant, "held_bytes", "capacity_bytes", q);
 }
 
 static void print_table(struct run *run)

@@ -229,22 +229,10 @@ static void measure(struct run *run, size_t variant)
 
 /* --- report ------------------------------------------------------------------ */
 
-/* The quantile of one field over another. */
-static double share_of(struct run *run, size_t variant, const char *field, const char *of, double q)
-{
-	return stats_quantile(stats_millionths(run_values(run, variant, field),
-					       run_values(run, variant, of)),
-			      q) /
-	       1e6;
-}
-
-/* The quantile of the error of a field that says what is held, as a share of that. */
+/* The error of a field that says what is held, as a share of that. */
 static double error_of(struct run *run, size_t variant, const char *field, double q)
 {
-	return stats_quantile(stats_errors(run_values(run, variant, field),
-					   run_values(run, variant, "held_bytes")),
-			      q) /
-	       1e6;
+	return run_error(run, variant, field, "held_bytes", q);
 }
 
 static void print_table(struct run *run)
@@ -266,9 +254,10 @@ static void print_table(struct run *run)
 		if (n > 0)
 			fprintf(out, "  %-8s %5zu %4.2f to %4.2f %8s %10s %7s %8s\n",
 				variants[v].name, n,
-				share_of(run, v, "held_bytes", "capacity_bytes", 0),
-				share_of(run, v, "held_bytes", "capacity_bytes", 1),
-				text_share(share_of(run, v, "first_full_bytes", "held_bytes", 0.5)),
+				run_share(run, v, "held_bytes", "capacity_bytes", 0),
+				run_share(run, v, "held_bytes", "capacity_bytes", 1),
+				text_share(
+					run_share(run, v, "first_full_bytes", "held_bytes", 0.5)),
 				text_share(error_of(run, v, "predicted_bytes", 0.5)),
 				text_share(error_of(run, v, "predicted_bytes", 0.9)),
 				text_share(error_of(run, v, "capacity_bytes", 0.5)));
@@ -359,8 +348,8 @@ static void judge(struct run *run)
 			literal += held.at[i] == granted.at[i];
 		lost += stats_nonzero(run_values(run, v, "missing_bytes")) +
 			stats_nonzero(run_values(run, v, "misplaced_bytes"));
-		least_held = fmin(least_held, share_of(run, v, "held_bytes", "capacity_bytes", 0));
-		most_held = fmax(most_held, share_of(run, v, "held_bytes", "capacity_bytes", 1));
+		least_held = fmin(least_held, run_share(run, v, "held_bytes", "capacity_bytes", 0));
+		most_held = fmax(most_held, run_share(run, v, "held_bytes", "capacity_bytes", 1));
 		errors[v][0] = error_of(run, v, "predicted_bytes", 0.5);
 		errors[v][1] = error_of(run, v, "predicted_bytes", 0.9);
 	}

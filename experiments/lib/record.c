@@ -165,6 +165,22 @@ double run_median(struct run *run, size_t variant, const char *field)
 	return stats_quantile(run_values(run, variant, field), 0.5);
 }
 
+double run_share(struct run *run, size_t variant, const char *field, const char *of, double q)
+{
+	return stats_quantile(stats_millionths(run_values(run, variant, field),
+					       run_values(run, variant, of)),
+			      q) /
+	       1e6;
+}
+
+double run_error(struct run *run, size_t variant, const char *field, const char *of, double q)
+{
+	return stats_quantile(
+		       stats_errors(run_values(run, variant, field), run_values(run, variant, of)),
+		       q) /
+	       1e6;
+}
+
 double run_sum(struct run *run, size_t variant, const char *field)
 {
 	return stats_sum(run_values(run, variant, field));
