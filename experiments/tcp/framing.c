@@ -232,27 +232,40 @@ struct transfer {
 	int64_t pieces, recvs, elapsed_ns;
 };
 
-/* Sends the stream in pieces, and lets the reader have each before the next one is sent. */
+/* Lets the reader have what was sent. */
+static void read_until(struct transfer *t, int rx, size_t reader, size_t *got, size_t sent)
+{
+	uint8_t buffer[RECV_MOST];
+
+	for (; *got < sent; t->recvs++) {
+		ssize_t n = recv(rx, buffer, (size_t)recv_size, 0);
+
+		if (n <= 0)
+			err(EXIT_USAGE, "recv");
+		feed(&t->reader, reader, buffer, (size_t)n, *got);
+		*got += (size_t)n;
+	}
+}
+
+/*
+ * Sends the stream in pieces, each of which is read before the next one is sent.  A piece for which
+ * the buffers have no room is read as it goes: a send that waited for room would wait for ever.
+ */
 static void send_pieces(struct transfer *t, size_t reader, size_t cut, struct rng *rng)
 {
 	struct net_pair fd = net_pair(NET_TCP, (struct net_ask){0});
 	const struct stream *s = &t->stream;
-	uint8_t buffer[RECV_MOST];
+	size_t sent = 0, got = 0;
 	int64_t next = 0;
 
 	net_set(fd.tx, IPPROTO_TCP, TCP_NODELAY, 1);
-	for (size_t sent = 0, got = 0; sent < s->length && !run_stopped(); t->pieces++) {
-		size_t size = piece_end(s, cut, sent, &next, rng) - sent;
+	while (sent < s->length && !run_stopped()) {
+		size_t end = piece_end(s, cut, sent, &next, rng);
 
-		if (send(fd.tx, s->bytes + sent, size, 0) != (ssize_t)size)
-			err(EXIT_USAGE, "send");
-		for (sent += size; got < sent; t->recvs++) {
-			ssize_t n = recv(fd.rx, buffer, (size_t)recv_size, 0);
+		for (t->pieces++; sent < end; read_until(t, fd.rx, reader, &got, sent)) {
+			ssize_t n = net_send_now(fd.tx, s->bytes + sent, end - sent);
 
-			if (n <= 0)
-				err(EXIT_USAGE, "recv");
-			feed(&t->reader, reader, buffer, (size_t)n, got);
-			got += (size_t)n;
+			sent += n > 0 ? (size_t)n : 0;
 		}
 	}
 	net_close(&fd);
