@@ -119,7 +119,7 @@ def test_words_out_of_choice(program, opts):
 # --- the rows and the text ------------------------------------------------------------------------
 
 def test_quick_run(quick):
-    assert quick.status in (0, 77), quick.err
+    assert quick.status in (0, 77), quick.out + quick.err
     assert quick.err == ""
     assert list(quick.files) == ["rows.jsonl"]
     assert quick.files["rows.jsonl"].endswith("\n")

@@ -128,16 +128,6 @@ static int64_t drain(int fd)
 	return datagrams;
 }
 
-/* The first datagram asks for the neighbour's address: one that does not count goes ahead. */
-static void find_neighbour(const struct net_pair *fd)
-{
-	int64_t end_ns = span_now() + 1000LL * MS;
-
-	send_one(&(struct trial){0}, fd->tx, 0);
-	while (!drain(fd->rx) && span_now() < end_ns && run_sleep_until(span_now() + MS))
-		;
-}
-
 /* What the queue in front of the link has dropped since there is the link. */
 static int64_t queue_drops(void)
 {
@@ -177,10 +167,8 @@ static struct trial send_burst(size_t variant, const struct net_pair *fd)
 	struct trial t = {0};
 	int64_t drops = 0;
 
-	if (on_link(variant)) {
-		find_neighbour(fd);
+	if (on_link(variant))
 		drops = queue_drops();
-	}
 	for (int64_t i = 0; i < burst && !run_stopped(); i++)
 		send_one(&t, fd->tx, 0);
 	for (int i = 0; variant == SLOW_LINK && i < 10; i++)

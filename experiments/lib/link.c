@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <err.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "text.h"
 
 enum { OUTPUT = 64 << 10, COMMAND = 512, FRAME = 1500, QUEUE = 256 << 10, BURST = 16 << 10 };
+enum { ATTEMPTS = 500, ATTEMPT_MS = 10 }; /* of a new cable */
 
 /* What the parent asks of the child: a socket, or to run a command. */
 struct request {
@@ -86,15 +88,62 @@ static const char *configure(enum link_host host, const char *command, char outp
 	return text_format("no cable could be made (%s)", *output ? output : "ip: failed");
 }
 
-/* "ip addr add ..." and all that makes a host's end of the cable work. */
+static enum link_host peer_of(enum link_host host)
+{
+	return host == LINK_TX ? LINK_RX : LINK_TX;
+}
+
+static const char *address_text(enum link_host host)
+{
+	struct in_addr address = link_address(host);
+	char text[INET_ADDRSTRLEN];
+
+	return text_format("%s", inet_ntop(AF_INET, &address, text, sizeof(text)));
+}
+
+static const char *ethernet_text(enum link_host host)
+{
+	return text_format("02:00:00:00:00:%02x", 1 + (unsigned int)host);
+}
+
+/*
+ * "ip addr add ..." and all that makes a host's end of the cable work.  It knows its neighbour: else
+ * its questions for him could be lost, or be counted, among what is measured.
+ */
 static const char *plug_in(enum link_host host)
 {
-	char address[INET_ADDRSTRLEN];
-	struct in_addr of = link_address(host);
+	enum link_host peer = peer_of(host);
 
 	return text_format("ip link set lo up && ip addr add %s/24 brd + dev cable && "
-			   "ip link set cable up",
-			   inet_ntop(AF_INET, &of, address, sizeof(address)));
+			   "ip link set cable up && ip neigh add %s lladdr %s dev cable",
+			   address_text(host), address_text(peer), ethernet_text(peer));
+}
+
+static int socket_of(enum link_host host, int type)
+{
+	check_fd(setns(hosts[host], CLONE_NEWNET), "setns");
+	return check_fd(socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
+}
+
+/*
+ * Waits until what this host sends arrives: the kernel drops it in silence until it has noticed that
+ * both ends are up, which a thread of its own does some time later.
+ */
+static bool carries(enum link_host host)
+{
+	struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr = link_address(peer_of(host))};
+	socklen_t size = sizeof(peer);
+	int tx = socket_of(host, SOCK_DGRAM);
+	int rx = socket_of(peer_of(host), SOCK_DGRAM);
+	struct pollfd arrived = {.fd = rx, .events = POLLIN};
+
+	check_fd(bind(rx, (struct sockaddr *)&peer, size), "bind");
+	check_fd(getsockname(rx, (struct sockaddr *)&peer, &size), "getsockname");
+	for (int i = 0; i < ATTEMPTS && poll(&arrived, 1, i ? ATTEMPT_MS : 0) <= 0; i++)
+		check_fd((int)sendto(tx, "", 1, 0, (struct sockaddr *)&peer, size), "sendto");
+	close(tx);
+	close(rx);
+	return arrived.revents;
 }
 
 /* Ordinary users often have not got the folders of ip and tc on their PATH. */
@@ -124,9 +173,10 @@ static const char *set_up(struct link_ask ask, char output[OUTPUT + 1])
 		hosts[host] = check_fd(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), "ns/net");
 	}
 	failed = configure(LINK_TX,
-			   text_format("ip link add cable mtu %d type veth peer name cable mtu %d "
-				       "netns /proc/%d/fd/%d",
-				       mtu, mtu, (int)getpid(), hosts[LINK_RX]),
+			   text_format("ip link add cable mtu %d address %s type veth peer name "
+				       "cable mtu %d address %s netns /proc/%d/fd/%d",
+				       mtu, ethernet_text(LINK_TX), mtu, ethernet_text(LINK_RX),
+				       (int)getpid(), hosts[LINK_RX]),
 			   output);
 	if (!failed)
 		failed = configure(LINK_RX, plug_in(LINK_RX), output);
@@ -138,6 +188,9 @@ static const char *set_up(struct link_ask ask, char output[OUTPUT + 1])
 					       "burst %d limit %lld",
 					       (long long)ask.rate, BURST, queue),
 				   output);
+	for (enum link_host host = LINK_TX; !failed && host <= LINK_RX; host++)
+		if (!carries(host))
+			failed = "no cable could be made (it carries nothing)";
 	return failed;
 }
 
@@ -172,14 +225,13 @@ static _Noreturn void serve(int channel, struct link_ask ask, char output[OUTPUT
 	snprintf(output, OUTPUT + 1, "%s", failed ? failed : "");
 	answer(channel, -1, output);
 	while (!failed && recv(channel, &request, sizeof(request), 0) == sizeof(request)) {
-		check_fd(setns(hosts[request.host], CLONE_NEWNET), "setns");
 		if (request.type) {
-			int fd =
-				check_fd(socket(AF_INET, request.type | SOCK_CLOEXEC, 0), "socket");
+			int fd = socket_of(request.host, request.type);
 
 			answer(channel, fd, (char[]){""});
 			close(fd);
 		} else {
+			check_fd(setns(hosts[request.host], CLONE_NEWNET), "setns");
 			shell(request.command, output);
 			answer(channel, -1, output);
 		}
