@@ -4,21 +4,51 @@
 eintr.py     prints two words, for recv and connect: "resumed", "EINTR" or what else came;
              for Python 2.7 and all since
 
-The first signal's handler does nothing.  The second one comes only if the call still waits, which
-proves that it was resumed: then bytes are sent, which recv must return, and connect is given up.
+A child sends the signals, each when this process is seen asleep, so a busy machine cannot make two
+of one.  The first one's handler does nothing.  The second one comes only if the call still waits,
+which proves that it was resumed: then bytes are sent, which recv must return, and connect is given
+up.
 """
 import errno
 import os
 import signal
 import socket
 import sys
+import time
 
-PAUSE = 0.03  # seconds
+LOOK = 0.001  # seconds
 signals = []
 
 
 class StillWaiting(Exception):
     pass
+
+
+def is_asleep(process):
+    with open("/proc/%d/stat" % process) as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
+
+
+def send_signals(process):
+    """Sends two to its parent, and ends: also if that has ended."""
+    for _ in range(2):
+        while os.getppid() == process and not is_asleep(process):
+            time.sleep(LOOK)
+        if os.getppid() == process:
+            os.kill(process, signal.SIGALRM)
+    os._exit(0)
+
+
+def end(child):
+    """Waits, too: whatever signal it still sends comes before this returns."""
+    os.kill(child, signal.SIGKILL)
+    while True:
+        try:
+            os.waitpid(child, 0)
+            return
+        except (OSError, IOError) as error:
+            if error.errno != errno.EINTR:
+                raise
 
 
 def interrupted(call, second):
@@ -30,7 +60,10 @@ def interrupted(call, second):
 
     del signals[:]
     signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, PAUSE, PAUSE)
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        send_signals(parent)
     try:
         return call()
     except StillWaiting:
@@ -38,7 +71,8 @@ def interrupted(call, second):
     except (OSError, socket.error) as error:  # which are two in Python 2
         return "EINTR" if error.errno == errno.EINTR else str(error.errno)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # it was over before the second one
+        end(child)
 
 
 def give_up():
