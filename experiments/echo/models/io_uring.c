@@ -30,7 +30,7 @@ enum {
 	BUFFER = 4096,         /* bytes */
 	PARTS = 32,            /* buffers of a connection that are sent together */
 	BUFFERS_MAX = 1 << 15, /* the most a ring may have */
-	BUFFERS = 64,          /* at first; twice as many whenever all are in use */
+	BUFFERS = 8,           /* at first; twice as many whenever all are in use */
 	GROUP = 0,
 };
 
