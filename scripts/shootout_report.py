@@ -13,6 +13,7 @@ import textwrap
 SECOND = 1000000000  # ns
 BOOTSTRAPS = 1000
 
+SUMMARY = "Which model of an echo server is ideal here?"
 CLAIMS = {
     "srv-iterative-waits": "an iterative server makes every other client wait for the one in "
                            "service",
@@ -493,26 +494,33 @@ class Report:
                                   **{name: round(mine[name][0] / scale, 3)
                                      for name, _, _, scale, _ in self.CRITERIA})
 
+    def say(self, kind, first, text):
+        """What people read, and a row of it."""
+        self.bench.rows.write(kind, text=text)
+        wrapped(f"  {first} ", len(first) + 3, text)
+
     def notes(self):
-        wrapped("  Why: ", 7, "An event loop is told by one system call of all connections that "
-                "are ready, so it sleeps only when there is nothing to do. A thread that blocks "
-                "sleeps once for each request, and has a stack of its own and one in the kernel.")
+        self.say("why", "Why:", "An event loop is told by one system call of all connections that "
+                 "are ready, so it sleeps only when there is nothing to do. A thread that blocks "
+                 "sleeps once for each request, and has a stack of its own and one in the kernel.")
         for why, counts in self.bench.left_out.items():
             what = ", ".join(f"{count:,}" for count in sorted(counts))
-            wrapped("  NOTE left out: ", 7, why + (f" ({what} connections)" if what else ""))
+            self.say("note", "NOTE",
+                     f"left out: {why}" + (f" ({what} connections)" if what else ""))
         if len(self.bench.both) == 1:
-            wrapped("  NOTE ", 7, "one CPU: the server and its load take turns on it")
+            self.say("note", "NOTE", "one CPU: the server and its load take turns on it")
         busy = [row for row in self.samples if row["scenario"] == "loaded"]
         full = [row for row in busy if row.get("load_cpu_ns", 0) > 0.9 * row["elapsed_ns"]]
         if full:
-            wrapped("  NOTE ", 7, f"in {len(full):,} of {len(busy):,} runs the load used its CPU "
-                    "up as well: there the rate is no server's limit. Compare the CPU a request.")
+            self.say("note", "NOTE", f"in {len(full):,} of {len(busy):,} runs the load used its "
+                     "CPU up as well: there the rate is no server's limit. Compare the CPU a "
+                     "request.")
         spent = self.bench.spent()
         foreign = ((spent["machine_cpu_ns"] - spent["own_cpu_ns"]) / spent["wall_ns"]
                    / self.bench.machine.get("cpus_online", 1))
         if foreign > 0.1:
-            wrapped("  NOTE ", 7, f"noisy machine: other programs used {100 * foreign:.1f} % of "
-                    f"the CPU time; close them, or use --rounds {4 * self.options.rounds}")
+            self.say("note", "NOTE", f"noisy machine: other programs used {100 * foreign:.1f} % of "
+                     f"the CPU time; close them, or use --rounds {4 * self.options.rounds}")
         for failure in dict.fromkeys(self.bench.failures):
             wrapped("  CONTROL FAILED ", 17, failure)
 

@@ -18,7 +18,8 @@ WIDTH = 80
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 VERDICTS = {"holds", "refuted", "depends", "not-seen", "skipped"}
 WORDS = "|".join(word.upper().replace("-", " ") for word in VERDICTS)
-RUN_KEYS = {"schema", "experiment", "group", "claims", "params", "utc", "version", "commit",
+SAID = ("why", "note", "failure")  # rows of a text for people
+RUN_KEYS = {"schema", "experiment", "group", "summary", "claims", "params", "utc", "version", "commit",
             "dirty", "compiler", "flags", "kernel", "arch", "virtualisation", "cpus_online",
             "cpus_allowed", "load", "sysctl"}
 END_KEYS = {"controls_held", "samples", "interrupted", "wall_ns", "own_cpu_ns", "machine_cpu_ns",
@@ -137,6 +138,7 @@ def test_run_row(program, quick, opts):
     assert list(row)[:2] == ["row", "schema"] and (row["row"], row["schema"]) == ("run", 1)
     assert RUN_KEYS <= set(row)
     assert (row["experiment"], row["group"]) == (program.name, program.parent.name)
+    assert row["summary"].strip()
     assert set(row["params"]) == {option.param for option in opts}
     for option in opts:
         if option.is_number:
@@ -166,6 +168,14 @@ def test_verdict_rows(quick):
         assert quick.status == 0 or row["verdict"] == "skipped"
 
 
+def test_what_was_said_is_kept(quick):
+    shown = " ".join(quick.out.split())
+    for row in quick.rows:
+        if row["row"] in SAID:
+            assert list(row) == ["row", "text"] and " ".join(row["text"].split()) in shown
+    assert quick.status == 77 or len(kind(quick.rows, "why")) == 1
+
+
 def test_sample_rows(quick, runs_here):
     samples = kind(quick.rows, "sample")
     params = quick.rows[0]["params"]
@@ -174,7 +184,7 @@ def test_sample_rows(quick, runs_here):
     assert {trial for trial, _ in order(samples)} == set(range(params["trials"]))
     for row in quick.rows[1:-1]:
         assert list(row)[0] == "row"
-        if row["row"] == "verdict":
+        if row["row"] in ("verdict", *SAID):
             continue
         assert row["trial"] in range(params["trials"]) and row.get("variant") in variants
         # base units: what is not a word is an integer, and true is none

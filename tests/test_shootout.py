@@ -239,7 +239,7 @@ def test_a_run_that_fails_fails_the_shoot_out(name, text, told, tree):
     assert "CONTROL FAILED" in ended.stdout and told in " ".join(ended.stdout.split())
     rows = parse((tree / "rows.jsonl").read_text())
     assert rows[-1]["controls_held"] is False
-    assert any(told in row["why"] for row in kind(rows, "failure"))
+    assert any(told in row["text"] for row in kind(rows, "failure"))
     assert servers_of(tree) == []
 
 

@@ -36,8 +36,8 @@ void record_describe(struct run *run)
 	if (run->described)
 		return;
 	run->described = true;
-	row = json_pack("{s:s,s:i,s:s,s:s}", "row", "run", "schema", ROWS_SCHEMA, "experiment",
-			about->name, "group", about->group);
+	row = json_pack("{s:s,s:i,s:s,s:s,s:s}", "row", "run", "schema", ROWS_SCHEMA, "experiment",
+			about->name, "group", about->group, "summary", about->summary);
 	variants = json_array();
 	claims = json_object();
 	for (const struct claim *c = about->claims; c->id; c++)

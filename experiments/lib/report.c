@@ -74,6 +74,23 @@ static int claims_width(const struct run *run)
 	return (int)widest;
 }
 
+static void write_row(struct run *run, json_t *row)
+{
+	pthread_mutex_lock(&run->lock);
+	record_describe(run);
+	record_row(run, row);
+	pthread_mutex_unlock(&run->lock);
+}
+
+/* What was said as a row of its own kind: the text, as it was before it was wrapped. */
+static void write_text(struct run *run, const char *kind, const char *text)
+{
+	json_t *row = json_pack("{s:s}", "row", kind);
+
+	json_object_set_new(row, "text", rows_text(text));
+	write_row(run, row);
+}
+
 void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 		 const struct field *numbers, const char *sentence, ...)
 {
@@ -101,10 +118,7 @@ void run_verdict(struct run *run, const char *claim, enum verdict verdict,
 	rows_add(behind, numbers);
 	json_object_set_new(row, "sentence", rows_text(text));
 	json_object_set_new(row, "numbers", behind);
-	pthread_mutex_lock(&run->lock);
-	record_describe(run);
-	record_row(run, row);
-	pthread_mutex_unlock(&run->lock);
+	write_row(run, row);
 	fprintf(run->console, "  %-*s %s%-10s%s ", column, claim,
 		run->colour ? words[verdict].colour : "", words[verdict].shown,
 		run->colour ? "\033[0m" : "");
@@ -123,6 +137,7 @@ void run_control(struct run *run, bool held, const char *what, ...)
 	va_start(args, what);
 	text = format_text(what, args);
 	va_end(args);
+	write_text(run, "failure", text);
 	fprintf(run->console, "  %sCONTROL FAILED%s ", run->colour ? "\033[1;31m" : "",
 		run->colour ? "\033[0m" : "");
 	text_wrap(run->console, 17, 17, text);
@@ -130,40 +145,49 @@ void run_control(struct run *run, bool held, const char *what, ...)
 }
 
 /* Wrapped lines, the first of which begins with a word. */
-static void say_with(struct run *run, const char *word, const char *format, va_list args)
+static void say_with(struct run *run, const char *word, const char *text)
 {
 	int indent = fprintf(run->out, *word ? "  %s " : "  %s", word);
-	char *text = format_text(format, args);
 
 	text_wrap(run->out, indent, indent, text);
-	free(text);
 }
 
 void run_say(struct run *run, const char *format, ...)
 {
 	va_list args;
+	char *text;
 
 	va_start(args, format);
-	say_with(run, "", format, args);
+	text = format_text(format, args);
 	va_end(args);
+	say_with(run, "", text);
+	free(text);
 }
 
 void run_why(struct run *run, const char *why, ...)
 {
 	va_list args;
+	char *text;
 
 	va_start(args, why);
-	say_with(run, "Why:", why, args);
+	text = format_text(why, args);
 	va_end(args);
+	write_text(run, "why", text);
+	say_with(run, "Why:", text);
+	free(text);
 }
 
 void run_note(struct run *run, const char *note, ...)
 {
 	va_list args;
+	char *text;
 
 	va_start(args, note);
-	say_with(run, "NOTE", note, args);
+	text = format_text(note, args);
 	va_end(args);
+	write_text(run, "note", text);
+	say_with(run, "NOTE", text);
+	free(text);
 }
 
 /* The typical scatter: the median over the variants, so that one bimodal variant is not called
