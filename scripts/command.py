@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the scripts that measure have in common: options, children, signals, how they end."""
+"""What the scripts have in common: options, children, signals, files, how they end."""
 import argparse
 import contextlib
 import ctypes
@@ -11,7 +11,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(ROOT, "results")
-NAME = os.path.basename(sys.argv[0])
+NAME = os.path.splitext(os.path.basename(sys.argv[0]))[0]
 PR_SET_PDEATHSIG = 1
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -135,6 +135,30 @@ def last_line(text):
     return lines[-1].strip() if lines else "it said nothing"
 
 
+# --- files ----------------------------------------------------------------------------------------
+
+def shown(path):
+    """A path as people would type it here."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def write_whole(path, data):
+    """Writes the whole file or none, and Failed."""
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as reason:
+        raise Failed(f"{shown(path)}: {reason.strerror}") from None
+    finally:
+        if os.path.exists(part):
+            os.unlink(part)
+
+
 # --- the whole script -----------------------------------------------------------------------------
 
 def progress(text):
@@ -172,7 +196,8 @@ def end_with(main):
     sys.exit(status)
 
 
-def complain(text, status):
+def complain(text, status=2):
+    """One line on stderr; returns the status, for those who go on."""
     progress("")
     print(f"{NAME}: {text}", file=sys.stderr)
     return status

@@ -5,7 +5,6 @@
 Charts are functions of the rows alone: drawn again from the same file they are the same bytes.
 How an experiment is drawn is said in charts/NAME.py; one that has none gets charts/default.py.
 """
-import argparse
 import glob
 import importlib
 import io
@@ -16,8 +15,9 @@ import signal
 import sys
 import time
 
+from command import NAME, RESULTS, Failed, Parser, complain, end_with, shown, write_whole
+
 SCRIPTS = os.path.dirname(os.path.abspath(__file__))
-RESULTS = os.path.join(os.path.dirname(SCRIPTS), "results")
 STAMPED = re.compile(r"(.+)-(\d{8}T\d{6}Z)$")
 
 os.environ["MPLBACKEND"] = "Agg"  # whatever the user's is; there may be no display
@@ -28,33 +28,14 @@ try:
 except ImportError as error:
     # The python3 on PATH may lack what /usr/bin/python3 has; scripts/python finds one, or ends
     # with 77.
-    if os.environ.get("STALLRACE_FOR") == "plot":
-        print(f"plot: {sys.executable}: {error}", file=sys.stderr)
-        sys.exit(77)
-    os.environ["STALLRACE_FOR"] = "plot"
+    if os.environ.get("STALLRACE_FOR") == NAME:
+        sys.exit(complain(f"{sys.executable}: {error}", 77))
+    os.environ["STALLRACE_FOR"] = NAME
     finder = os.path.join(SCRIPTS, "python")
-    os.execv(finder, [finder, "matplotlib,numpy", "--", os.path.abspath(__file__)] + sys.argv[1:])
+    os.execv(finder, [finder, "matplotlib,numpy", "--", os.path.abspath(sys.argv[0])] + sys.argv[1:])
 
 import rows  # noqa: E402
 from charts import style  # noqa: E402
-
-
-def complain(what):
-    print(f"plot: {what}", file=sys.stderr)
-
-
-class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong, as the programs do."""
-
-    def error(self, message):
-        complain(f"{message} (see --help)")
-        sys.exit(2)
-
-
-def shown(path):
-    """A path as people would type it here."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
 
 
 def newest():
@@ -73,6 +54,8 @@ def newest():
         else:
             utc = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(os.path.getmtime(path)))
         found.setdefault((group, stem), []).append((utc, path))
+    if not found:
+        raise Failed("there are no results yet: make demo, or make run-race, measures some")
     return [max(found[key])[1] for key in sorted(found)]
 
 
@@ -102,18 +85,6 @@ def pictures(result, kind):
     return found
 
 
-def write(path, data):
-    """Writes the whole file or none."""
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-        os.replace(part, path)
-    finally:
-        if os.path.exists(part):
-            os.unlink(part)
-
-
 def names_of(results):
     """A chart is named after its experiment, or after its file where several show the same one."""
     names = [result.name for result in results]
@@ -123,49 +94,54 @@ def names_of(results):
 
 
 def read_all(paths):
-    """The results that can be drawn, and the worst status of the others."""
+    """What can be read, and the worst status of the others."""
     results, status = [], 0
     for path in paths:
         try:
-            result = rows.read(path)
+            results.append(rows.read(path))
         except rows.Unreadable as error:
-            complain(f"{shown(path)}: {error}")
-            status = 2
-            continue
-        if result.skipped:
-            complain(f"{shown(path)}: nothing to draw, it was skipped: {result.skipped}")
-            status = status or 77
-        elif isinstance(result, rows.Result) and not result.samples:
-            complain(f"{shown(path)}: nothing to draw, it has no samples")
-            status = 2
-        else:
-            results.append(result)
+            status = complain(f"{shown(path)}: {error}")
     return results, status
 
 
+def drawable(results):
+    """What can be drawn, and the worst status of the others."""
+    found, status = [], 0
+    for result in results:
+        if result.skipped:
+            complain(f"{shown(result.path)}: nothing to draw, it was skipped: {result.skipped}")
+            status = status or 77
+        elif isinstance(result, rows.Result) and not result.samples:
+            status = complain(f"{shown(result.path)}: nothing to draw, it has no samples")
+        else:
+            found.append(result)
+    return found, status
+
+
 def draw_all(results, kind, out):
-    status = 0
+    """Draws into a folder; the pictures' paths by the result's, and the status."""
+    drawn, status = {}, 0
     names = names_of(results)
+    os.makedirs(out, exist_ok=True)
     for result, name in zip(results, names):
         if names.count(name) > 1:
-            complain(f"{shown(result.path)}: another chart here would be named {name}.{kind} too")
-            status = 2
+            status = complain(f"{shown(result.path)}: another chart here would be named "
+                              f"{name}.{kind} too")
             continue
-        path = os.path.join(out, f"{name}.{kind}")
         try:
             for suffix, data in pictures(result, kind).items():
                 path = os.path.join(out, f"{name}{suffix}.{kind}")
-                write(path, data)
+                write_whole(path, data)
+                drawn.setdefault(result.path, []).append(path)
                 print(shown(path), flush=True)
-        except OSError as error:
-            complain(f"{shown(path)}: {error.strerror}")
-            return 2
+        except (OSError, Failed):
+            raise
         except Exception as error:  # rows of the right kind, with fields that the chart cannot use
             if sys.flags.dev_mode:  # python3 -X dev scripts/plot.py FILE: where?
                 raise
-            complain(f"{shown(result.path)}: cannot be drawn: {type(error).__name__}: {error}")
-            status = 2
-    return status
+            status = complain(f"{shown(result.path)}: cannot be drawn: "
+                              f"{type(error).__name__}: {error}")
+    return drawn, status
 
 
 def main():
@@ -177,23 +153,13 @@ def main():
                         help="where the charts go (default results/charts)")
     options = parser.parse_args()
 
-    paths = options.files or newest()
-    if not paths:
-        complain("there are no results yet: make demo, or make run-race, measures some")
-        return 2
-    results, unread = read_all(paths)
-    if not results:
-        return unread
-    try:
-        os.makedirs(options.out, exist_ok=True)
-    except OSError as error:
-        complain(f"{options.out}: {error.strerror}")
-        return 2
-    failed = draw_all(results, options.format, options.out)
-    return 2 if 2 in (unread, failed) else 0
+    results, unread = read_all(options.files or newest())
+    found, undrawn = drawable(results)
+    _, failed = draw_all(found, options.format, options.out) if found else (None, 0)
+    worst = {unread, undrawn, failed}
+    return 2 if 2 in worst else 77 if 77 in worst and not found else 0
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGPIPE):  # end quietly; pictures are written in one go
-        signal.signal(number, signal.SIG_DFL)
-    sys.exit(main())
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly; pictures are written in one go
+    end_with(main)
