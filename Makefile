@@ -1,6 +1,6 @@
 # stallrace: reruns what lecture notes teach about threads, the GIL and socket buffers, on this machine.
 #
-#   make demo   sets up, measures everything quickly, draws the charts
+#   make demo   sets up, measures everything quickly, writes a report with charts
 #   make test   sets up, builds and runs all tests
 #
 # A new experiment is one file, experiments/GROUP/NAME.c; nothing here names it.
@@ -67,13 +67,13 @@ help: ## print this
 	@sed -n 's/^\([a-z-]*\)\( [^#]*\|:[^#]*\)## \(.*\)/  make \1|\3/p' Makefile | column -t -s'|'
 	@for g in $(GROUPS); do echo "  make run-$$g"; done | sed 's/$$/     measure this group, with its defaults/'
 
-demo: ## set up, measure every group quickly, draw the charts, say where they are
+demo: ## set up, measure every group quickly, write the report, say where it is
 	@scripts/bootstrap
 	@$(MAKE) --no-print-directory all
 	@failed=; for g in $(GROUPS); do scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; \
 	scripts/shootout $(BUILD) --quick || failed=$$?; \
-	scripts/plot.py || [ $$? -eq 77 ] || failed=$$?; \
-	echo "charts: results/charts/    rows: results/    longer runs: $(GROUPS:%=make run-%) make run-echo"; \
+	scripts/report.py || [ $$? -eq 77 ] || failed=$$?; \
+	echo "rows: results/    longer runs: $(GROUPS:%=make run-%) make run-echo"; \
 	exit $$failed
 
 test: ## set up, build and run all tests (SAN= for a sanitizer build)
@@ -96,6 +96,9 @@ bench: all ## time whole programs with hyperfine, into results/bench/
 
 plots: ## draw the newest results of every experiment, into results/charts/
 	@scripts/plot.py
+
+report: ## the same, and a page of all verdicts: results/report.html
+	@scripts/report.py
 
 reference: all ## for maintainers: measure results/reference/ anew, and what the README says of it
 	@scripts/reference $(BUILD)
@@ -167,5 +170,5 @@ prune:
 -include $(wildcard $(BUILD)/obj/*.d $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
 
 FORCE:
-.PHONY: all help demo test smoke run-echo bench plots reference deps doctor format lint clean units prune FORCE \
+.PHONY: all help demo test smoke run-echo bench plots report reference deps doctor format lint clean units prune FORCE \
 	$(GROUPS:%=run-%)

@@ -118,8 +118,8 @@ def drawable(results):
     return found, status
 
 
-def draw_all(results, kind, out):
-    """Draws into a folder; the pictures' paths by the result's, and the status."""
+def draw_all(results, kind, out, told):
+    """Draws into a folder and tells each path; the pictures' paths by the result's, the status."""
     drawn, status = {}, 0
     names = names_of(results)
     os.makedirs(out, exist_ok=True)
@@ -133,7 +133,7 @@ def draw_all(results, kind, out):
                 path = os.path.join(out, f"{name}{suffix}.{kind}")
                 write_whole(path, data)
                 drawn.setdefault(result.path, []).append(path)
-                print(shown(path), flush=True)
+                told(shown(path))
         except (OSError, Failed):
             raise
         except Exception as error:  # rows of the right kind, with fields that the chart cannot use
@@ -155,7 +155,7 @@ def main():
 
     results, unread = read_all(options.files or newest())
     found, undrawn = drawable(results)
-    _, failed = draw_all(found, options.format, options.out) if found else (None, 0)
+    _, failed = draw_all(found, options.format, options.out, print) if found else ({}, 0)
     worst = {unread, undrawn, failed}
     return 2 if 2 in worst else 77 if 77 in worst and not found else 0
 

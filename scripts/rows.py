@@ -33,13 +33,17 @@ class Result:
         self.path = path
         self.run = rows[0]
         self.end = rows[-1]
-        self.kinds = {}  # the rows between, by kind: "sample", "verdict", "call" ...
+        self.kinds = {}  # the rows between, by kind: "sample", "verdict", "why", "call" ...
         for row in rows[1:-1]:
             self.kinds.setdefault(row["row"], []).append(row)
 
     @property
     def name(self):
         return self.run["experiment"]
+
+    @property
+    def question(self):
+        return self.run.get("summary", "")
 
     @property
     def samples(self):
@@ -73,6 +77,8 @@ class Result:
 class Bench:
     """Timings of whole programs, as scripts/bench writes them."""
 
+    question = "How long does the whole program take?"
+    kinds = {}  # no rows
     interrupted = None  # it keeps nothing of an interrupted run,
     controls_held = True  # nor of one with a program that failed
     skipped = None

@@ -106,11 +106,14 @@ def warnings_of(result):
 
 
 def caption_of(result):
-    """The machine, and how to get the same picture there."""
+    return f"{machine_of(result)}\n{made_by(result)}"
+
+
+def machine_of(result):
     run = result.run
     cpus = run.get("cpus_online", "?")
     guest = run.get("virtualisation", "unknown")
-    machine = [
+    return " · ".join([
         run.get("cpu_model") or run.get("arch", "unknown CPU"),
         f"{cpus} CPU{'' if cpus == 1 else 's'}",
         {"none": "bare metal"}.get(guest, f"{guest} guest"),
@@ -118,14 +121,18 @@ def caption_of(result):
         f"{run.get('compiler', '?')} {run.get('flags', '')}".strip(),
         f"stallrace {run.get('version', '?')} {run.get('commit', '?')}"
         + (" (changed)" if run.get("dirty") else ""),
-    ]
-    made = [
+    ])
+
+
+def made_by(result):
+    """When, and how to get the same picture there."""
+    run = result.run
+    return " · ".join([
         run.get("utc", "?").replace("T", " ").replace("Z", " UTC"),
         result.name,
         *(parameter(name, value) for name, value in run.get("params", {}).items()
           if matters(name, value)),
-    ]
-    return " · ".join(machine) + "\n" + " · ".join(made)
+    ])
 
 
 def matters(name, value):

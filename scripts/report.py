@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Write a page of all that was found: each claim's verdict, the number behind it, why, its chart.
+
+It is of the newest result of every experiment unless files are named, and says of each run what
+would make it wrong: a control that failed, an interruption, a noisy machine.
+"""
+import collections
+import os
+import signal
+import xml.etree.ElementTree as tree
+
+from command import RESULTS, Parser, end_with, progress, shown, write_whole
+from plot import draw_all, drawable, newest, read_all  # first: it finds a python3 with matplotlib
+from charts.style import machine_of, made_by, warnings_of  # isort: skip
+
+VERDICTS = {"holds": "seen here, as it is taught",
+            "refuted": "a counter-example was seen",
+            "depends": "both cases were seen",
+            "not-seen": "it can happen, but did not here: that proves nothing",
+            "skipped": "this machine cannot test it"}
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #666; --holds: #00684a; --refuted: #a8321a;
+  --depends: #7a5300; --not-seen: #00527f; --skipped: #555; --failed: #a8321a; }
+@media (prefers-color-scheme: dark) { :root { --soft: #aaa; --holds: #3ecf9b; --refuted: #ff8a6b;
+  --depends: #e8b54a; --not-seen: #6cc0f5; --skipped: #aaa; --failed: #ff8a6b; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
+h1, h2, h3 { line-height: 1.2; }
+h2 { margin-top: 3rem; border-bottom: 1px solid var(--line); }
+h3 { margin-top: 2.5rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
+  border-bottom: 1px solid var(--line); }
+.word { font-weight: 700; white-space: nowrap; }
+.holds { color: var(--holds); } .refuted { color: var(--refuted); }
+.depends { color: var(--depends); } .not-seen { color: var(--not-seen); }
+.skipped { color: var(--skipped); }
+.soft { color: var(--soft); font-size: .875rem; }
+.failed { border-left: .3rem solid var(--failed); padding-left: .8rem; font-weight: 700; }
+dd { margin: 0 0 .8rem; }
+img { max-width: 100%; height: auto; background: white; border-radius: .3rem; }
+code { overflow-wrap: anywhere; }
+@media print { section { break-inside: avoid; } a { color: inherit; text-decoration: none; } }
+"""
+
+
+def add(parent, tag, text="", **attributes):
+    """A new element in another one; "class_" is its class."""
+    element = tree.SubElement(parent, tag, {name.rstrip("_"): value
+                                            for name, value in attributes.items()})
+    element.text = text
+    return element
+
+
+def word_of(parent, tag, verdict):
+    return add(parent, tag, verdict.replace("-", " "), class_=f"word {verdict}")
+
+
+def anchor_of(result):
+    return f"{result.run['group']}-{result.name}"
+
+
+def texts(result, kind):
+    """What the run said to people."""
+    return [row["text"] for row in result.kinds.get(kind, [])]
+
+
+def doubts(result):
+    """Why a run is not to be trusted, or not whole."""
+    return [*warnings_of(result), *texts(result, "failure")]
+
+
+# --- the page's parts -----------------------------------------------------------------------------
+
+def overview(body, results):
+    """Every verdict in a line; who wants to know more follows the link."""
+    rows = [(result, row) for result in results for row in result.kinds.get("verdict", [])]
+    count = collections.Counter(row["verdict"] for _, row in rows)
+    legend = add(body, "p", f"{len(rows)} verdicts. ")
+    for verdict, meaning in VERDICTS.items():
+        if count[verdict]:
+            word_of(legend, "span", verdict).tail = f" {count[verdict]} ({meaning}). "
+    table = add(body, "table")
+    head = add(add(table, "thead"), "tr")
+    for title in ("what is taught", "here", "measured by"):
+        add(head, "th", title, scope="col")
+    lines = add(table, "tbody")
+    for result, row in rows:
+        line = add(lines, "tr")
+        add(line, "td", result.run["claims"][row["claim"]])
+        word_of(line, "td", row["verdict"])
+        add(add(line, "td"), "a", f"{result.run['group']}/{result.name}",
+            href=f"#{anchor_of(result)}")
+
+
+def found(section, result):
+    """The verdicts, with what was measured."""
+    claims = add(section, "dl")
+    for row in result.kinds.get("verdict", []):
+        name = add(claims, "dt", result.run["claims"][row["claim"]] + ": ")
+        word_of(name, "span", row["verdict"]).tail = " "
+        add(name, "code", row["claim"], class_="soft")
+        add(claims, "dd", row["sentence"])
+
+
+def experiment(body, result, charts, folder):
+    section = add(body, "section", id=anchor_of(result))
+    add(section, "h3", ": ".join(filter(None, (result.name, result.question))))
+    for doubt in doubts(result):
+        add(section, "p", doubt, class_="failed")
+    found(section, result)
+    for why in texts(result, "why"):
+        add(section, "p", f"Why: {why}")
+    for note in texts(result, "note"):
+        add(section, "p", f"Note: {note}", class_="soft")
+    for path in charts:
+        add(section, "img", src=os.path.relpath(path, folder), width="1600", height="1000",
+            loading="lazy", alt=f"chart: {result.question or result.name}")
+    made = add(section, "p", "" if charts else f"{machine_of(result)} · {made_by(result)} · ",
+               class_="soft")
+    add(made, "a", "its rows", href=os.path.relpath(result.path, folder))
+
+
+def page(results, charts, folder):
+    html = tree.Element("html", {"lang": "en"})
+    head = add(html, "head")
+    add(head, "meta", charset="utf-8")
+    add(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
+    add(head, "title", "stallrace: what holds on this machine")
+    add(head, "style", STYLE)
+    body = add(html, "body")
+    add(body, "h1", "What lecture notes teach, and what this machine does")
+    for machine in dict.fromkeys(map(machine_of, results)):
+        add(body, "p", machine)
+    for result in results:
+        for doubt in doubts(result):
+            add(add(body, "p", class_="failed"), "a", f"{result.name}: {doubt}",
+                href=f"#{anchor_of(result)}")
+    overview(body, results)
+    for group in sorted({result.run["group"] for result in results}):
+        add(body, "h2", group)
+        for result in results:
+            if result.run["group"] == group:
+                experiment(body, result, charts.get(result.path, []), folder)
+    return b"<!DOCTYPE html>\n" + tree.tostring(html, encoding="utf-8", method="html") + b"\n"
+
+
+def main():
+    parser = Parser(description=__doc__.split("\n\n")[0], allow_abbrev=False)
+    parser.add_argument("files", metavar="FILE", nargs="*",
+                        help="result files; without any, the newest one of every experiment")
+    parser.add_argument("--out", metavar="DIR", default=RESULTS,
+                        help="where report.html and charts/ go (default results)")
+    options = parser.parse_args()
+    results, unread = read_all(options.files or newest())
+    if not results:
+        return unread
+    results.sort(key=lambda result: (result.run["group"], result.name))
+    charts, undrawn = draw_all(drawable(results)[0], "png", os.path.join(options.out, "charts"),
+                               lambda path: progress(f"drawn: {path}"))
+    progress("")
+    path = os.path.join(options.out, "report.html")
+    write_whole(path, page(results, charts, options.out))
+    print(f"report: {shown(path)}")
+    return max(unread, undrawn)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly; files are written in one go
+    end_with(main)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""scripts/report.py: every verdict is on the page, every doubt beside it, every link leads somewhere."""
+import html.parser
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+REPORT = ROOT / "scripts" / "report.py"
+REFERENCE = sorted((ROOT / "results" / "reference").glob("*.json*"))
+
+pytestmark = pytest.mark.skipif(
+    subprocess.run([ROOT / "scripts" / "python", "matplotlib,numpy"],
+                   stderr=subprocess.DEVNULL).returncode != 0,
+    reason="no python3 here has matplotlib")
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser makes of it: text, ids, links and pictures; elements that are never closed."""
+    VOID = {"meta", "img"}
+
+    def __init__(self, path):
+        super().__init__()
+        self.folder = path.parent
+        self.words, self.ids, self.links, self.images, self.open = [], [], [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.close()
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
+        if tag == "a":
+            self.links.append(attributes["href"])
+        if tag == "img":
+            self.images.append(attributes)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.words.append(data)
+
+
+def report(out, *files):
+    return subprocess.run([REPORT, "--out", out, *files], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True, timeout=300)
+
+
+def page(out, *files, status=0):
+    done = report(out, *files)
+    assert done.returncode == status, done.stderr
+    assert done.stdout.splitlines()[-1].endswith("report.html")
+    found = Page(out / "report.html")
+    assert found.open == []
+    return found
+
+
+def check_links(found):
+    assert len(found.ids) == len(set(found.ids))
+    for link in found.links:
+        assert link[1:] in found.ids if link.startswith("#") else (found.folder / link).is_file()
+    for image in found.images:
+        assert (found.folder / image["src"]).is_file() and image["alt"]
+
+
+def result(path, *, sentence="it was so", interrupted=None, controls_held=True, samples=True, said=()):
+    rows = [{"row": "run", "schema": 1, "experiment": path.stem, "group": "race",
+             "summary": "Is it so?", "claims": {"an-id": "it is so"}, "params": {"trials": 2},
+             "utc": "2026-01-02T03:04:05Z"},
+            *({"row": "sample", "trial": trial, "variant": "a", "elapsed_ns": 5 + trial}
+              for trial in range(2 * samples)),
+            {"row": "verdict", "claim": "an-id", "verdict": "holds" if samples else "skipped",
+             "sentence": sentence, "numbers": {}}, *said,
+            {"row": "end", "interrupted": interrupted, "controls_held": controls_held,
+             "samples": 2 * samples}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_the_reference(tmp_path):
+    found = page(tmp_path, *REFERENCE)
+    check_links(found)
+    for path in REFERENCE:
+        if path.suffix == ".json":
+            continue
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert f"{rows[0]['group']}-{rows[0]['experiment']}" in found.ids
+        for row in rows:
+            if row["row"] == "verdict":
+                assert " ".join(row["sentence"].split()) in found.text
+                assert rows[0]["claims"][row["claim"]] in found.text and row["claim"] in found.text
+            elif row["row"] in ("why", "note"):
+                assert " ".join(row["text"].split()) in found.text
+    assert len(found.images) >= len(REFERENCE)
+
+
+def test_the_same_again(tmp_path):
+    path = result(tmp_path / "one.jsonl")
+    first = page(tmp_path / "out", path) and (tmp_path / "out" / "report.html").read_bytes()
+    page(tmp_path / "out", path)
+    assert (tmp_path / "out" / "report.html").read_bytes() == first
+
+
+def test_what_was_said_is_text(tmp_path):
+    sentence = 'x < y & <b>"z"</b> <script>'
+    found = page(tmp_path / "out", result(tmp_path / "one.jsonl", sentence=sentence, said=[
+        {"row": "why", "text": "because <i>"}, {"row": "note", "text": "a & b"}]))
+    check_links(found)
+    for text in (sentence, "Why: because <i>", "Note: a & b", "one: Is it so?"):
+        assert text in found.text
+
+
+@pytest.mark.parametrize("changes, told", [
+    ({"controls_held": False, "said": [{"row": "failure", "text": "it was wrong"}]},
+     ("A CONTROL FAILED", "it was wrong")),
+    ({"interrupted": "SIGINT", "controls_held": None}, ("INTERRUPTED (SIGINT)",))])
+def test_doubts_come_first(changes, told, tmp_path):
+    found = page(tmp_path / "out", result(tmp_path / "one.jsonl", **changes))
+    check_links(found)
+    for text in told:
+        assert found.text.count(text) == 2  # at the top, and where the run is
+        assert found.text.index(text) < found.text.index("what is taught")
+
+
+def test_what_this_machine_cannot_test(tmp_path):
+    found = page(tmp_path / "out", result(tmp_path / "one.jsonl", samples=False),
+                 result(tmp_path / "two.jsonl"))
+    check_links(found)
+    assert "skipped 1" in found.text and "holds 1" in found.text
+    assert [image["src"] for image in found.images] == ["charts/two.png"]
+
+
+def test_what_cannot_be_read_is_said(tmp_path):
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"row":"run","schema":1,"experiment":"x"}\n')
+    done = report(tmp_path / "out", broken, result(tmp_path / "one.jsonl"))
+    assert done.returncode == 2 and done.stderr.startswith("report: ")
+    assert len(done.stderr.splitlines()) == 1 and "no end row" in done.stderr
+    assert "it was so" in Page(tmp_path / "out" / "report.html").text
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["no-such-file"], ["--out", "/dev/null/x"]])
+def test_bad_arguments(arguments, tmp_path):
+    path = result(tmp_path / "one.jsonl")
+    done = report(tmp_path / "out", *arguments, *([path] if "--out" in arguments else []))
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("report: ") and not (tmp_path / "out").exists()
