@@ -102,23 +102,22 @@ static void drop_some(int fd, int in_percent)
 struct stream {
 	struct net_pair fd;
 	int64_t deadline_ns, begin_ns, last_ns; /* last_ns: all bytes were there */
-	int64_t received, misplaced;
+	int64_t sent, received, misplaced;
 	int64_t longest_gap, timers; /* of the time between two arrivals; longer than a tick, ns */
 };
 
-static void send_all(const struct stream *s)
+static void send_all(struct stream *s)
 {
 	uint8_t buffer[LARGEST];
-	int64_t sent = 0;
 
-	while (sent < total) {
-		size_t length = (size_t)(total - sent < segment ? total - sent : segment);
+	while (s->sent < total) {
+		size_t length = (size_t)(total - s->sent < segment ? total - s->sent : segment);
 		ssize_t n;
 
-		pattern_fill(buffer, length, (uint64_t)sent);
+		pattern_fill(buffer, length, (uint64_t)s->sent);
 		n = send(s->fd.tx, buffer, length, MSG_DONTWAIT | MSG_EOR);
 		if (n >= 0)
-			sent += n;
+			s->sent += n;
 		else if (errno != EAGAIN)
 			err(EXIT_USAGE, "send");
 		else if (!run_wait_fd(s->fd.tx, POLLOUT, s->deadline_ns))
@@ -199,7 +198,7 @@ static void measure_tcp(struct run *run, int in_percent)
 				    {"dropped_segments", sent - (rx.segs_in - rx_before.segs_in)},
 				    {"retransmits", tx.retransmits},
 				    {"drops", net_memory(s.fd.rx).drops},
-				    {"late", tx.state != TCP_FIN_WAIT2},
+				    {"late", s.sent < total || tx.state != TCP_FIN_WAIT2},
 				    {"own_namespace", place.own != NULL},
 				    {"mss_bytes", tx.mss},
 				    {"rtt_ns", tx.rtt},
