@@ -381,7 +381,8 @@ def test_interrupted(number, tmp_path):
 def test_interrupted_before_it_measures(phase, tmp_path):
     with server() as echo:
         process = start(LOAD, "-p", echo.port, phase, "60s", "-o", "rows", cwd=tmp_path)
-        time.sleep(0.3)
+        until((tmp_path / "rows.part").exists, "rows")
+        time.sleep(0.2)
         os.killpg(process.pid, signal.SIGINT)
         ended = finish(process)
         assert not left_behind(process)
