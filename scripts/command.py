@@ -111,7 +111,9 @@ def start(command, cpus=None, **how):
 
 
 def kill(child):
-    """Ends a child and all that it has forked."""
+    """Ends a child, if it has begun, and all that it has forked."""
+    if not child:
+        return
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -121,8 +123,10 @@ def kill(child):
 
 def run(command, cpus=None):
     """Status, output and errors of a program that ends by itself."""
-    child = start(command, cpus, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = None
     try:
+        with signals.hold():  # else there could be a child that nobody knows
+            child = start(command, cpus, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         out, error = child.communicate()
     except BaseException:
         kill(child)
