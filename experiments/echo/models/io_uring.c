@@ -30,7 +30,8 @@ enum {
 	BUFFER = 4096,         /* bytes */
 	PARTS = 32,            /* buffers of a connection that are sent together */
 	BUFFERS_MAX = 1 << 15, /* the most a ring may have */
-	BUFFERS = 8,           /* at first; twice as many whenever all are in use */
+	BUFFERS_FEW = 8,       /* at first, for those who seldom speak */
+	BUFFERS = 64,          /* when one was missing; twice as many whenever all are in use */
 	GROUP = 0,
 };
 
@@ -79,9 +80,9 @@ static void provide(unsigned int id)
 /* There were none; false if there are none still. */
 static bool provide_more(void)
 {
-	unsigned int wanted = buffers_n ? 2 * buffers_n : BUFFERS;
+	unsigned int wanted = buffers_n < BUFFERS ? BUFFERS : 2 * buffers_n;
 
-	if (unused_n == 0)
+	if (unused_n == 0 || buffers_n < BUFFERS)
 		while (buffers_n < wanted && buffers_n < BUFFERS_MAX - 1)
 			provide(buffers_n++);
 	return unused_n > 0;
@@ -395,7 +396,8 @@ static int lend_buffers(void)
 	provided = (struct io_uring_buf_ring *)(void *)memory;
 	buffers = memory + ring_bytes;
 	io_uring_buf_ring_init(provided);
-	provide_more();
+	while (buffers_n < BUFFERS_FEW)
+		provide(buffers_n++);
 	return 0;
 }
 
