@@ -211,18 +211,19 @@ void report_noise(struct run *run)
 {
 	int64_t more = run->options.trials * 4 < MAX_TRIALS ? run->options.trials * 4 : MAX_TRIALS;
 	struct machine_load now;
+	double cpus = (double)sysconf(_SC_NPROCESSORS_ONLN);
+	double tick = cpus * 1e9 / (double)sysconf(_SC_CLK_TCK); /* the kernel counts in these */
 	double cpu_time;
 	double foreign = 0;
 	double steal;
 	double scatter = scatter_of(run);
 
 	machine_load(&now);
-	cpu_time =
-		(double)(now.wall_ns - run->load.wall_ns) * (double)sysconf(_SC_NPROCESSORS_ONLN);
-	steal = (double)(now.steal_ns - run->load.steal_ns) / cpu_time;
+	cpu_time = (double)(now.wall_ns - run->load.wall_ns) * cpus;
+	steal = ((double)(now.steal_ns - run->load.steal_ns) - tick) / cpu_time;
 	if (now.busy_ns)
 		foreign = ((double)(now.busy_ns - run->load.busy_ns) -
-			   (double)(now.own_ns - run->load.own_ns)) /
+			   (double)(now.own_ns - run->load.own_ns) - tick) /
 			  cpu_time;
 	if (steal > noisy_steal)
 		run_note(run,
