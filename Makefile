@@ -8,6 +8,7 @@
 #   SAN=thread | SAN=address,undefined   a sanitizer build, in a folder of its own
 #   V=1                                  show the compiler's command lines
 #   ARGS='--quick'                       arguments for every program of run-GROUP
+#   PREFIX=/usr/local DESTDIR=           where install puts the programs
 
 VERSION  := 0.1.0
 CC       ?= cc
@@ -15,6 +16,7 @@ CFLAGS   ?= -O2 -g
 WERROR   ?= -Werror
 SAN      ?=
 ARGS     ?=
+PREFIX   ?= /usr/local
 comma    := ,
 quiet    := $(if $(V),,@)
 BUILD    := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
@@ -48,6 +50,7 @@ LIB      := $(BUILD)/libexp.a
 LIB_OBJ  := $(LIB_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 BINS     := $(EXP_SRC:experiments/%.c=$(BUILD)/%)
 ECHO     := $(patsubst %,$(BUILD)/echo/echo-%,$(filter server client load limits,$(basename $(notdir $(ECHO_SRC)))))
+INSTALLED := $(DESTDIR)$(PREFIX)/libexec/stallrace
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 GROUPS   := $(sort $(notdir $(patsubst %/,%,$(dir $(EXP_ALL)))))
 # What an earlier build left and no source makes any more.
@@ -117,6 +120,13 @@ lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy an
 	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) $(ECHO_SRC) $(MODEL_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
 	shellcheck scripts/bootstrap scripts/python scripts/run scripts/test .ci/run
 
+# Programs find what they start in other languages beside the folder they are in.
+install: all ## the programs, into PREFIX/libexec/stallrace/build
+	@for f in $(BINS:$(BUILD)/%=%) $(ECHO:$(BUILD)/%=%); do \
+		install -D -m 755 $(BUILD)/$$f "$(INSTALLED)/build/$$f" || exit; done
+	@for f in $(wildcard experiments/*/*.py); do install -D -m 644 $$f "$(INSTALLED)/$$f" || exit; done
+	@echo "programs: $(INSTALLED)/build"
+
 clean: ## remove what was built; results stay
 	rm -rf build build-*
 
@@ -170,5 +180,5 @@ prune:
 -include $(wildcard $(BUILD)/obj/*.d $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
 
 FORCE:
-.PHONY: all help demo test smoke run-echo bench plots report reference deps doctor format lint clean units prune FORCE \
+.PHONY: all help demo test smoke run-echo bench plots report reference deps doctor format lint install clean units prune FORCE \
 	$(GROUPS:%=run-%)
