@@ -96,6 +96,8 @@ def test_version(program):
     (["--variants", "no such"], "--variants"),
     (["-o", "no/such/folder/rows.jsonl"], "no/such/folder/rows.jsonl"),
     (["-o", "/"], "/"),
+    (["--seed", "1\n2"], "argument 3"),
+    (["-o", "\x1b[31m"], "argument 3"),
 ], ids=" ".join)
 def test_wrong_usage(program, arguments, word, tmp_path):
     assert_error(run(program, "--quick", *arguments, cwd=tmp_path), word)

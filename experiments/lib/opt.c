@@ -202,6 +202,16 @@ static size_t add_table(const struct opt_table *table, int group, struct parse *
 	return used;
 }
 
+/* Messages repeat what is wrong in one line, which such an argument would break. */
+static void refuse_control_characters(int argc, char *argv[])
+{
+	for (int i = 1; i < argc; i++)
+		for (const char *c = argv[i]; *c; c++)
+			if (iscntrl((unsigned char)*c))
+				errx(EXIT_USAGE, "argument %d: a line break or control character",
+				     i);
+}
+
 void opt_parse(const struct opt_page *page, int argc, char *argv[])
 {
 	struct parse parse = {.rest = page->rest};
@@ -210,7 +220,9 @@ void opt_parse(const struct opt_page *page, int argc, char *argv[])
 	size_t used = 0;
 
 	if (page->rest)
-		*page->rest = argc;
+		*page->rest = argc; /* free text */
+	else
+		refuse_control_characters(argc, argv);
 	for (int t = 0; t < OPT_TABLES && page->tables[t].opts; t++)
 		used += add_table(&page->tables[t], t + 1, &parse, &options[used]);
 	argp_program_version_hook = print_version;
