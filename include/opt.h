@@ -43,6 +43,7 @@ struct opt {
 
 	const char **text;          /* a string ... */
 	const char *const *choices; /* ... one of these, NULL at the end; NULL = any */
+	bool lines;                 /* may have line breaks and control characters */
 	const char *metavar;        /* what --help calls the string; NULL = WORD */
 };
 

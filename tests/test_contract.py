@@ -96,8 +96,9 @@ def test_version(program):
     (["--variants", "no such"], "--variants"),
     (["-o", "no/such/folder/rows.jsonl"], "no/such/folder/rows.jsonl"),
     (["-o", "/"], "/"),
-    (["--seed", "1\n2"], "argument 3"),
-    (["-o", "\x1b[31m"], "argument 3"),
+    (["a\nb"], "unexpected argument"),
+    (["--seed", "1\n2"], "--seed"),
+    (["-o", "\x1b[31m"], "--output"),
 ], ids=" ".join)
 def test_wrong_usage(program, arguments, word, tmp_path):
     assert_error(run(program, "--quick", *arguments, cwd=tmp_path), word)

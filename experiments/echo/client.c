@@ -33,7 +33,7 @@ static const struct opt opts[] = {
 	{'i', "host", "whom to talk to; default 127.0.0.1", .text = &host, .metavar = "HOST"},
 	{'p', "port", "where it listens", .num = &port, .min = 1, .max = 65535},
 	{'s', "say", "the message; words that follow belong to it; default \"Hello, Server!\"",
-	 .text = &message, .metavar = "WORD"},
+	 .text = &message, .lines = true, .metavar = "WORD"},
 	{'t', "interactive", "ask for lines, print the answer to each", .flag = &interactive},
 	{'u', "udp", "send a datagram instead", .flag = &udp},
 	{0, "timeout", "give up when nothing comes for so long", .num = &timeout_ms, .min = 1,

@@ -63,7 +63,7 @@ static const struct opt opts[] = {
 	{0, "backlog", "connections that wait to be accepted", .num = &backlog, .max = 65535},
 	{'1', "once", "serve one connection, then end", .flag = &rules.once},
 	{'g', "greet", "say this and close, instead of an echo", .text = &rules.greeting,
-	 .metavar = "TEXT"},
+	 .lines = true, .metavar = "TEXT"},
 	{'r', "reverse", "answer each line reversed, character by character (UTF-8)",
 	 .flag = &rules.reverse},
 	{'u', "udp", "answer datagrams instead", .flag = &udp},

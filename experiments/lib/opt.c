@@ -99,6 +99,14 @@ static void set_text(const struct opt *opt, const char *arg)
 	*opt->text = arg;
 }
 
+/* Messages repeat what is wrong in one line, which such an argument would break. */
+static void refuse_control_characters(const char *option, const char *arg)
+{
+	for (const char *c = arg; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			errx(EXIT_USAGE, "%s: a line break or control character", option);
+}
+
 static int key_of(const struct parse *parse, size_t i)
 {
 	return parse->opts[i]->key ? parse->opts[i]->key : LONG_ONLY + (int)i;
@@ -119,14 +127,18 @@ static error_t parse_one(int key, char *arg, struct argp_state *state)
 		*parse->rest = state->next;
 		return 0;
 	}
-	if (key == ARGP_KEY_ARG)
+	if (key == ARGP_KEY_ARG) {
+		refuse_control_characters("unexpected argument", arg);
 		errx(EXIT_USAGE, "unexpected argument '%s'", arg);
+	}
 	for (size_t i = 0; i < parse->n; i++) {
 		const struct opt *opt = parse->opts[i];
 
 		if (key_of(parse, i) != key)
 			continue;
 		parse->given[i] = true;
+		if (arg && !opt->lines)
+			refuse_control_characters(text_format("--%s", opt->name), arg);
 		if (opt->num)
 			set_number(opt, arg);
 		else if (opt->flag)
@@ -202,16 +214,6 @@ static size_t add_table(const struct opt_table *table, int group, struct parse *
 	return used;
 }
 
-/* Messages repeat what is wrong in one line, which such an argument would break. */
-static void refuse_control_characters(int argc, char *argv[])
-{
-	for (int i = 1; i < argc; i++)
-		for (const char *c = argv[i]; *c; c++)
-			if (iscntrl((unsigned char)*c))
-				errx(EXIT_USAGE, "argument %d: a line break or control character",
-				     i);
-}
-
 void opt_parse(const struct opt_page *page, int argc, char *argv[])
 {
 	struct parse parse = {.rest = page->rest};
@@ -220,9 +222,7 @@ void opt_parse(const struct opt_page *page, int argc, char *argv[])
 	size_t used = 0;
 
 	if (page->rest)
-		*page->rest = argc; /* free text */
-	else
-		refuse_control_characters(argc, argv);
+		*page->rest = argc;
 	for (int t = 0; t < OPT_TABLES && page->tables[t].opts; t++)
 		used += add_table(&page->tables[t], t + 1, &parse, &options[used]);
 	argp_program_version_hook = print_version;
