@@ -71,11 +71,20 @@ static const char *number_text(const struct opt *opt, int64_t number)
 	return text_count(number);
 }
 
+/* Messages repeat what is wrong in one line, which such an argument would break. */
+static void refuse_control_characters(const char *option, const char *arg)
+{
+	for (const char *c = arg; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			errx(EXIT_USAGE, "%s: a line break or control character", option);
+}
+
 static void set_number(const struct opt *opt, const char *arg)
 {
 	int64_t number;
 	int error = opt_number(arg, opt->unit, &number);
 
+	refuse_control_characters(text_format("--%s", opt->name), arg);
 	if (error == EINVAL)
 		errx(EXIT_USAGE, "--%s: '%s' is not a number%s", opt->name, arg,
 		     opt->unit == OPT_MS ? " of milliseconds (2000, 2000ms, 2s)" : "");
@@ -89,6 +98,8 @@ static void set_text(const struct opt *opt, const char *arg)
 {
 	const char *list = "";
 
+	if (!opt->lines)
+		refuse_control_characters(text_format("--%s", opt->name), arg);
 	for (const char *const *c = opt->choices; c && *c; c++) {
 		if (strcmp(*c, arg) == 0)
 			break;
@@ -97,14 +108,6 @@ static void set_text(const struct opt *opt, const char *arg)
 			errx(EXIT_USAGE, "--%s: '%s' is none of:%s", opt->name, arg, list);
 	}
 	*opt->text = arg;
-}
-
-/* Messages repeat what is wrong in one line, which such an argument would break. */
-static void refuse_control_characters(const char *option, const char *arg)
-{
-	for (const char *c = arg; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			errx(EXIT_USAGE, "%s: a line break or control character", option);
 }
 
 static int key_of(const struct parse *parse, size_t i)
@@ -137,8 +140,6 @@ static error_t parse_one(int key, char *arg, struct argp_state *state)
 		if (key_of(parse, i) != key)
 			continue;
 		parse->given[i] = true;
-		if (arg && !opt->lines)
-			refuse_control_characters(text_format("--%s", opt->name), arg);
 		if (opt->num)
 			set_number(opt, arg);
 		else if (opt->flag)
