@@ -90,7 +90,7 @@ static void set_number(const struct opt *opt, const char *arg)
 		     opt->unit == OPT_MS ? " of milliseconds (2000, 2000ms, 2s)" : "");
 	if (error || number < opt->min || number > opt->max)
 		errx(EXIT_USAGE, "--%s: %s is not in the range %s to %s", opt->name, arg,
-		     text_count(opt->min), text_count(opt->max));
+		     number_text(opt, opt->min), number_text(opt, opt->max));
 	*opt->num = number;
 }
 
