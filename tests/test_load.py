@@ -242,6 +242,16 @@ def test_server_pid():
     assert sample["server_voluntary_switches"] + sample["server_involuntary_switches"] > 0
 
 
+def test_server_between_the_looks():
+    """What the server did is what the measured requests made it do, and nothing of the warm-up."""
+    with server("--model", "thread") as echo:
+        sample = sample_of(*load(echo.port, "-c", "5", "--idle", "500", "-d", "50ms",
+                                 "--warmup", "400ms", "--server-pid", str(echo.pid)))
+    assert sample["server_elapsed_ns"] >= sample["elapsed_ns"] > 49e6
+    # a thread that has answered sleeps until the next request
+    assert 0 < sample["server_voluntary_switches"] <= sample["requests"] + sample["server_threads"]
+
+
 def test_text(tmp_path):
     with server() as echo:
         ended = run(LOAD, "-p", echo.port, *SHORT, "--server-pid", str(echo.pid), "-o", "rows",

@@ -52,6 +52,7 @@ enum {
 };
 
 static const int64_t second_ns = 1000000000;
+static const int64_t never_ns = INT64_MAX / 2; /* on CLOCK_MONOTONIC */
 
 static const char *const arrivals[] = {"poisson", "fixed", NULL};
 
@@ -471,39 +472,46 @@ static void write_second(int64_t begin_ns, int64_t now)
 	before_ns = now;
 }
 
-/* Makes the load; what it is worth is in the tallies then.  False if the server went away. */
-static bool measure(struct load_result *result)
+/* Lets the workers ask from begin to end, and waits for them.  False if it ended before. */
+static bool make_load(int64_t begin, int64_t end, bool measured)
 {
-	struct load_window *window = &shared->window;
-	int64_t first = span_now();
-	int64_t begin = first + warmup_ms * 1000000;
-	int64_t end = begin + duration_ms * 1000000;
-	int64_t kernel_grown;
-	bool whole;
-	bool seen;
+	bool whole = true;
 
-	atomic_store(&window->first_ns, first);
-	atomic_store(&window->begin_ns, begin);
-	atomic_store(&window->end_ns, end);
+	atomic_store(&shared->window.begin_ns, begin);
+	atomic_store(&shared->window.end_ns, end);
 	let_go(plan.start);
-	whole = wait_until(begin);
-	seen = server_pid && load_look((pid_t)server_pid, &server_before);
-	for (int64_t at = begin + second_ns; whole && at < end; at += second_ns) {
+	for (int64_t at = begin + second_ns; measured && whole && at < end; at += second_ns) {
 		whole = wait_until(at);
 		if (whole)
 			write_second(begin, at);
 	}
 	whole = (whole && wait_until(end)) || (!interrupted && span_now() >= end);
-	seen = seen && load_look((pid_t)server_pid, &server_after);
 	if (!whole) {
-		atomic_store(&window->end_ns, span_now());
+		atomic_store(&shared->window.end_ns, span_now());
 		add_to(plan.stop, 1);
 	}
 	while (running && ready < plan.workers)
 		wait_until(INT64_MAX);
+	return whole;
+}
+
+/*
+ * Warms up and makes the load; what it is worth is in the tallies then.  False if the server went
+ * away.
+ */
+static bool measure(struct load_result *result)
+{
+	int64_t begin = span_now();
+	bool whole = make_load(begin, begin + warmup_ms * 1000000, false);
+	bool seen = server_pid && load_look((pid_t)server_pid, &server_before);
+	int64_t kernel_grown;
+
+	begin = whole ? span_now() : never_ns; /* then nothing counts */
+	whole = make_load(begin, whole ? begin + duration_ms * 1000000 : 0, true) && whole;
 	write_second(begin, span_now());
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
+	seen = seen && load_look((pid_t)server_pid, &server_after);
 	kernel_grown = load_kernel_bytes() - kernel_empty;
 	let_go(plan.leave);
 	while (running)

@@ -43,7 +43,7 @@ struct load_plan {
 
 	/* eventfds */
 	int ready;        /* one worker more has its connections, or has done its work */
-	int start, leave; /* semaphores: so many may go on */
+	int start, leave; /* semaphores: so many may go on; start: twice, first to warm up */
 	int stop;         /* readable: look at end_ns again */
 
 	/* for the report */
@@ -77,11 +77,9 @@ struct load_tally {
 	struct span span;       /* from begin_ns to the last answer */
 };
 
-/* Also shared: CLOCK_MONOTONIC of the window that is measured. */
+/* Also shared: CLOCK_MONOTONIC of the window in which requests are due, set before each start. */
 struct load_window {
-	_Atomic int64_t first_ns; /* the load begins */
-	_Atomic int64_t begin_ns; /* the warm-up is over */
-	_Atomic int64_t end_ns;   /* no request is due any more */
+	_Atomic int64_t begin_ns, end_ns;
 };
 
 /* Answers are waited for so long after the end. */
@@ -91,20 +89,23 @@ static const int64_t load_grace_ns = 1000000000;
 void load_prepare(const struct load_plan *plan);
 
 /*
- * One worker: opens its connections, says that it is ready and waits, makes its share of the
- * load, says that it is ready and waits, and closes its connections. 0; or the errno of a
- * connection that could not be opened, at once.
+ * One worker: opens its connections, warms up, makes its share of the load, and closes its
+ * connections; before each but the first it says that it is ready and waits.  0; or the errno of
+ * a connection that could not be opened, at once.
  */
 int load_work(const struct load_plan *plan, struct load_window *window, struct load_tally *tally,
 	      int64_t number);
 
-/* The server, with the processes it has forked, at one moment. */
+/*
+ * The server, with the processes it has forked.  To look at thousands of threads takes longer
+ * than a short measurement, and the CPU that the load needs: only while nothing is asked.
+ */
 struct load_server {
-	int64_t at_ns;           /* CLOCK_MONOTONIC */
-	int64_t cpu_ns;          /* used so far */
-	int64_t rss_bytes;       /* pages that processes share count in each of them, */
-	int64_t pss_bytes;       /* here in parts; -1: not to be known */
-	int64_t processes, cpus; /* those it may run on */
+	int64_t begin_ns, end_ns; /* of the look: CLOCK_MONOTONIC */
+	int64_t cpu_ns;           /* used so far */
+	int64_t rss_bytes;        /* pages that processes share count in each of them, */
+	int64_t pss_bytes;        /* here in parts; -1: not to be known */
+	int64_t processes, cpus;  /* those it may run on */
 	struct load_thread {
 		pid_t id;
 		int64_t cpu_ns, voluntary, involuntary; /* so far */

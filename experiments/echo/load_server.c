@@ -150,7 +150,7 @@ bool load_look(pid_t server, struct load_server *now)
 	cpu_set_t cpus;
 
 	*now = (struct load_server){
-		.at_ns = span_now(), .threads = now->threads, .threads_room = now->threads_room};
+		.begin_ns = span_now(), .threads = now->threads, .threads_room = now->threads_room};
 	list[0] = server;
 	for (size_t i = 0; i < n; i++)
 		n = add_process(list[i], now, list, n);
@@ -158,6 +158,7 @@ bool load_look(pid_t server, struct load_server *now)
 		now->cpus = CPU_COUNT(&cpus);
 	if (now->threads_n)
 		qsort(now->threads, now->threads_n, sizeof(*now->threads), by_id);
+	now->end_ns = span_now();
 	return now->processes > 0;
 }
 
@@ -174,7 +175,7 @@ int64_t load_kernel_bytes(void)
 struct load_used load_used(const struct load_server *before, const struct load_server *after)
 {
 	static const struct load_thread none;
-	struct load_used used = {.elapsed_ns = after->at_ns - before->at_ns,
+	struct load_used used = {.elapsed_ns = after->begin_ns - before->end_ns,
 				 .cpu_ns = after->cpu_ns - before->cpu_ns};
 
 	for (size_t i = 0; i < after->threads_n; i++) {

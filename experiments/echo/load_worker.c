@@ -75,7 +75,8 @@ struct worker {
 	int64_t due_ns; /* the next request */
 	double arrival; /* as a number of mean distances since the first */
 
-	int64_t begin_ns, end_ns, last_ns; /* last: an answer came */
+	int64_t count_ns;        /* requests that were due from then on count */
+	int64_t end_ns, last_ns; /* last: an answer came */
 	char buffer[READ_SIZE];
 };
 
@@ -133,7 +134,7 @@ static void next_due(struct worker *w)
 	double mean_ns = 1e9 * (double)plan->workers / (double)plan->rate;
 
 	w->arrival += plan->fixed ? 1 : -log(rng_uniform(&w->rng));
-	w->due_ns = atomic_load(&w->window->first_ns) + (int64_t)(w->arrival * mean_ns);
+	w->due_ns = atomic_load(&w->window->begin_ns) + (int64_t)(w->arrival * mean_ns);
 }
 
 static void first_due(struct worker *w)
@@ -232,7 +233,7 @@ static void close_link(struct link *link)
 /* The request is in the histogram with the time that it was waited for. */
 static void give_up(struct worker *w, int64_t due_ns, int64_t now)
 {
-	if (now < w->begin_ns)
+	if (now < w->count_ns)
 		return; /* in the warm-up; but what it leaves behind unanswered counts */
 	histogram_bump(&w->tally->unanswered, 1);
 	histogram_add(&w->tally->latency, now - due_ns);
@@ -357,7 +358,7 @@ static void answered(struct worker *w, struct link *link, const struct request *
 {
 	if (request->wrong)
 		histogram_bump(&w->tally->errors[LOAD_WRONG], 1);
-	if (request->due_ns >= w->begin_ns) {
+	if (request->due_ns >= w->count_ns) {
 		histogram_add(&w->tally->latency, now - request->due_ns);
 		histogram_bump(&w->tally->bytes, request->size);
 	}
@@ -463,8 +464,6 @@ static int64_t next_look(const struct worker *w, int64_t now)
 {
 	int64_t look = now < w->end_ns ? w->end_ns : w->end_ns + load_grace_ns;
 
-	if (now < w->begin_ns)
-		look = earliest(look, w->begin_ns);
 	if (w->plan->rate && w->free_n > 0 && w->due_ns < w->end_ns)
 		look = earliest(look, w->due_ns);
 	return look;
@@ -488,29 +487,27 @@ static void give_up_rest(struct worker *w, int64_t now)
 
 static void begin_load(struct worker *w)
 {
-	w->begin_ns = atomic_load(&w->window->begin_ns);
 	w->end_ns = atomic_load(&w->window->end_ns);
-	w->last_ns = w->begin_ns;
+	w->last_ns = 0;
+	w->free_n = 0;
 	if (w->plan->rate)
 		first_due(w);
 	for (int64_t i = 0; i < w->active; i++)
-		if (w->plan->rate)
-			now_free(w, &w->links[i]);
-		else
+		if (!w->plan->rate)
 			refill(w, &w->links[i], span_now());
+		else if (w->links[i].waiting < w->plan->pipeline)
+			now_free(w, &w->links[i]);
 }
 
+/* Asks until the window is over, and waits for the answers. */
 static void run_load(struct worker *w)
 {
 	struct epoll_event events[EVENTS];
-	struct span *span = &w->tally->span;
 	int64_t now = span_now();
 
 	for (begin_load(w); !at_end(w, now); now = span_now()) {
 		int n;
 
-		if (!span->begin_ns && now >= w->begin_ns)
-			span_begin(span);
 		if (w->plan->rate)
 			dispatch(w, now);
 		n = wait_for(w, events, now, next_look(w, now));
@@ -520,9 +517,22 @@ static void run_load(struct worker *w)
 			else
 				w->end_ns = atomic_load(&w->window->end_ns);
 	}
-	give_up_rest(w, now);
-	if (!span->begin_ns)
-		span_begin(span); /* it ended in the warm-up */
+}
+
+static void warm_up(struct worker *w)
+{
+	w->count_ns = INT64_MAX;
+	run_load(w);
+}
+
+static void run_measured(struct worker *w)
+{
+	struct span *span = &w->tally->span;
+
+	w->count_ns = atomic_load(&w->window->begin_ns);
+	span_begin(span);
+	run_load(w);
+	give_up_rest(w, span_now());
 	span_end(span);
 	span->end_ns = earliest(span->end_ns, w->end_ns);
 	if (span->end_ns < w->last_ns)
@@ -619,7 +629,9 @@ int load_work(const struct load_plan *plan, struct load_window *window, struct l
 	error = open_all(w);
 	if (!error) {
 		report(plan, plan->start);
-		run_load(w);
+		warm_up(w);
+		report(plan, plan->start);
+		run_measured(w);
 		/* what the server has for each connection can be seen until it may leave */
 		report(plan, plan->leave);
 	}
