@@ -29,6 +29,7 @@ CLAIMS = {
 ASYNCHRONOUS = ("epoll", "epoll-et", "io_uring", "coroutine")  # one thread for all
 THREADED = ("thread", "fork")  # against one event loop
 SPINNING = ("busy-poll",)
+ALIKE = 0.9  # a difference of less than a tenth is none
 
 try:
     locale.setlocale(locale.LC_CTYPE, "")
@@ -285,16 +286,17 @@ class Report:
     def ranking(self):
         """Each model's intervals, ranks and the sum of its ranks, the least first.
 
-        A rank is one more than the number of models whose interval lies wholly on the better side:
-        those that overlap, as far as the table shows, share one.  CPU and memory are one criterion:
-        half each.
+        A rank is one more than the number of models that are better by a tenth at least, with the
+        whole of their interval: with few rounds, less than that is seen of models that are alike.
+        CPU and memory are one criterion: half each.
         """
         measured = {model: self.criteria(model) for model in self.models}
         found = {model: mine for model, mine in measured.items() if mine}
         ranked = []
         for model, mine in found.items():
-            ranks = {name: 1 + sum(theirs[name][2] < mine[name][1] if less else
-                                   theirs[name][1] > mine[name][2] for theirs in found.values())
+            ranks = {name: 1 + sum(theirs[name][2] < ALIKE * mine[name][1] if less else
+                                   ALIKE * theirs[name][1] > mine[name][2]
+                                   for theirs in found.values())
                      for name, _, _, _, less in self.CRITERIA}
             total = (ranks["sleeps"] + ranks["overlap"] + ranks["threads"]
                      + (ranks["cpu_ns"] + ranks["memory_bytes"]) / 2)
@@ -305,7 +307,7 @@ class Report:
         if not ranking:
             return
         self.line(f"the four criteria at {self.middle:,} connections of {self.size:,} B, "
-                  "with ranks")
+                  "with ranks (within a tenth: one)")
         self.line("model".ljust(15) + f"{'blocks':>11}{'overlaps':>12}{'threads':>10}{'CPU':>12}"
                   f"{'memory':>13}")
         self.line(" " * 15 + f"{'sleeps/req':>11}{'req/trip':>12}{'':>10}{MICRO + '/req':>12}"
@@ -469,7 +471,7 @@ class Report:
         if not any(row["scenario"] == "idle" for row in self.samples):
             return True
         kept = self.idle_ratio(model)
-        return bool(kept) and kept[2] >= 0.9
+        return bool(kept) and kept[2] >= ALIKE
 
     @staticmethod
     def without(what):
