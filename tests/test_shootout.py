@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -59,7 +60,7 @@ def replaced(tree, name, text):
     """A program of the tree that is a script now; REAL is the one it was."""
     path = tree / "build" / "echo" / name
     path.unlink()
-    path.write_text("#!/bin/sh\n" + text.replace("REAL", str(BUILD / "echo" / name)))
+    path.write_text("#!/bin/sh\n" + text.replace("REAL", shlex.quote(str(BUILD / "echo" / name))))
     path.chmod(0o755)
 
 
@@ -250,6 +251,9 @@ def test_a_killed_script_leaves_no_server(tree):
      "it failed"),
     ("echo-limits", 'REAL "$@" | sed "s/\\"wrong_bytes\\":0/\\"wrong_bytes\\":7/"',
      "7 wrong bytes"),
+    ("echo-load", 'case "$*" in *" 2 "*) exit 0;; esac\nexec REAL "$@"',
+     "echo-load ended with status 0"),
+    ("echo-limits", "", "echo-limits ended with status 0"),
 ])
 def test_a_run_that_fails_fails_the_shoot_out(name, text, told, tree):
     replaced(tree, name, text)
