@@ -30,13 +30,13 @@ ASYNCHRONOUS = ("epoll", "epoll-et", "io_uring", "coroutine")  # one thread for 
 THREADED = ("thread", "fork")  # against one event loop
 SPINNING = ("busy-poll",)
 ALIKE = 0.9  # a difference of less than a tenth is none
+STEP = 0.1  # nor is one of less than a tenth of a criterion's unit: a sleep, a us, a KiB
 
 try:
     locale.setlocale(locale.LC_CTYPE, "")
 except locale.Error:
     pass  # it is C, then
-UNICODE = locale.nl_langinfo(locale.CODESET) == "UTF-8"
-DOT, MICRO = (" · ", "µs") if UNICODE else (" - ", "us")
+DOT = " · " if locale.nl_langinfo(locale.CODESET) == "UTF-8" else " - "
 
 
 def rate_of(row):
@@ -50,6 +50,11 @@ def interval(values):
                      for _ in range(BOOTSTRAPS))
     return (statistics.median(values), medians[int(0.025 * BOOTSTRAPS)],
             medians[int(0.975 * BOOTSTRAPS) - 1])
+
+
+def clearly_less(one, other):
+    """Of two intervals: by a tenth at least, and by a STEP."""
+    return one[2] < ALIKE * other[1] and other[1] - one[2] >= STEP
 
 
 def ratio(values, to):
@@ -69,7 +74,7 @@ def figures(value):
 
 
 def duration(ns):
-    for unit, name in ((SECOND, "s"), (1000000, "ms"), (1000, MICRO)):
+    for unit, name in ((SECOND, "s"), (1000000, "ms"), (1000, "us")):
         if ns >= unit:
             return f"{figures(ns / unit)} {name}"
     return f"{ns:.0f} ns"
@@ -187,7 +192,7 @@ class Report:
         self.line(f"{size:,} B: 1,000 requests/s by connections"
                   + (f"; CPU and sleeps a request, at {self.middle:,}" if first else ""))
         self.line("model".ljust(15) + "".join(f"{n:>7,}" for n in counts)
-                  + (f"{'CPU ' + MICRO:>8}{'sleeps':>8}{'threads':>8}" if first else ""))
+                  + (f"{'CPU us':>8}{'sleeps':>8}{'threads':>8}" if first else ""))
         for name, kind in (("ping-pong", "pingpong"), ("bulk", "bulk")):
             limit = self.cell(self.limit(kind, size), 1e-3)
             column = 0 if kind == "pingpong" else len(counts) - 1
@@ -280,22 +285,23 @@ class Report:
                  "cpu_ns": self.cpu(model), "memory_bytes": self.memory(model)}
         if not all(found.values()):
             return None
-        return {name: tuple(round(part * scale, digits) for part in interval(found[name].values()))
-                for name, _, digits, scale, _ in self.CRITERIA}
+        return {name: tuple(part * scale for part in interval(found[name].values()))
+                for name, _, _, scale, _ in self.CRITERIA}
 
     def ranking(self):
         """Each model's intervals, ranks and the sum of its ranks, the least first.
 
-        A rank is one more than the number of models that are better by a tenth at least, with the
-        whole of their interval: with few rounds, less than that is seen of models that are alike.
+        A rank is one more than the number of models that are better by a tenth at least, and by a
+        STEP, with the whole of their interval: with few rounds, less than that is seen of models
+        that are alike.
         CPU and memory are one criterion: half each.
         """
         measured = {model: self.criteria(model) for model in self.models}
         found = {model: mine for model, mine in measured.items() if mine}
         ranked = []
         for model, mine in found.items():
-            ranks = {name: 1 + sum(theirs[name][2] < ALIKE * mine[name][1] if less else
-                                   ALIKE * theirs[name][1] > mine[name][2]
+            ranks = {name: 1 + sum(clearly_less(theirs[name], mine[name]) if less else
+                                   clearly_less(mine[name], theirs[name])
                                    for theirs in found.values())
                      for name, _, _, _, less in self.CRITERIA}
             total = (ranks["sleeps"] + ranks["overlap"] + ranks["threads"]
@@ -306,11 +312,12 @@ class Report:
     def print_ranking(self, ranking):
         if not ranking:
             return
-        self.line(f"the four criteria at {self.middle:,} connections of {self.size:,} B, "
-                  "with ranks (within a tenth: one)")
+        wrapped("  ", 2, f"the four criteria at {self.middle:,} connections of {self.size:,} B, and "
+                f"in brackets the rank: one more than how many are better by a tenth and by {STEP}, "
+                "with all of their 95 % interval. CPU and memory count half each.")
         self.line("model".ljust(15) + f"{'blocks':>11}{'overlaps':>12}{'threads':>10}{'CPU':>12}"
                   f"{'memory':>13}")
-        self.line(" " * 15 + f"{'sleeps/req':>11}{'req/trip':>12}{'':>10}{MICRO + '/req':>12}"
+        self.line(" " * 15 + f"{'sleeps/req':>11}{'req/trip':>12}{'':>10}{'us/req':>12}"
                   f"{'KiB/conn':>13}  sum")
         for total, model, mine, ranks in ranking:
             cells = [f"{mine[name][0]:,.{digits}f} {f'({ranks[name]})':>4}"
@@ -502,7 +509,7 @@ class Report:
         wrapped(f"  {first} ", len(first) + 3, text)
 
     def notes(self):
-        self.say("why", "Why:", "An event loop is told by one system call of all connections that "
+        self.say("why", "Why:", "an event loop is told by one system call of all connections that "
                  "are ready, so it sleeps only when there is nothing to do. A thread that blocks "
                  "sleeps once for each request, and has a stack of its own and one in the kernel.")
         for why, counts in self.bench.left_out.items():
