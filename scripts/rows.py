@@ -54,6 +54,10 @@ class Result:
         """The verdict rows by their claim."""
         return {row.get("claim"): row for row in self.kinds.get("verdict", [])}
 
+    def number(self, claim, name):
+        """A number behind a verdict, or None: for titles, which say what the verdict says."""
+        return self.verdicts.get(claim, {}).get("numbers", {}).get(name)
+
     @property
     def interrupted(self):
         """None, or what ended the run early: a signal's name or "error"."""

@@ -76,8 +76,8 @@ def title_of(result, sizes):
     n = sizes[-1] if len(sizes) < 2 else [size for size in sizes if size < 4000][-1]
     samples = [s for s in result.samples if s["asked_backlog"] == n]
     queued = int(np.median(style.column(samples, "completed_connects")))
-    refused = int(style.column(result.samples, "refused_connects").sum())
-    waiting = int(style.column(result.samples, "waiting_connects").sum())
+    refused = int(style.column(samples, "refused_connects").sum())
+    waiting = int(style.column(samples, "waiting_connects").sum())
     return (f"listen({n}) queued {queued:,} connections; of the others {refused} were refused, "
             f"{waiting} had to try again")
 

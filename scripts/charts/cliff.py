@@ -37,16 +37,14 @@ def steep(cells, snd, rcv):
 
 
 def title_of(result):
-    cells = speeds(result, "as-is")
-    slow = [key for key in cells if steep(cells, *key)]
-    if not slow:
-        return "A bigger receive buffer was never much slower"
-    worst = min(slow, key=cells.get)
-    best = max((speed, rcv) for (snd, rcv), speed in cells.items()
-               if snd == worst[0] and rcv < worst[1])
-    return (f"A bigger receive buffer can be {style.times(best[0] / cells[worst])} times slower: "
-            f"{style.bytes_of(worst[1])} instead of {style.bytes_of(best[1])}, "
-            f"with a send buffer of {style.bytes_of(worst[0])}")
+    slow, times, snd, rcv, smaller = (result.number("buf-cliff", name) for name in (
+        "slow_cells", "times_slower", "sndbuf_bytes", "rcvbuf_bytes", "smaller_rcvbuf_bytes"))
+    if slow:
+        return (f"A bigger receive buffer can be {style.times(times)} times slower: "
+                f"{style.bytes_of(rcv)} instead of {style.bytes_of(smaller)}, "
+                f"with a send buffer of {style.bytes_of(snd)}")
+    return ("A bigger receive buffer was never much slower" if slow == 0 else
+            "Throughput by the sizes of both buffers")
 
 
 def note_of(result):

@@ -14,15 +14,13 @@ def median(samples, field):
     return float(np.median(values)) if values else 0
 
 
-def title_of(variants):
-    alone = [median(variants[name], "elapsed_ns") for name in ("there", "back") if name in variants]
-    told = []
-    for name, words in (("both", "both ways at once take {} times as long as one way"),
-                        ("turns", "by turns it is {} times")):
-        if name in variants and alone:
-            ratio = median(variants[name], "elapsed_ns") / max(alone)
-            told.append(words.format(style.figures(ratio)))
-    return "Sending and receiving at the same time: " + (", ".join(told) or "bytes over time")
+def title_of(result):
+    there, back, turns = (result.number("tcp-full-duplex", f"{name}_ratio")
+                          for name in ("there", "back", "turns"))
+    if there is None:
+        return "Sending and receiving at the same time: bytes over time"
+    return (f"Both ways at once, each has {there:.2f} and {back:.2f} of its speed alone"
+            + (f"; by turns it takes {turns:.2f} times as long" if turns else ""))
 
 
 def draw_trial(axes, result, name, sample):
@@ -51,7 +49,7 @@ def draw(result):
     path = (f"a cable that carries {rate} Mbit/s in each direction" if first["cable"] else
             f"loopback, each end sending at {rate} Mbit/s")
     total = params["total_bytes"]
-    page = style.Page(result, title_of(variants), f"{style.bytes_of(total)} each way over one TCP "
+    page = style.Page(result, title_of(result), f"{style.bytes_of(total)} each way over one TCP "
                       f"connection, on {path}. The first trial of each; in the titles the "
                       "medians of all.")
     columns = min(2, len(variants))

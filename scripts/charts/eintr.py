@@ -30,7 +30,8 @@ def title_of(variants):
     bare = [s for name in ("recv", "accept", "connect") for s in variants.get(name, [])]
     new = [s for s in variants.get("python", []) if s["version"] >= 305]
     if bare:
-        told.append(f"in C a signal made {sum(s['eintr'] for s in bare)} of {len(bare)} calls fail")
+        told.append(f"in C a signal made {sum(s['eintr'] for s in bare)} of {len(bare)} calls without "
+                    "SA_RESTART fail")
     if new:
         good = sum(s["recv_resumed"] and s["connect_resumed"] for s in new)
         told.append(f"CPython since 3.5 went on in {good} of {len(new)} runs")

@@ -9,11 +9,18 @@ GROWTH = (("grow", "sndbuf_bytes", "default SO_SNDBUF", style.BLUE, "-"),
           ("fixed", "sndbuf_bytes", "both, 64 KiB asked for", style.GREY, "--"))
 
 
-def draw_growth(axes, rows, transfer_ms):
-    """The first trial of each variant; later ones are alike."""
+def typical(samples):
+    """The trial whose receive buffer grew to the median, of an even number to the lower one."""
+    return sorted(samples, key=lambda s: s["end_rcvbuf_bytes"])[(len(samples) - 1) // 2]["trial"]
+
+
+def draw_growth(axes, result, transfer_ms):
+    """The typical trial of each variant."""
     top = 0
+    variants = style.of_variants(result.samples)
     for variant, field, label, colour, line in GROWTH:
-        here = [r for r in rows if r["variant"] == variant and r["trial"] == 0]
+        here = [r for r in result.kinds["size"] if r["variant"] == variant
+                and r["trial"] == typical(variants[variant])] if variant in variants else []
         if not here:
             continue
         at, size = style.column(here, "at_ns") / 1e6, style.column(here, field)
@@ -36,6 +43,6 @@ def draw(result):
                       + style.bytes_of(np.median(grown)) if len(grown)
                       else "Buffer sizes that were asked for stay",
                       "The sizes are read every millisecond.")
-    draw_growth(page.fig.add_subplot(page.grid(1, 1, left=0.1)[0]), result.kinds["size"],
+    draw_growth(page.fig.add_subplot(page.grid(1, 1, left=0.1)[0]), result,
                 result.run["params"]["transfer_ms"])
     return page.fig

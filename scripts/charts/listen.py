@@ -45,14 +45,14 @@ def draw_looks(axes, samples):
 
 def draw(result):
     samples = result.samples
-    calls = style.column(samples, "listen_calls").sum()
-    slept = style.column(samples, "listen_asleep_calls").sum()
-    listen, accept = (np.median(each_ns(samples, call)) for call in CALLS)
+    calls, slept, listen, accept = (result.number("tcp-listen-blocks", name) for name in (
+        "listen_calls", "listen_asleep_calls", "listen_ns", "accept_ns"))
     wait = style.time_of(result.run["params"]["wait_ms"] * 1e6)
     page = style.Page(
         result,
         f"listen() slept in {slept:,} of {calls:,} calls and took {style.time_of(listen)}; it is "
-        f"accept() that waits: {style.time_of(accept)}",
+        f"accept() that waits: {style.time_of(accept)}" if calls else
+        "listen() and accept(): how long a call takes",
         f"A client connected {wait} after the server had called accept. A dot is a trial (of "
         "listen: the mean of its calls), a bar the median.")
     grid = page.grid(2, 1, left=0.1, right=0.96, above=0.05, hspace=0.5)

@@ -41,7 +41,7 @@ def draw_granted(axes, samples):
 def draw(result):
     most = max((s["granted_sndbuf_bytes"] for s in result.samples
                 if s["variant"] == "tcp" and s["asked_bytes"] > 2 ** 30), default=0)
-    page = style.Page(result, f"However much is asked for, {style.bytes_of(most)} is granted"
+    page = style.Page(result, f"However much is asked for, {style.bytes_of(most)} at most is granted"
                       if most else "Buffer sizes: asked for, and granted",
                       "A fresh socket or pipe for each size; no mark: refused.")
     draw_granted(page.fig.add_subplot(page.grid(1, 1, left=0.105)[0]), result.samples)

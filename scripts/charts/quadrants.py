@@ -77,7 +77,7 @@ def draw_cell(axes, ways, variants, alone):
 
 
 def title_of(result):
-    found = result.verdicts.get("poll-four-quadrants", {}).get("numbers", {}).get("combinations")
+    found = result.number("poll-four-quadrants", "combinations")
     if found is None:
         return "Whether a call waits, and who notices that a message has come"
     return (f"{found} of 4 combinations exist: whether the call waits, and who notices that a "

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """How soon a program learns that nobody listens, and what it is told."""
-import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from . import style
@@ -34,23 +33,17 @@ def look_of(variant):
     return LOOKS["ok" if variant == "listens" else "silent" if "silent" in variant else ""]
 
 
-def title_of(shown):
-    refused = [sample["told_ns"] for variant in ("closed", "bound", "gone", "nonblock")
-               for sample in shown.get(variant, []) if "ECONNREFUSED" in
-               (sample["connect"], sample["later"])]
-    silent = [sample["told_ns"] for variant, samples in shown.items() if "silent" in variant
-              for sample in samples]
-    told = []
-    if refused:
-        told.append(f"A port nobody listens on refuses in {style.time_of(np.median(refused))}")
-    if silent:
-        told.append("a host that does not answer costs all the time the program gives it")
-    return "; ".join(told) or "What connect says where nobody listens"
+def title_of(result):
+    refused = result.number("tcp-connect-refused", "median_ns")
+    if not refused:
+        return "What connect says where nobody listens"
+    return (f"A port nobody listens on refuses in {style.time_of(refused)}; a host that does not "
+            "answer costs all the time the program gives it")
 
 
 def draw(result):
     shown = style.of_variants(result.samples, *VARIANTS)
-    page = style.Page(result, title_of(shown),
+    page = style.Page(result, title_of(result),
                       "Time until the program knew. A dot is a trial, a bar the median. The limit "
                       f"of a client without an answer: {result.run['params']['limit_ms']} ms.")
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.25, right=0.78, above=0.03)[0])

@@ -33,21 +33,14 @@ def by_place(result):
     return places
 
 
-def times_udp(ways, way):
-    """How many times as long as UDP."""
-    if way not in ways or "udp" not in ways:
-        return None
-    return (np.median(style.column(ways[way], "p50_ns")) /
-            np.median(style.column(ways["udp"], "p50_ns")))
-
-
-def title_of(places):
+def title_of(result):
     told = []
-    for one, ways in places.items():
-        new, kept = times_udp(ways, "tcp-new"), times_udp(ways, "tcp-kept")
+    for place, words in (("one_cpu", "On one CPU"), ("cpus", "On two CPUs")):
+        new, kept = (result.number("tcp-udp-setup", f"{place}_{name}_times_udp")
+                     for name in ("new", "kept"))
         if new and kept and not told:
-            told.append(f"{'On one CPU' if one else 'On two CPUs'} a new TCP connection takes "
-                        f"{new:.2f} times as long as UDP, a kept one {kept:.2f} times")
+            told.append(f"{words} a new TCP connection takes {new:.2f} times as long as UDP, "
+                        f"a kept one {kept:.2f} times")
         elif new and kept:
             told.append(f"on two {new:.2f} and {kept:.2f} times")
     return "; ".join(told) or "One request and its answer"
@@ -73,7 +66,7 @@ def draw_place(axes, ways, one, field, requests):
 def draw(result):
     places = by_place(result)
     page = style.Page(
-        result, title_of(places),
+        result, title_of(result),
         f"{style.bytes_of(result.run['params']['size_bytes'])} to another thread and back, on "
         "loopback. A dot is a trial's median, a bar the median of these; pale: the middle "
         "90 % of the requests. CPU time is of both sides and with closing, for one "

@@ -46,17 +46,15 @@ def draw_loops(axes, shown):
     axes.set_xlabel("% of a CPU, with nothing to do (what other programs leave of it)")
 
 
-def title_of(readers, loops):
+def title_of(result, readers):
     told = []
-    if "edge-once" in readers:
-        stuck = np.median(style.column(readers["edge-once"], "stuck_bytes"))
+    stuck = result.number("poll-edge-trap", "stuck_bytes")
+    if stuck is not None:
         sent = readers["edge-once"][0]["sent_bytes"]
-        told.append(f"Edge-triggered and read once, {stuck:,.0f} of {sent:,} bytes stay behind")
-    if "out-forgotten" in loops:
-        samples = loops["out-forgotten"]
-        rate = np.median(style.column(samples, "idle_wakeups") * 1e9
-                         / style.column(samples, "idle_ns"))
-        told.append(f"a forgotten EPOLLOUT wakes an idle loop {rate:,.0f} times a second")
+        told.append(f"Edge-triggered and read once, {stuck:,} of {sent:,} bytes stay behind")
+    rate = result.number("poll-epollout-spin", "forgotten_wakeups_per_s")
+    if rate is not None:
+        told.append(f"a forgotten EPOLLOUT wakes an idle loop {rate:,} times a second")
     return "; ".join(told) or "Two traps of epoll"
 
 
@@ -64,7 +62,7 @@ def draw(result):
     samples = style.of_variants(result.samples, *READERS, *LOOPS)
     readers = {name: samples[name] for name in READERS if name in samples}
     loops = {name: samples[name] for name in LOOPS if name in samples}
-    page = style.Page(result, title_of(readers, loops),
+    page = style.Page(result, title_of(result, readers),
                       "Above: medians of the trials. Below: a dot is a trial, a bar the median.")
     parts = [(draw, shown) for draw, shown in ((draw_readers, readers), (draw_loops, loops))
              if shown]
