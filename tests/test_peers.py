@@ -92,6 +92,11 @@ def test_udp(start, client):
         assert ask(client, server, "--udp", "-s", "a", "datagram") == "a datagram\n"
 
 
+def test_words_without_an_option_are_the_message():
+    with peer("threaded") as server:
+        assert ask("c", server, "so", "many", "words") == "so many words\n"
+
+
 def test_python_client():
     with ours("--model", "thread") as server:
         assert ask("python", server) == "Hello, Server!\n"

@@ -24,7 +24,7 @@
 enum { FAILED = 1, DATAGRAM = 65507, MESSAGE = 1 << 20 };
 
 static const char *host = "127.0.0.1";
-static const char *message = "Hello, Server!";
+static const char *message;
 static int64_t port = 65432;
 static int64_t timeout_ms = 5000;
 static bool interactive, udp;
@@ -32,7 +32,7 @@ static bool interactive, udp;
 static const struct opt opts[] = {
 	{'i', "host", "whom to talk to; default 127.0.0.1", .text = &host, .metavar = "HOST"},
 	{'p', "port", "where it listens", .num = &port, .min = 1, .max = 65535},
-	{'s', "say", "the message; words that follow belong to it; default \"Hello, Server!\"",
+	{'s', "say", "the message, as are words without it; default \"Hello, Server!\"",
 	 .text = &message, .lines = true, .metavar = "WORD"},
 	{'t', "interactive", "ask for lines, print the answer to each", .flag = &interactive},
 	{'u', "udp", "send a datagram instead", .flag = &udp},
@@ -155,6 +155,8 @@ int main(int argc, char *argv[])
 	int fd;
 
 	opt_parse(&page, argc, argv);
+	if (!message)
+		message = rest < argc ? argv[rest++] : "Hello, Server!";
 	length = (size_t)snprintf(said, sizeof(said), "%s", message);
 	for (; rest < argc && length < sizeof(said); rest++)
 		length += (size_t)snprintf(said + length, sizeof(said) - length, " %s", argv[rest]);
