@@ -67,8 +67,9 @@ all: $(BINS) $(ECHO) prune ## build every experiment
 help: ## print this
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
 	@echo
-	@sed -n 's/^\([a-z-]*\)\( [^#]*\|:[^#]*\)## \(.*\)/  make \1|\3/p' Makefile | column -t -s'|'
-	@for g in $(GROUPS); do echo "  make run-$$g"; done | sed 's/$$/     measure this group, with its defaults/'
+	@{ sed -n 's/^\([a-z-]*\)\( [^#]*\|:[^#]*\)## \(.*\)/  make \1|\3/p' Makefile; \
+	for g in $(GROUPS); do echo "  make run-$$g|measure this group, with its defaults"; done; } | \
+	column -t -s'|'
 
 demo: ## set up, measure every group quickly, write the report, say where it is
 	@scripts/bootstrap
@@ -76,7 +77,7 @@ demo: ## set up, measure every group quickly, write the report, say where it is
 	@failed=; for g in $(GROUPS); do scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; \
 	scripts/shootout $(BUILD) --quick || failed=$$?; \
 	scripts/report.py || [ $$? -eq 77 ] || failed=$$?; \
-	echo "rows: results/    longer runs: $(GROUPS:%=make run-%) make run-echo"; \
+	echo "rows: results/    longer runs: make run-GROUP (make help)"; \
 	exit $$failed
 
 test: ## set up, build and run all tests (SAN= for a sanitizer build)
