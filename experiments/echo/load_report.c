@@ -209,8 +209,9 @@ void load_print(FILE *out, const struct load_plan *plan, const struct load_resul
 			text_count(plan->rate), plan->arrivals);
 	else
 		fprintf(out, "%s: closed loop", plan->server_name);
-	fprintf(out, "\n  connections  %s, requests of %s bytes, from %s threads\n",
-		text_count(plan->connections), plan->sizes_text, text_count(plan->workers));
+	fprintf(out, "\n  connections  %s, requests of %s bytes, from %s thread%s\n",
+		text_count(plan->connections), plan->sizes_text, text_count(plan->workers),
+		plan->workers == 1 ? "" : "s");
 	if (histogram_count(latency)) {
 		fprintf(out, "  answered     %s requests, %s/s, %.1f MB/s, in %.2f s\n",
 			text_count(result->requests),

@@ -439,7 +439,7 @@ static void report(struct run *run)
 			    "mutex: %zu of %zu trials lost updates", stats_nonzero(control),
 			    control.n);
 	run_why(run,
-		"A thread that loses the lock between the load of x and its store undoes, when "
+		"a thread that loses the lock between the load of x and its store undoes, when "
 		"it goes on, all that the other one has done in its slice. From 3.10 on the "
 		"lock is dropped only after a store, unless a call lies in between.");
 	explain_ablation(run);

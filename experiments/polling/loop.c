@@ -346,8 +346,8 @@ static void report(struct run *run)
 				    run_sum(run, v, "wrong_answers") == 0,
 			    "%s: answers were lost or out of order", variants[v].name);
 	judge(run);
-	run_why(run, "what a thread would do next waits with it, and of an event loop that is "
-		     "everybody.");
+	run_why(run, "whatever a thread would have done next waits, too; of an event loop that is "
+		     "every client.");
 }
 
 int main(int argc, char *argv[])

@@ -342,7 +342,7 @@ static void report(struct run *run)
 			    "the blocking recv never slept: that others did not proves nothing");
 	run_why(run,
 		"a call that may not wait says EAGAIN or EINPROGRESS instead: when it would be "
-		"worth to ask again, the caller has to find out.");
+		"worth asking again, the caller has to find out.");
 }
 
 int main(int argc, char *argv[])

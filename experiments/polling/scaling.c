@@ -528,8 +528,6 @@ static void judge_scans(struct run *run, const struct interval *exponents)
 {
 	struct interval select = exponents[SELECT], poll = exponents[POLL];
 	struct interval epoll = exponents[EPOLL];
-	bool holds = select.low > 0.8 && epoll.high < 0.2;
-
 	if (!run_selected(run, SELECT) || !run_selected(run, EPOLL))
 		return;
 	if (!isfinite(select.mid) || !isfinite(epoll.mid)) {
@@ -537,7 +535,10 @@ static void judge_scans(struct run *run, const struct interval *exponents)
 			    "too few descriptors are allowed here");
 		return;
 	}
-	run_verdict(run, "poll-select-scans", holds ? HOLDS : NOT_SEEN,
+	run_verdict(run, "poll-select-scans",
+		    select.low > 0.5 && epoll.high < 0.2   ? HOLDS
+		    : select.high < 0.5 || epoll.low > 0.2 ? REFUTED
+							   : NOT_SEEN,
 		    (struct field[]){{"select_exponent", .real = &select.mid},
 				     {"select_low", .real = &select.low},
 				     {"select_high", .real = &select.high},

@@ -304,13 +304,6 @@ static struct interval times_alone(struct run *run, size_t v, const struct progr
 			   speeds(run, v, of->alone_counts, of->alone_ns));
 }
 
-static const char *interval_text(struct interval times)
-{
-	return isfinite(times.mid)
-		       ? text_format("%.2f (%.2f-%.2f)", times.mid, times.low, times.high)
-		       : "-";
-}
-
 static const char *cpu_text(double ns)
 {
 	return ns == 0 ? "0 ns" : text_time(ns);
@@ -330,8 +323,8 @@ static void print_table(struct run *run)
 	for (size_t v = 0; v < VARIANTS; v++)
 		if (run_selected(run, v))
 			fprintf(out, "  %-10s %18s %18s %14s %12s\n", variants[v].name,
-				interval_text(times_alone(run, v, &all_together)),
-				interval_text(times_alone(run, v, &on_same_cpu)),
+				text_interval(times_alone(run, v, &all_together)),
+				text_interval(times_alone(run, v, &on_same_cpu)),
 				v == NOBODY ? "-"
 					    : text_format("%.0f of %.0f",
 							  run_sum(run, v, "asleep_looks"),

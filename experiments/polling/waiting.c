@@ -187,7 +187,7 @@ static void wait_select(int fd)
 	check_fd(select(fd + 1, &set, NULL, NULL, NULL), "select");
 }
 
-/* Until it may be worth to look; the blocking recv and io_uring wait when they receive. */
+/* Until it may be worth looking; the blocking recv and io_uring wait when they receive. */
 static void await(struct trial *t)
 {
 	int fd = t->messages.fd.rx;

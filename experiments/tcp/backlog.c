@@ -486,7 +486,8 @@ static void report(struct run *run)
 	run_why(run,
 		"the kernel finishes handshakes by itself and queues one more than n; when the "
 		"queue is full it ignores a SYN, as if the network had lost it. The client tries "
-		"again, and waits longer each time, so who came first may get in last.");
+		"again: since Linux 6.5 each second at first (tcp_syn_linear_timeouts), then "
+		"after waits that double. So who came first may get in last.");
 	if (half > 0)
 		run_note(run,
 			 "%.0f of the waiting believe to be connected and are not: their SYN found "

@@ -364,8 +364,8 @@ static void judge(struct run *run)
 				     {"without_options_errno", plain},
 				     {0}},
 		    "a second listener: %s without options, %s if only the second program sets "
-		    "SO_REUSEPORT, %s if both do. A port in TIME_WAIT: %s if the new program sets "
-		    "SO_REUSEADDR, %s if the old one had, too",
+		    "SO_REUSEPORT, %s if both do. A port in TIME_WAIT: %s if only the new program "
+		    "sets SO_REUSEADDR, %s if the old one had set it, too",
 		    told(plain), told(bind_cell(run, LISTENING, REUSEPORT_SECOND)), told(both),
 		    told(bind_cell(run, TIME_WAIT, REUSEADDR_SECOND)),
 		    told(bind_cell(run, TIME_WAIT, REUSEADDR_BOTH)));

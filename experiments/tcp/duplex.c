@@ -331,7 +331,7 @@ static void judge(struct run *run)
 		mbits(both), mbits(one), there.mid, there.low, there.high, back.mid, back.low,
 		back.high,
 		run_selected(run, TURNS)
-			? text_format("; by turns it took %.2f times as long", half.mid)
+			? text_format("; by turns it took %.2f times as long as at once", half.mid)
 			: "",
 		cable ? ""
 		      : text_format(". Over loopback, at a rate that the ends kept: %s", no_cable));

@@ -336,7 +336,9 @@ static void report(struct run *run)
 		run_control(run, run_sum(run, v, "misplaced_bytes") == 0,
 			    "%s: a request arrived changed", variants[v].name);
 	run_why(run, "Nagle's algorithm holds the second part back until the first one is "
-		     "acknowledged, and the reader delays that until it has something to send.");
+		     "acknowledged; the reader delays that until it has something to send, which "
+		     "it has not before both parts are there. Both wait until the delayed "
+		     "acknowledgement's timer runs out.");
 }
 
 int main(int argc, char *argv[])

@@ -324,13 +324,6 @@ static struct interval times_udp(struct run *run, size_t variant)
 	return stats_ratio(run_values(run, variant, "p50_ns"), run_values(run, udp, "p50_ns"));
 }
 
-static const char *interval_text(struct interval times)
-{
-	return isfinite(times.mid)
-		       ? text_format("%.2f (%.2f-%.2f)", times.mid, times.low, times.high)
-		       : "-";
-}
-
 static double per_request(struct run *run, size_t variant, const char *field)
 {
 	return run_median(run, variant, field) / run_median(run, variant, "requests");
@@ -341,7 +334,7 @@ static void print_variant(struct run *run, size_t v)
 	fprintf(run_out(run), "  %-18s %7s %7s %8s %17s %5.1f %8s\n", variants[v].name,
 		ways[v % WAYS].fresh ? text_time(run_median(run, v, "setup_ns")) : "-",
 		text_time(run_median(run, v, "p50_ns")), text_time(run_median(run, v, "p99_ns")),
-		interval_text(times_udp(run, v)),
+		text_interval(times_udp(run, v)),
 		per_request(run, v, "client_calls") + per_request(run, v, "server_calls"),
 		text_time(per_request(run, v, "cpu_ns")));
 }
@@ -371,7 +364,7 @@ static const char *compared(const struct interval fresh[PLACES], const struct in
 {
 	return isfinite(fresh[place].mid) && isfinite(kept[place].mid)
 		       ? text_format("; %s %s and %s", place == ONE_CPU ? "on one CPU" : "on two",
-				     interval_text(fresh[place]), interval_text(kept[place]))
+				     text_interval(fresh[place]), text_interval(kept[place]))
 		       : "";
 }
 
