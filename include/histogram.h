@@ -59,7 +59,10 @@ static inline void histogram_add(struct histogram *h, int64_t ns)
 /* Adds all of `more`. */
 void histogram_merge(struct histogram *h, const struct histogram *more);
 
-/* Takes away what was there before: what came since.  The maximum stays that of all. */
+/*
+ * Takes away what was there before: what came since.  The maximum is exact if it is a new one, else
+ * that of the highest value left, to 0.4 %.
+ */
 void histogram_since(struct histogram *h, const struct histogram *before);
 
 int64_t histogram_count(const struct histogram *h);

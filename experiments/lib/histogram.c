@@ -31,8 +31,15 @@ void histogram_merge(struct histogram *h, const struct histogram *more)
 
 void histogram_since(struct histogram *h, const struct histogram *before)
 {
-	for (size_t i = 0; i < HISTOGRAM_SLOTS; i++)
+	size_t last = 0;
+
+	for (size_t i = 0; i < HISTOGRAM_SLOTS; i++) {
 		histogram_bump(&h->count[i], -at(&before->count[i]));
+		if (at(&h->count[i]))
+			last = i;
+	}
+	if (at(&h->max_ns) == at(&before->max_ns)) /* it may be from before */
+		atomic_store(&h->max_ns, value_of(h, last));
 }
 
 int64_t histogram_count(const struct histogram *h)

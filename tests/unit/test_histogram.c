@@ -149,6 +149,23 @@ static void test_merge_and_since(void **state)
 	assert_int_equal(histogram_count(&one), 0);
 }
 
+/* What came since knows of no maximum from before. */
+static void test_maximum_since(void **state)
+{
+	(void)state;
+	histogram_add(&one, 500000000);
+	histogram_merge(&other, &one);
+	for (int i = 0; i < 20; i++)
+		histogram_add(&one, 1000);
+	histogram_merge(&both, &one);
+	histogram_since(&both, &other);
+	assert_int_equal(histogram_count(&both), 20);
+	assert_int_equal(histogram_quantile(&both, 0.99), 1000);
+	histogram_add(&one, 600000000);
+	histogram_since(&one, &other);
+	assert_int_equal(histogram_quantile(&one, 1), 600000000);
+}
+
 /* The text, line by line, as a reader of the format takes it. */
 static void test_percentile_format(void **state)
 {
@@ -209,6 +226,7 @@ int main(void)
 		cmocka_unit_test_setup(test_beyond_the_range, clear),
 		cmocka_unit_test_setup(test_empty, clear),
 		cmocka_unit_test_setup(test_merge_and_since, clear),
+		cmocka_unit_test_setup(test_maximum_since, clear),
 		cmocka_unit_test_setup(test_percentile_format, clear),
 		cmocka_unit_test_setup(test_percentile_format_of_nothing, clear),
 	};
