@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The load generator: what it counts, what it finds wrong, and what each loop sees of a pause."""
+import itertools
 import os
 import signal
 import socket
@@ -135,7 +136,10 @@ def test_every_answer_is_right(arguments):
         sample = sample_of(ended, rows)
     assert_right(sample)
     size = rows[0]["params"]["size"].replace("1M", str(1 << 20))
-    assert sample["bytes"] == sample["requests"] * int(size)
+    assert sample["bytes"] == sample["in_window"] * int(size)
+    assert 0 < sample["in_window"] <= sample["requests"]
+    assert sample["served_connections"] == (
+        0 if "--churn" in arguments else rows[0]["params"]["connections"])
     assert sum(row["requests"] for row in kind(rows, "second")) == sample["requests"]
     assert rows[0]["group"] == "echo" and rows[0]["schema"] == 1
     assert rows[-1]["controls_held"] is True and rows[-1]["interrupted"] is None
@@ -155,6 +159,18 @@ def test_fixed_arrivals_are_all_counted():
         sample = sample_of(*load(echo.port, "--rate", "2000", "--arrivals", "fixed",
                                  "--threads", "2", "--processes", "2"))
     assert sample["requests"] + sample["unanswered"] == 2000 * 0.3
+
+
+@pytest.mark.parametrize("warmup", ["0", "1"])
+@pytest.mark.parametrize("workers", [("--threads", "4"), ("--processes", "4")], ids=" ".join)
+def test_no_worker_begins_before_all_have_warmed_up(workers, warmup):
+    """However short that is: a worker that is late takes its own turn, not another one's."""
+    with server() as echo:
+        for _ in range(5):
+            sample = sample_of(*load(echo.port, "--rate", "2000", "--arrivals", "fixed",
+                                     "--warmup", warmup, *workers, short=("-d", "100ms")))
+            assert sample["requests"] + sample["unanswered"] == 200
+            assert 100e6 <= sample["elapsed_ns"] < 1e9
 
 
 def test_poisson_arrivals():
@@ -181,7 +197,37 @@ def test_who_is_not_served_is_not_forgotten():
     with server("--model", "iterative") as echo:
         sample = sample_of(*load(echo.port, "-c", "4"))
     assert sample["requests"] > 0 and sample["unanswered"] == 3
+    assert sample["served_connections"] == 1
     assert sample["max_ns"] > 300e6
+
+
+def test_a_late_answer_is_no_rate():
+    """Of two connections one is answered after the end: the window is as long as it was."""
+    def echo(connection, _):
+        while data := connection.recv(65536):
+            time.sleep(0.6 if next(turn) == 0 else 0)
+            connection.sendall(data)
+
+    turn = itertools.count()
+    with python_server(echo) as port:
+        sample = sample_of(*load(port, "-c", "2", "--warmup", "0"))
+    assert sample["requests"] > sample["in_window"] > 0
+    assert 0.3e9 <= sample["elapsed_ns"] < 0.55e9 and sample["max_ns"] > 0.6e9
+
+
+def test_seconds_are_their_own():
+    """What was slow in the first second is not in the next one."""
+    def echo(connection, _):
+        while data := connection.recv(65536):
+            time.sleep(0.5 if next(turn) == 2 else 0)
+            connection.sendall(data)
+
+    turn = itertools.count()
+    with python_server(echo) as port:
+        ended, rows = load(port, "-c", "1", "--rate", "20", "--arrivals", "fixed",
+                           short=("-d", "2s", "--warmup", "0"))
+    first, second = [row["p99_ns"] for row in kind(rows, "second") if row["requests"] > 5]
+    assert ended.returncode == 0 and first > 0.45e9 and second < 0.45e9
 
 
 @pytest.mark.parametrize("sizes, low, high, mean", [
@@ -201,7 +247,7 @@ def test_sizes(sizes, low, high, mean):
         sample = sample_of(*load(port, "-c", "2", "-s", sizes))
     assert_right(sample)
     assert min(seen) >= low and max(seen) <= high
-    assert abs(sample["bytes"] / sample["requests"] - mean) < 0.25 * mean
+    assert abs(sample["bytes"] / sample["in_window"] - mean) < 0.25 * mean
 
 
 def test_churn_comes_from_many_addresses():
@@ -340,6 +386,55 @@ def test_lost_connections_are_named(answers, error):
     assert sample[f"errors_{error}"] == sample["errors"] == 2
     assert sample["requests"] == 40 and sample["unanswered"] <= 2
     assert "went away" in ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_what_was_due_without_a_connection_is_not_forgotten(threads):
+    """One of two connections ends at once, the other is served: half is due all the same."""
+    def echo(connection, _):
+        if next(number) == 0:
+            connection.recv(65536)
+            return
+        while data := connection.recv(65536):
+            connection.sendall(data)
+
+    number = itertools.count()
+    with python_server(echo) as port:
+        sample = sample_of(*load(port, "-c", "2", "--threads", threads, "--rate", "400",
+                                 "--arrivals", "fixed", "--warmup", "0"), status=1)
+    assert sample["requests"] + sample["unanswered"] == 400 * 0.3 and sample["errors_closed"] == 1
+    assert (sample["unanswered"] == 60) if threads == "2" else sample["unanswered"] >= 1
+
+
+def test_a_hang_before_the_end_is_seen():
+    """All that was due until the server went away was waited for."""
+    def echo(connection, _):
+        for _ in range(20):
+            connection.sendall(connection.recv(65536))
+        time.sleep(0.5)
+
+    with python_server(echo) as port:
+        sample = sample_of(*load(port, "-c", "1", "--rate", "400", "--arrivals", "fixed",
+                                 short=("-d", "5s", "--warmup", "0")), status=1)
+    assert sample["requests"] == 20 and 150 < sample["unanswered"] < 400
+    assert sample["p50_ns"] > 100e6
+
+
+def test_who_answers_nothing_has_no_latency():
+    with python_server(lambda connection, _: None) as port:
+        sample = sample_of(*load(port, "--churn", "--rate", "200", "--warmup", "0"), status=1)
+    assert sample["requests"] == 0 < sample["unanswered"] and "p50_ns" not in sample
+
+
+def test_what_was_measured_before_stays(tmp_path):
+    """A load that never began writes no file, and takes none away."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+    (tmp_path / "old").write_text("precious\n")
+    for name in ("old", "new"):
+        assert run(LOAD, "-p", port, "--hgrm", name, cwd=tmp_path).returncode == 1
+    assert (tmp_path / "old").read_text() == "precious\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--churn",), ("--rate", "1000")], ids=" ".join)

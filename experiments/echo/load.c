@@ -106,7 +106,8 @@ static struct shared {
 } * shared;
 
 static struct rows *rows;
-static FILE *hgrm_file;
+static FILE *hgrm_file; /* until it is written */
+static bool hgrm_is_new;
 static pid_t self;
 
 static int signals = -1; /* a signalfd */
@@ -208,17 +209,35 @@ static void make_plan(void)
 
 /* --- rows -------------------------------------------------------------------- */
 
+/* Nothing was measured: an empty file would say that nothing was slow. */
+static void drop_hgrm(void)
+{
+	if (hgrm_file && hgrm_is_new && getpid() == self)
+		unlink(hgrm);
+}
+
 static void drop_rows(void)
 {
 	if (rows && getpid() == self)
 		rows_drop(rows);
 }
 
+/* Before the load, so that a file that cannot be written costs no time; what is there stays. */
+static void open_hgrm(void)
+{
+	if (!hgrm)
+		return;
+	hgrm_is_new = access(hgrm, F_OK) != 0;
+	hgrm_file = fopen(hgrm, "ae");
+	if (!hgrm_file)
+		err(EXIT_USAGE, "%s", hgrm);
+	atexit(drop_hgrm);
+}
+
 static void open_files(void)
 {
 	self = getpid();
-	if (hgrm && !(hgrm_file = fopen(hgrm, "we")))
-		err(EXIT_USAGE, "%s", hgrm);
+	open_hgrm();
 	if (!output)
 		return;
 	rows = rows_open(output);
@@ -323,7 +342,9 @@ static void start_processes(void)
 	sigset_t set;
 
 	shared = child_share(size);
+	shared->window.workers = plan.workers;
 	plan.ready = check_fd(eventfd(0, EFD_CLOEXEC), "eventfd");
+	plan.warm = check_fd(eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE), "eventfd");
 	plan.start = check_fd(eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE), "eventfd");
 	plan.leave = check_fd(eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE), "eventfd");
 	plan.stop = check_fd(eventfd(0, EFD_CLOEXEC), "eventfd");
@@ -479,7 +500,7 @@ static bool make_load(int64_t begin, int64_t end, bool measured)
 
 	atomic_store(&shared->window.begin_ns, begin);
 	atomic_store(&shared->window.end_ns, end);
-	let_go(plan.start);
+	let_go(measured ? plan.start : plan.warm);
 	for (int64_t at = begin + second_ns; measured && whole && at < end; at += second_ns) {
 		whole = wait_until(at);
 		if (whole)
@@ -526,9 +547,11 @@ static void write_hgrm(const struct histogram *latency)
 {
 	if (!hgrm_file)
 		return;
+	ftruncate(fileno(hgrm_file), 0); /* of a pipe there is nothing to take away */
 	histogram_write(latency, hgrm_file);
 	if (fclose(hgrm_file) != 0)
 		err(EXIT_USAGE, "%s", hgrm);
+	hgrm_file = NULL;
 }
 
 /* The last error that a worker saw: why its server went away. */

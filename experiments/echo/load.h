@@ -42,9 +42,9 @@ struct load_plan {
 	struct load_sizes sizes;
 
 	/* eventfds */
-	int ready;        /* one worker more has its connections, or has done its work */
-	int start, leave; /* semaphores: so many may go on; start: twice, first to warm up */
-	int stop;         /* readable: look at end_ns again */
+	int ready;              /* one worker more has its connections, or has done its work */
+	int warm, start, leave; /* semaphores: so many may warm up, be measured, close */
+	int stop;               /* readable: look at the window again */
 
 	/* for the report */
 	const char *server_name, *sizes_text, *arrivals;
@@ -64,22 +64,26 @@ extern const char *const load_errors[LOAD_ERRORS]; /* "refused", ... */
 
 /*
  * What a worker has done so far, in memory that all processes share.  Counted are the requests
- * that were due from begin_ns on.  Those that were given up are in the histogram, too, with the
- * time that they were waited for, so that a server that answers nothing does not look fast.
+ * that were due in the window.  Those that were given up are in the histogram, too, as if waited
+ * for until the window's end at least, so that a server that answers nothing does not look fast.
  */
 struct load_tally {
 	struct histogram latency;
 	_Atomic int64_t unanswered; /* of those in the histogram */
-	_Atomic int64_t bytes;      /* answered */
+	_Atomic int64_t in_window;  /* answers that came before its end: these are the rate */
+	_Atomic int64_t bytes;      /* of these */
+	_Atomic int64_t served;     /* connections that ever got an answer; not with churn */
 	_Atomic int64_t wrong_bytes;
 	_Atomic int64_t errors[LOAD_ERRORS];
 	_Atomic int last_error; /* an errno; 0 = the server closed */
-	struct span span;       /* from begin_ns to the last answer */
+	struct span span;       /* the window, or what there was of it */
+	int64_t cpu_ns;         /* until the last answer, so of all requests */
 };
 
 /* Also shared: CLOCK_MONOTONIC of the window in which requests are due, set before each start. */
 struct load_window {
 	_Atomic int64_t begin_ns, end_ns;
+	_Atomic int64_t workers; /* those that have a connection left */
 };
 
 /* Answers are waited for so long after the end. */
@@ -105,7 +109,8 @@ struct load_server {
 	int64_t cpu_ns;           /* used so far */
 	int64_t rss_bytes;        /* pages that processes share count in each of them, */
 	int64_t pss_bytes;        /* here in parts; -1: not to be known */
-	int64_t processes, cpus;  /* those it may run on */
+	int64_t processes;
+	int64_t cpus, with_own; /* those it may run on; with our own, if it shares any, else 0 */
 	struct load_thread {
 		pid_t id;
 		int64_t cpu_ns, voluntary, involuntary; /* so far */
@@ -134,8 +139,9 @@ struct load_result {
 	int64_t requests; /* answered */
 	int64_t errors;
 
-	int64_t elapsed_ns;
+	int64_t elapsed_ns;               /* of the window */
 	double own_share;                 /* of a CPU, in the busiest thread */
+	double own_cpus_share;            /* of all CPUs that it may run on */
 	const struct load_server *server; /* at the end; NULL = not looked at */
 	struct load_used used;
 

@@ -2,6 +2,7 @@
 /*
  * What the workers of the load generator counted, summed up: for rows and for people.
  */
+#include <sched.h>
 #include <string.h>
 
 #include "load.h"
@@ -11,6 +12,14 @@
 enum { MANY = 1000 };
 
 static const double saturated = 0.9; /* of a CPU */
+
+/* Those that the generator may run on. */
+static int64_t own_cpus(void)
+{
+	cpu_set_t cpus;
+
+	return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+}
 
 void load_count(struct load_result *result, const struct load_plan *plan,
 		const struct load_tally *tallies)
@@ -23,7 +32,9 @@ void load_count(struct load_result *result, const struct load_plan *plan,
 
 		histogram_merge(&all->latency, &one->latency);
 		histogram_bump(&all->unanswered, one->unanswered);
+		histogram_bump(&all->in_window, one->in_window);
 		histogram_bump(&all->bytes, one->bytes);
+		histogram_bump(&all->served, one->served);
 		histogram_bump(&all->wrong_bytes, one->wrong_bytes);
 		for (int k = 0; k < LOAD_ERRORS; k++)
 			histogram_bump(&all->errors[k], one->errors[k]);
@@ -46,9 +57,13 @@ void load_sum_up(struct load_result *result, const struct load_plan *plan,
 			continue; /* it was interrupted in the warm-up */
 		share = (double)span->cpu_ns / (double)span_wall(span);
 		span_cover(&result->all.span, span);
+		result->all.cpu_ns += tallies[i].cpu_ns;
 		result->own_share = share > result->own_share ? share : result->own_share;
 	}
 	result->elapsed_ns = span_wall(&result->all.span);
+	if (result->elapsed_ns > 0)
+		result->own_cpus_share = (double)result->all.span.cpu_ns /
+					 ((double)result->elapsed_ns * (double)own_cpus());
 	if (before) {
 		result->server = after;
 		result->used = load_used(before, after);
@@ -64,9 +79,11 @@ void load_record(json_t *row, const struct load_result *result)
 
 	rows_add(row, (struct field[]){{"requests", result->requests},
 				       {"unanswered", all->unanswered},
+				       {"in_window", all->in_window},
 				       {"bytes", all->bytes},
 				       {"elapsed_ns", result->elapsed_ns},
-				       {"cpu_ns", all->span.cpu_ns},
+				       {"served_connections", all->served},
+				       {"cpu_ns", all->cpu_ns},
 				       {"errors", result->errors},
 				       {"wrong_bytes", all->wrong_bytes},
 				       {0}});
@@ -74,7 +91,7 @@ void load_record(json_t *row, const struct load_result *result)
 		rows_add(row,
 			 (struct field[]){
 				 {text_format("errors_%s", load_errors[k]), all->errors[k]}, {0}});
-	if (histogram_count(latency))
+	if (result->requests)
 		rows_add(row, (struct field[]){{"p50_ns", histogram_quantile(latency, 0.5)},
 					       {"p90_ns", histogram_quantile(latency, 0.9)},
 					       {"p99_ns", histogram_quantile(latency, 0.99)},
@@ -167,14 +184,23 @@ static void print_errors(FILE *out, const struct load_result *result)
 	fputs(result->errors ? "\n" : "none\n", out);
 }
 
-/* A thread of the server, or all CPUs together, had nothing left to give. */
+/* A thread of the generator, or all of its CPUs, had nothing left to give. */
+static bool generator_was_busy(const struct load_result *result)
+{
+	return result->own_share >= saturated || result->own_cpus_share >= saturated;
+}
+
+/* A thread of the server, or all of its CPUs, which may be the generator's, too. */
 static bool server_was_busy(const struct load_result *result)
 {
+	const struct load_server *server = result->server;
 	double elapsed = (double)result->used.elapsed_ns;
+	double used = (double)result->used.cpu_ns;
+	double both = used + (double)result->all.cpu_ns;
 
 	return (double)result->used.busiest_ns >= saturated * elapsed ||
-	       (double)(result->used.cpu_ns + result->all.span.cpu_ns) >=
-		       saturated * elapsed * (double)result->server->cpus;
+	       used >= saturated * elapsed * (double)server->cpus ||
+	       (server->with_own && both >= saturated * elapsed * (double)server->with_own);
 }
 
 static void print_note(FILE *out, const char *note)
@@ -185,18 +211,18 @@ static void print_note(FILE *out, const char *note)
 
 static void print_notes(FILE *out, const struct load_plan *plan, const struct load_result *result)
 {
-	if (result->own_share < saturated)
-		; /* it was not the generator */
-	else if (!result->server)
+	bool busy = generator_was_busy(result);
+
+	if (busy && !result->server)
 		print_note(out,
 			   "the generator's CPU time was used up, so perhaps not the server was "
 			   "the bottleneck: --server-pid tells.");
-	else if (!server_was_busy(result))
+	else if (busy && !server_was_busy(result))
 		print_note(out, "the generator was the bottleneck, not the server: take more "
 				"--threads, or CPUs of their own for them.");
-	if (plan->rate && result->all.unanswered > 0)
+	else if (plan->rate && result->all.unanswered > 0)
 		print_note(out, "the server did not keep up with the rate; what was not answered "
-				"counts with the time it was waited for.");
+				"counts as if waited for until the end, at least.");
 }
 
 void load_print(FILE *out, const struct load_plan *plan, const struct load_result *result)
@@ -212,11 +238,11 @@ void load_print(FILE *out, const struct load_plan *plan, const struct load_resul
 	fprintf(out, "\n  connections  %s, requests of %s bytes, from %s thread%s\n",
 		text_count(plan->connections), plan->sizes_text, text_count(plan->workers),
 		plan->workers == 1 ? "" : "s");
-	if (histogram_count(latency)) {
-		fprintf(out, "  answered     %s requests, %s/s, %.1f MB/s, in %.2f s\n",
-			text_count(result->requests),
-			text_count((int64_t)((double)result->requests / seconds)),
-			(double)result->all.bytes / seconds / 1e6, seconds);
+	if (result->requests) {
+		fprintf(out, "  answered     %s requests; in %.2f s %s/s, %.1f MB/s\n",
+			text_count(result->requests), seconds,
+			text_count((int64_t)((double)result->all.in_window / seconds + 0.5)),
+			(double)result->all.bytes / seconds / 1e6);
 		fprintf(out, "  latency      p50 %s, p90 %s, p99 %s, p99.9 %s, max %s\n",
 			text_time((double)histogram_quantile(latency, 0.5)),
 			text_time((double)histogram_quantile(latency, 0.9)),

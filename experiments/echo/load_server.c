@@ -147,15 +147,22 @@ bool load_look(pid_t server, struct load_server *now)
 {
 	static pid_t list[PROCESSES];
 	size_t n = 1;
-	cpu_set_t cpus;
+	cpu_set_t cpus, own, both;
 
 	*now = (struct load_server){
 		.begin_ns = span_now(), .threads = now->threads, .threads_room = now->threads_room};
 	list[0] = server;
 	for (size_t i = 0; i < n; i++)
 		n = add_process(list[i], now, list, n);
-	if (now->processes && sched_getaffinity(server, sizeof(cpus), &cpus) == 0)
+	if (now->processes && sched_getaffinity(server, sizeof(cpus), &cpus) == 0 &&
+	    sched_getaffinity(0, sizeof(own), &own) == 0) {
 		now->cpus = CPU_COUNT(&cpus);
+		CPU_AND(&both, &cpus, &own);
+		if (CPU_COUNT(&both)) {
+			CPU_OR(&both, &cpus, &own);
+			now->with_own = CPU_COUNT(&both);
+		}
+	}
 	if (now->threads_n)
 		qsort(now->threads, now->threads_n, sizeof(*now->threads), by_id);
 	now->end_ns = span_now();

@@ -50,6 +50,7 @@ struct request {
 struct link {
 	int fd;                     /* -1 = there is none now */
 	bool idle;                  /* only there */
+	bool served;                /* it ever got an answer */
 	uint32_t write_at, read_at; /* in the stream */
 	int64_t unsent;             /* bytes of requests that do not fit now */
 	struct request *requests;   /* a ring of plan->pipeline, sent or to be sent, unanswered */
@@ -61,7 +62,7 @@ struct worker {
 	struct load_window *window;
 	struct load_tally *tally;
 	int64_t number;
-	struct rng rng;
+	struct rng sizes, arrivals; /* apart, so that neither depends on the other, or on answers */
 	int epoll;
 
 	struct link *links; /* the active ones first */
@@ -75,8 +76,8 @@ struct worker {
 	int64_t due_ns; /* the next request */
 	double arrival; /* as a number of mean distances since the first */
 
-	int64_t count_ns;        /* requests that were due from then on count */
-	int64_t end_ns, last_ns; /* last: an answer came */
+	int64_t count_ns; /* requests that were due from then on count */
+	int64_t end_ns;
 	char buffer[READ_SIZE];
 };
 
@@ -107,6 +108,11 @@ static void *allocate(int64_t n, size_t size)
 	return memory;
 }
 
+static int64_t earliest(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* --- when and what ----------------------------------------------------------- */
 
 static uint32_t draw_size(struct worker *w)
@@ -116,13 +122,13 @@ static uint32_t draw_size(struct worker *w)
 	int64_t place;
 
 	if (sizes->n > 1) {
-		place = (int64_t)rng_below(&w->rng, (size_t)sizes->weight);
+		place = (int64_t)rng_below(&w->sizes, (size_t)sizes->weight);
 		while (place >= sizes->range[i].weight)
 			place -= sizes->range[i++].weight;
 	}
 	if (sizes->range[i].low == sizes->range[i].high)
 		return (uint32_t)sizes->range[i].low;
-	place = (int64_t)rng_below(&w->rng,
+	place = (int64_t)rng_below(&w->sizes,
 				   (size_t)(sizes->range[i].high - sizes->range[i].low + 1));
 	return (uint32_t)(sizes->range[i].low + place);
 }
@@ -133,7 +139,7 @@ static void next_due(struct worker *w)
 	const struct load_plan *plan = w->plan;
 	double mean_ns = 1e9 * (double)plan->workers / (double)plan->rate;
 
-	w->arrival += plan->fixed ? 1 : -log(rng_uniform(&w->rng));
+	w->arrival += plan->fixed ? 1 : -log(rng_uniform(&w->arrivals));
 	w->due_ns = atomic_load(&w->window->begin_ns) + (int64_t)(w->arrival * mean_ns);
 }
 
@@ -230,13 +236,16 @@ static void close_link(struct link *link)
 	link->fd = -1;
 }
 
-/* The request is in the histogram with the time that it was waited for. */
+/*
+ * The request is in the histogram as if it had been waited for until the window's end, at least: to
+ * be rid of it early is no short latency.
+ */
 static void give_up(struct worker *w, int64_t due_ns, int64_t now)
 {
 	if (now < w->count_ns)
 		return; /* in the warm-up; but what it leaves behind unanswered counts */
 	histogram_bump(&w->tally->unanswered, 1);
-	histogram_add(&w->tally->latency, now - due_ns);
+	histogram_add(&w->tally->latency, (now > w->end_ns ? now : w->end_ns) - due_ns);
 }
 
 static void give_up_all(struct worker *w, struct link *link, int64_t now)
@@ -248,17 +257,33 @@ static void give_up_all(struct worker *w, struct link *link, int64_t now)
 	link->unsent = 0;
 }
 
+/* It has no connection left.  Its part of the requests is due all the same, while others have. */
+static void has_none(struct worker *w)
+{
+	uint64_t one = 1;
+
+	if (atomic_fetch_sub(&w->window->workers, 1) > 1)
+		return;
+	atomic_store(&w->window->end_ns, span_now()); /* the server has gone */
+	check_fd((int)write(w->plan->stop, &one, sizeof(one)), "eventfd");
+}
+
 /* The connection broke: error is an errno, or 0 where the server closed it. */
 static void lose(struct worker *w, struct link *link, int error)
 {
+	int64_t live = w->live;
+
 	histogram_bump(&w->tally->errors[kind_of(error)], 1);
 	atomic_store(&w->tally->last_error, error);
-	give_up_all(w, link, span_now());
 	close_link(link);
 	if (w->plan->churn && error == ECONNREFUSED)
 		w->live = 0; /* nobody listens any more */
 	else if (!w->plan->churn && !link->idle)
 		w->live--;
+	if (live && !w->live)
+		has_none(w);
+	w->end_ns = earliest(w->end_ns, atomic_load(&w->window->end_ns));
+	give_up_all(w, link, span_now());
 }
 
 /* --- sending ----------------------------------------------------------------- */
@@ -360,9 +385,15 @@ static void answered(struct worker *w, struct link *link, const struct request *
 		histogram_bump(&w->tally->errors[LOAD_WRONG], 1);
 	if (request->due_ns >= w->count_ns) {
 		histogram_add(&w->tally->latency, now - request->due_ns);
-		histogram_bump(&w->tally->bytes, request->size);
+		if (now <= w->end_ns) {
+			histogram_bump(&w->tally->in_window, 1);
+			histogram_bump(&w->tally->bytes, request->size);
+		}
 	}
-	w->last_ns = now;
+	if (!link->served && !w->plan->churn) {
+		link->served = true;
+		histogram_bump(&w->tally->served, 1);
+	}
 	w->waiting--;
 	link->waiting--;
 	if (++link->first == w->plan->pipeline)
@@ -454,26 +485,22 @@ static int wait_for(struct worker *w, struct epoll_event *events, int64_t now, i
 	return n;
 }
 
-static int64_t earliest(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* When the loop has to look again though nothing comes. */
 static int64_t next_look(const struct worker *w, int64_t now)
 {
 	int64_t look = now < w->end_ns ? w->end_ns : w->end_ns + load_grace_ns;
 
-	if (w->plan->rate && w->free_n > 0 && w->due_ns < w->end_ns)
+	if (w->plan->rate && w->free_n > 0 && w->live && w->due_ns < w->end_ns)
 		look = earliest(look, w->due_ns);
 	return look;
 }
 
 static bool at_end(const struct worker *w, int64_t now)
 {
-	if (!w->live || now >= w->end_ns + load_grace_ns)
+	if (!atomic_load(&w->window->workers) || now >= w->end_ns + load_grace_ns)
 		return true;
-	return now >= w->end_ns && !w->waiting && !(w->plan->rate && w->due_ns < w->end_ns);
+	return now >= w->end_ns && !w->waiting &&
+	       !(w->plan->rate && w->live && w->due_ns < w->end_ns);
 }
 
 /* What was due and is not answered at the end of the grace. */
@@ -481,15 +508,17 @@ static void give_up_rest(struct worker *w, int64_t now)
 {
 	for (int64_t i = 0; i < w->active; i++)
 		give_up_all(w, &w->links[i], now);
-	for (; w->plan->rate && w->live && w->due_ns < w->end_ns; next_due(w))
+	for (; w->plan->rate && w->due_ns < earliest(w->end_ns, now); next_due(w))
 		give_up(w, w->due_ns, now);
 }
 
 static void begin_load(struct worker *w)
 {
 	w->end_ns = atomic_load(&w->window->end_ns);
-	w->last_ns = 0;
 	w->free_n = 0;
+	w->arrivals = w->sizes = (struct rng){(uint64_t)w->plan->seed};
+	w->sizes.state = rng_next(&w->arrivals) + (uint64_t)w->number;
+	w->arrivals.state = rng_next(&w->arrivals) + (uint64_t)w->number;
 	if (w->plan->rate)
 		first_due(w);
 	for (int64_t i = 0; i < w->active; i++)
@@ -499,17 +528,26 @@ static void begin_load(struct worker *w)
 			now_free(w, &w->links[i]);
 }
 
-/* Asks until the window is over, and waits for the answers. */
-static void run_load(struct worker *w)
+/* Asks until the window, which the span covers, is over, and waits for the answers. */
+static void run_load(struct worker *w, struct span *span)
 {
 	struct epoll_event events[EVENTS];
-	int64_t now = span_now();
+	bool over = false;
+	int64_t now;
 
+	span_begin(span);
+	now = span->begin_ns;
 	for (begin_load(w); !at_end(w, now); now = span_now()) {
 		int n;
 
-		if (w->plan->rate)
+		if (!over && now >= w->end_ns) {
+			over = true;
+			span_end(span);
+		}
+		if (w->plan->rate) {
 			dispatch(w, now);
+			now = span_now();
+		}
 		n = wait_for(w, events, now, next_look(w, now));
 		for (int i = 0; i < n; i++)
 			if (events[i].data.ptr)
@@ -517,28 +555,27 @@ static void run_load(struct worker *w)
 			else
 				w->end_ns = atomic_load(&w->window->end_ns);
 	}
+	if (!over)
+		span_end(span);
 }
 
 static void warm_up(struct worker *w)
 {
 	w->count_ns = INT64_MAX;
-	run_load(w);
+	run_load(w, &(struct span){0});
 }
 
 static void run_measured(struct worker *w)
 {
-	struct span *span = &w->tally->span;
+	struct span all;
 
 	w->count_ns = atomic_load(&w->window->begin_ns);
-	span_begin(span);
-	run_load(w);
-	give_up_rest(w, span_now());
-	span_end(span);
-	span->end_ns = earliest(span->end_ns, w->end_ns);
-	if (span->end_ns < w->last_ns)
-		span->end_ns = w->last_ns;
-	if (span->end_ns < span->begin_ns)
-		span->end_ns = span->begin_ns;
+	span_begin(&all);
+	run_load(w, &w->tally->span);
+	span_end(&all);
+	w->tally->span.begin_ns = w->count_ns; /* for all alike, however late this one came */
+	w->tally->cpu_ns = all.cpu_ns;
+	give_up_rest(w, all.end_ns);
 }
 
 /* --- a worker ---------------------------------------------------------------- */
@@ -556,8 +593,6 @@ static void set_up(struct worker *w)
 
 	w->active = w->live = share_of(plan, plan->connections, w->number);
 	w->idle = share_of(plan, plan->idle, w->number);
-	w->rng.state = (uint64_t)plan->seed;
-	w->rng.state = rng_next(&w->rng) + (uint64_t)w->number;
 	w->links = allocate(w->active + w->idle, sizeof(*w->links));
 	w->links->requests = allocate(w->active * plan->pipeline, sizeof(struct request));
 	w->free = allocate(w->active, sizeof(struct link *));
@@ -628,7 +663,7 @@ int load_work(const struct load_plan *plan, struct load_window *window, struct l
 	set_up(w);
 	error = open_all(w);
 	if (!error) {
-		report(plan, plan->start);
+		report(plan, plan->warm);
 		warm_up(w);
 		report(plan, plan->start);
 		run_measured(w);
