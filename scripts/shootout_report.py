@@ -30,6 +30,7 @@ ASYNCHRONOUS = ("epoll", "epoll-et", "io_uring", "coroutine")  # one thread for 
 THREADED = ("thread", "fork")  # against one event loop
 SPINNING = ("busy-poll",)
 ALIKE = 0.9  # a difference of less than a tenth is none
+ENOUGH = 6  # rounds
 STEP = 0.1  # nor is one of less than a tenth of a criterion's unit: a sleep, a us, a KiB
 
 try:
@@ -40,11 +41,16 @@ DOT = " · " if locale.nl_langinfo(locale.CODESET) == "UTF-8" else " - "
 
 
 def rate_of(row):
-    return row["requests"] * SECOND / row["elapsed_ns"]
+    """What was answered in the window: the answers after it, of thousands at once, are no rate."""
+    return row["in_window"] * SECOND / row["elapsed_ns"]
 
 
 def interval(values):
-    """The median and a 95 % bootstrap interval of it (include/stats.h)."""
+    """The median and a 95 % bootstrap interval of it (include/stats.h).
+
+    Of n values all lie on one side of the true median in 2 / 2^n of all runs: fewer than ENOUGH
+    cannot have such an interval.  Theirs is their range, and holds the median less often.
+    """
     values, rng = list(values), random.Random(1)
     medians = sorted(statistics.median(rng.choices(values, k=len(values)))
                      for _ in range(BOOTSTRAPS))
@@ -267,8 +273,9 @@ class Report:
                 f"{model} {told_bytes(idle[model])}" for model in sorted(idle, key=idle.get)))
         for row in self.samples:
             if row["scenario"] == "crowd":
-                wrapped("  ", 2, f"{row['connections']:,} connections at a time of {row['variant']} "
-                        f"in {row['processes'] - 1:,} processes were answered; one takes "
+                wrapped("  ", 2, f"{row['served_connections']:,} of {row['connections']:,} "
+                        f"connections at a time of {row['variant']} in {row['processes'] - 1:,} "
+                        "processes were answered; one takes "
                         f"{told_bytes(row['grown_bytes'] / row['connections'])} of theirs and "
                         f"{told_bytes(row['kernel_grown_bytes'] / row['connections'])} of the "
                         "kernel's memory, for both ends")
@@ -518,6 +525,11 @@ class Report:
                      f"left out: {why}" + (f" ({what} connections)" if what else ""))
         if len(self.bench.both) == 1:
             self.say("note", "NOTE", "one CPU: the server and its load take turns on it")
+        rounds = self.options.rounds
+        if rounds < ENOUGH:
+            self.say("note", "NOTE", f"a first look: an interval is the range of {rounds} "
+                     f"round{'s' * (rounds > 1)}, which holds the median in "
+                     f"{100 - 200 / 2 ** rounds:.0f} % of all runs. --rounds {ENOUGH} makes it 95 %")
         busy = [row for row in self.samples if row["scenario"] == "loaded"]
         full = [row for row in busy if row.get("load_cpu_ns", 0) > 0.9 * row["elapsed_ns"]]
         if full:
@@ -529,7 +541,7 @@ class Report:
                    / self.bench.machine.get("cpus_online", 1))
         if foreign > 0.1:
             self.say("note", "NOTE", f"noisy machine: other programs used {100 * foreign:.1f} % of "
-                     f"the CPU time; close them, or use --rounds {4 * self.options.rounds}")
+                     f"the CPU time; close them, or use --rounds {4 * rounds}")
         for failure in dict.fromkeys(self.bench.failures):
             wrapped("  CONTROL FAILED ", 17, failure)
 

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
+from statistics import median
 
 import pytest
 from program import (BUILD, ROOT, environment, finish, kind, left_behind, options, parse, run,
@@ -115,7 +116,7 @@ def test_every_claim_has_one_verdict(least):
 def test_ranks_follow_from_the_samples():
     """Of the reference run: a model ranks below those that are better in every round, by a tenth.
 
-    With three rounds the intervals are from the least to the most.
+    It does not rank below those whose median is not better.
     """
     rows = parse((ROOT / "results/reference/shootout.jsonl").read_text(encoding="utf-8"))
     ranks = {row["variant"]: row for row in kind(rows, "rank")}
@@ -123,11 +124,12 @@ def test_ranks_follow_from_the_samples():
               and (row["connections"], row["size_bytes"]) == (128, 64)]
     cpu = {model: [row["server_cpu_ns"] / row["requests"] / 1000 for row in loaded
                    if row["variant"] == model] for model in ranks}
-    assert len(ranks) > 10 and {len(values) for values in cpu.values()} == {3}
+    assert len(ranks) > 10 and {len(values) for values in cpu.values()} == {rows[0]["params"]["rounds"]}
     for model, row in ranks.items():
-        assert row["cpu_ns_rank"] == 1 + sum(
-            max(theirs) < min(0.9 * min(cpu[model]), min(cpu[model]) - 0.1)
-            for theirs in cpu.values()), model
+        surely = sum(max(theirs) < min(0.9 * min(cpu[model]), min(cpu[model]) - 0.1)
+                     for theirs in cpu.values())
+        perhaps = sum(median(theirs) < 0.9 * median(cpu[model]) for theirs in cpu.values())
+        assert 1 + surely <= row["cpu_ns_rank"] <= 1 + perhaps, model
         assert row["rank_sum"] == (row["sleeps_rank"] + row["overlap_rank"] + row["threads_rank"]
                                    + (row["cpu_ns_rank"] + row["memory_bytes_rank"]) / 2)
 

@@ -32,7 +32,7 @@ def by(samples, *fields):
 
 
 def per_second(samples):
-    return np.array([s["requests"] * 1e9 / s["elapsed_ns"] for s in samples])
+    return np.array([s["in_window"] * 1e9 / s["elapsed_ns"] for s in samples])
 
 
 def interval(values):
