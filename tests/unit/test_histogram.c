@@ -160,7 +160,7 @@ static void test_maximum_since(void **state)
 	histogram_merge(&both, &one);
 	histogram_since(&both, &other);
 	assert_int_equal(histogram_count(&both), 20);
-	assert_int_equal(histogram_quantile(&both, 0.99), 1000);
+	assert_in_range(histogram_quantile(&both, 0.99), 996, 1004);
 	histogram_add(&one, 600000000);
 	histogram_since(&one, &other);
 	assert_int_equal(histogram_quantile(&one, 1), 600000000);
