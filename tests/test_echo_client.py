@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """echo-client against servers that misbehave, and with standard files that do."""
 import contextlib
+import os
 import socket
 import subprocess
 import threading
 
 import pytest
 
-from program import BUILD, TIMEOUT, environment
+from program import BUILD, TIMEOUT, environment, run
 
 CLIENT = BUILD / "echo" / "echo-client"
 
@@ -64,3 +65,26 @@ def test_closed_standard_files_are_not_the_connection(closed):
         ended = ask(server, "-t", lines="" if "<" in closed else "a\n", files=closed)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert server.received == (b"" if "<" in closed else b"a\n")
+
+
+@pytest.mark.parametrize("mode", [[], ["-t"]], ids=("once", "lines"))
+def test_nobody_to_tell(mode):
+    with Server(echo) as server:
+        ended = ask(server, *mode, lines="a\nb\n", files=">/dev/full")
+    assert (ended.returncode, ended.stderr) == (1, "echo-client: stdout: No space left on device\n")
+    assert server.received == (b"" if mode else b"Hello, Server!")
+
+
+@pytest.mark.parametrize("mode", [[], ["-t"]], ids=("once", "lines"))
+def test_nobody_listens(mode):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with Server(echo) as server, open(writing, "w", encoding="utf-8") as out:
+        ended = run(CLIENT, "--port", str(server.port), *mode, stdout=out)
+    assert (ended.returncode, ended.stderr) == (1, "echo-client: stdout: Broken pipe\n")
+
+
+def test_zeros_in_a_line():
+    with Server(echo) as server:
+        ended = ask(server, "-t", lines="a\0b\nc\n")
+    assert (ended.returncode, ended.stdout) == (0, ">>> a\0b\n>>> c\n>>> \n")
