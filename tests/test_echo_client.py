@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from program import BUILD, TIMEOUT, environment, run
+from program import BUILD, TIMEOUT, environment, finish, run, start
 
 CLIENT = BUILD / "echo" / "echo-client"
 
@@ -88,3 +88,14 @@ def test_zeros_in_a_line():
     with Server(echo) as server:
         ended = ask(server, "-t", lines="a\0b\nc\n")
     assert (ended.returncode, ended.stdout) == (0, ">>> a\0b\n>>> c\n>>> \n")
+
+
+def test_empty_datagram():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(TIMEOUT)
+        process = start(CLIENT, "--port", str(receiver.getsockname()[1]), "-u", "-s", "")
+        got, sender = receiver.recvfrom(1)
+        receiver.sendto(got, sender)
+        ended = finish(process)
+    assert (got, ended.returncode, ended.stdout, ended.stderr) == (b"", 0, "\n", "")

@@ -99,21 +99,21 @@ static void print(const char *bytes, size_t length)
 
 static void send_all(int fd, const char *bytes, size_t length)
 {
-	while (length > 0) {
+	do { /* an empty datagram is one, too */
 		ssize_t n = send(fd, bytes, length, MSG_NOSIGNAL);
 
 		if (n < 0)
 			fail();
 		bytes += n;
 		length -= (size_t)n;
-	}
+	} while (length > 0);
 }
 
 /* Prints what comes: a datagram, or everything until the end; false if nothing did. */
 static bool print_answer(int fd)
 {
 	static char bytes[DATAGRAM];
-	char last = '\n';
+	char last = udp ? 0 : '\n';
 	bool any = false;
 	ssize_t n;
 
