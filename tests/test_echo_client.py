@@ -2,13 +2,17 @@
 """echo-client against servers that misbehave, and with standard files that do."""
 import contextlib
 import os
+import signal
 import socket
 import subprocess
+import tempfile
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
-from program import BUILD, TIMEOUT, environment, finish, run, start
+from program import BUILD, TIMEOUT, environment, finish, start, until
 
 CLIENT = BUILD / "echo" / "echo-client"
 
@@ -52,6 +56,16 @@ def echo(server):
         server.send(got)
 
 
+def hear_out(server):
+    """Says nothing until the client closes."""
+    while server.receive():
+        pass
+
+
+def client(server, *arguments, **options):
+    return start(CLIENT, "--port", str(server.port), *arguments, **options)
+
+
 def ask(server, *arguments, lines="", files=""):
     """The client, started by a shell that closes or redirects its standard files."""
     return subprocess.run(["sh", "-c", f'exec "$0" "$@" {files}', CLIENT, "--port",
@@ -80,7 +94,7 @@ def test_nobody_listens(mode):
     reading, writing = os.pipe()
     os.close(reading)
     with Server(echo) as server, open(writing, "w", encoding="utf-8") as out:
-        ended = run(CLIENT, "--port", str(server.port), *mode, stdout=out)
+        ended = finish(client(server, *mode, stdout=out))
     assert (ended.returncode, ended.stderr) == (1, "echo-client: stdout: Broken pipe\n")
 
 
@@ -99,3 +113,117 @@ def test_empty_datagram():
         receiver.sendto(got, sender)
         ended = finish(process)
     assert (got, ended.returncode, ended.stdout, ended.stderr) == (b"", 0, "\n", "")
+
+
+LONG = "long " * 2_500_000 + "\n"  # more than the buffers of a connection hold
+
+
+def test_a_long_line():
+    with Server(echo) as server:
+        ended = ask(server, "-t", lines=LONG)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f">>> {LONG}>>> \n"
+
+
+def test_a_part_of_a_line_is_no_answer():
+    def pause(server):
+        server.send(server.receive()[:2])
+        hear_out(server)
+
+    with Server(pause) as server:
+        ended = ask(server, "-t", "--timeout", "200", lines="hello\nagain\n")
+    assert (ended.returncode, ended.stdout) == (1, ">>> he\n")
+    assert ended.stderr == f"echo-client: 127.0.0.1:{server.port}: Connection timed out\n"
+
+
+def test_the_end_ends_an_answer():
+    with Server(lambda server: server.send(server.receive()[:2])) as server:
+        ended = ask(server, "-t", lines="hello\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, ">>> he\n>>> \n", "")
+
+
+def test_lines_that_come_together_are_answers_one_by_one():
+    def two(server):
+        server.receive()
+        server.send(b"one\ntwo\n")
+        hear_out(server)
+
+    with Server(two) as server:
+        ended = ask(server, "-t", lines="1\n2\n")
+    assert (ended.returncode, ended.stdout) == (0, ">>> one\n>>> two\n>>> \n")
+
+
+def test_slow_is_not_silent():
+    def slowly(server):
+        for byte in server.receive():
+            time.sleep(0.5)
+            server.send(bytes([byte]))
+
+    with Server(slowly) as server:
+        ended = ask(server, "--timeout", "1500", "-s", "slow")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "slow\n", "")
+
+
+def stop_and_continue(process):
+    """As ^Z and fg do, while it waits."""
+    for number, states in ((signal.SIGSTOP, "T"), (signal.SIGCONT, "SR")):
+        time.sleep(0.1)
+        process.send_signal(number)
+        stat = Path(f"/proc/{process.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] in states, "change")
+    time.sleep(0.1)
+
+
+def test_stopped_while_it_waits_for_an_answer():
+    heard, go = threading.Event(), threading.Event()
+
+    def wait(server):
+        got = server.receive()
+        heard.set()
+        go.wait(TIMEOUT)
+        server.send(got)
+
+    with Server(wait) as server:
+        process = client(server)
+        assert heard.wait(TIMEOUT)
+        stop_and_continue(process)
+        go.set()
+        ended = finish(process)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Hello, Server!\n", "")
+
+
+def test_stopped_while_it_sends():
+    heard, go = threading.Event(), threading.Event()
+
+    def wait(server):
+        heard.set()
+        go.wait(TIMEOUT)
+        echo(server)
+
+    with Server(wait) as server, tempfile.TemporaryFile("w+", encoding="utf-8") as line:
+        line.write(LONG)
+        line.seek(0)
+        process = client(server, "-t", stdin=line)
+        assert heard.wait(TIMEOUT)
+        stop_and_continue(process)
+        go.set()
+        ended = finish(process)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(ended.stdout) == len(LONG) + len(">>> >>> \n")
+
+
+def test_stopped_while_it_connects():
+    """Its backlog is full: the connection waits, and asks again after 1 s, 3 s ..."""
+    with socket.socket() as listener, contextlib.ExitStack() as others:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        listener.settimeout(TIMEOUT)
+        others.enter_context(socket.create_connection(listener.getsockname()))
+        process = start(CLIENT, "--port", str(listener.getsockname()[1]), "--timeout", "30s")
+        stop_and_continue(process)
+        others.enter_context(listener.accept()[0])
+        connection = others.enter_context(listener.accept()[0])
+        connection.sendall(connection.recv(100))
+        connection.shutdown(socket.SHUT_WR)
+        ended = finish(process)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Hello, Server!\n", "")

@@ -11,12 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -41,11 +41,27 @@ static const struct opt opts[] = {
 	 .max = 3600000, .unit = OPT_MS},
 	{0}};
 
-/* One line, status 1; a timeout of the socket says so. */
-static _Noreturn void fail(void)
+/* The answer so far. */
+static enum { NOTHING, PART_OF_A_LINE, LINE } answer;
+
+/* At once, so that nobody is asked for more when there is nobody to tell. */
+static void print(const char *bytes, size_t length)
 {
-	if (errno == EAGAIN || errno == EINPROGRESS)
-		errno = ETIMEDOUT;
+	if (fwrite(bytes, 1, length, stdout) < length || fflush(stdout) != 0)
+		err(FAILED, "stdout");
+}
+
+static void end_line(void)
+{
+	if (answer == PART_OF_A_LINE)
+		print("\n", 1);
+}
+
+/* One line, status 1. */
+static _Noreturn void fail(int error)
+{
+	end_line();
+	errno = error;
 	err(FAILED, "%s:%d", host, (int)port);
 }
 
@@ -60,9 +76,37 @@ static void open_standard_files(void)
 	close(fd);
 }
 
+/* What of these events is possible; 0 and ETIMEDOUT when nothing was for so long. */
+static int wait_for(int fd, int events)
+{
+	struct pollfd one = {.fd = fd, .events = (short)events};
+	int n;
+
+	while ((n = poll(&one, 1, (int)timeout_ms)) < 0 && errno == EINTR)
+		;
+	check_fd(n, "poll");
+	if (n == 0)
+		errno = ETIMEDOUT;
+	return one.revents;
+}
+
+/* 0, or the error. */
+static int connect_to(int fd, const struct addrinfo *to)
+{
+	int error = 0;
+
+	if (connect(fd, to->ai_addr, to->ai_addrlen) == 0)
+		return 0;
+	if (errno != EINPROGRESS || !wait_for(fd, POLLOUT))
+		return errno;
+	check_fd(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof(error)}),
+		 "SO_ERROR");
+	return error;
+}
+
+/* It never blocks: poll(2) waits, and goes on when a stopped process does (signal(7)). */
 static int open_socket(void)
 {
-	const struct timeval patience = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
 	struct addrinfo hints = {.ai_socktype = udp ? SOCK_DGRAM : SOCK_STREAM};
 	struct addrinfo *found;
 	char service[8];
@@ -73,91 +117,93 @@ static int open_socket(void)
 	error = getaddrinfo(host, service, &hints, &found);
 	if (error)
 		errx(FAILED, "%s: %s", host, gai_strerror(error));
-	for (struct addrinfo *to = found; to && fd < 0; to = to->ai_next) {
-		fd = check_fd(socket(to->ai_family, to->ai_socktype | SOCK_CLOEXEC, 0), "socket");
-		check_fd(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)),
-			 "SO_RCVTIMEO");
-		check_fd(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)),
-			 "SO_SNDTIMEO"); /* for connect, too: socket(7) */
-		if (connect(fd, to->ai_addr, to->ai_addrlen) == 0)
+	for (struct addrinfo *to = found; to; to = to->ai_next) {
+		fd = check_fd(
+			socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+			"socket");
+		error = connect_to(fd, to);
+		if (!error)
 			break;
-		if (!to->ai_next)
-			fail();
 		close(fd);
-		fd = -1;
 	}
 	freeaddrinfo(found);
+	if (error)
+		fail(error);
 	return fd;
 }
 
-/* At once, so that nobody is asked for more when there is nobody to tell. */
-static void print(const char *bytes, size_t length)
+/* Sends what there is room for. */
+static size_t say(int fd, const char *bytes, size_t length)
 {
-	if (fwrite(bytes, 1, length, stdout) < length || fflush(stdout) != 0)
-		err(FAILED, "stdout");
+	ssize_t n = send(fd, bytes, length, 0);
+
+	if (n < 0 && errno != EAGAIN)
+		fail(errno);
+	return n < 0 ? 0 : (size_t)n;
 }
 
-static void send_all(int fd, const char *bytes, size_t length)
-{
-	do { /* an empty datagram is one, too */
-		ssize_t n = send(fd, bytes, length, MSG_NOSIGNAL);
-
-		if (n < 0)
-			fail();
-		bytes += n;
-		length -= (size_t)n;
-	} while (length > 0);
-}
-
-/* Prints what comes: a datagram, or everything until the end; false if nothing did. */
-static bool print_answer(int fd)
+/* Prints what has come; false once that is the answer: a line, a datagram, or all to the end. */
+static bool hear(int fd)
 {
 	static char bytes[DATAGRAM];
-	char last = udp ? 0 : '\n';
-	bool any = false;
-	ssize_t n;
+	ssize_t n = recv(fd, bytes, sizeof(bytes), interactive ? MSG_PEEK : 0);
 
-	while ((n = recv(fd, bytes, sizeof(bytes), 0)) > 0) {
-		print(bytes, (size_t)n);
-		last = bytes[n - 1];
-		any = true;
-		if (udp)
-			break;
+	if (interactive && n > 0) { /* what follows the line stays there for the next time */
+		const char *end = memchr(bytes, '\n', (size_t)n);
+
+		n = recv(fd, bytes, end ? (size_t)(end + 1 - bytes) : (size_t)n, 0);
 	}
+	if (n < 0 && errno == EAGAIN)
+		return true;
 	if (n < 0)
-		fail();
-	if (last != '\n')
-		print("\n", 1);
-	return any || udp;
+		fail(errno);
+	print(bytes, (size_t)n);
+	if (n > 0 || udp)
+		answer = n > 0 && bytes[n - 1] == '\n' ? LINE : PART_OF_A_LINE;
+	return n > 0 && !udp && !(interactive && answer == LINE);
+}
+
+/* Says it and prints the answer, both at once: a server may not hear on until it is heard. */
+static void exchange(int fd, const char *bytes, size_t length)
+{
+	bool saying = true, hearing = true;
+
+	answer = NOTHING;
+	while (saying || hearing) {
+		int ready = wait_for(fd, (saying ? POLLOUT : 0) | (hearing ? POLLIN : 0));
+
+		if (!ready)
+			fail(errno);
+		if (hearing && ready & ~POLLOUT)
+			hearing = hear(fd);
+		if (saying && ready & POLLOUT) {
+			size_t said = say(fd, bytes, length);
+
+			bytes += said;
+			length -= said;
+			saying = length > 0;
+			if (!saying && !interactive && !udp)
+				shutdown(fd, SHUT_WR);
+		}
+	}
+	if (answer == NOTHING)
+		errx(FAILED, "%s:%d: closed without an answer", host, (int)port);
+	end_line();
 }
 
 static void talk(int fd)
 {
-	FILE *answers = fdopen(dup(fd), "r");
-	char *line = NULL, *answer = NULL;
-	size_t line_room = 0, answer_room = 0;
+	char *line = NULL;
+	size_t room = 0;
 	ssize_t n;
 
-	if (!answers)
-		err(FAILED, "fdopen");
-	while (print(">>> ", 4), (n = getline(&line, &line_room, stdin)) > 0) {
+	while (print(">>> ", 4), (n = getline(&line, &room, stdin)) > 0) {
 		if (line[n - 1] != '\n')
 			line[n++] = '\n'; /* in place of the 0 at its end */
-		send_all(fd, line, (size_t)n);
-		errno = 0;
-		n = getline(&answer, &answer_room, answers);
-		if (n <= 0) {
-			if (errno)
-				fail();
-			errx(FAILED, "%s:%d: the server has closed the connection", host,
-			     (int)port);
-		}
-		print(answer, (size_t)n);
+		exchange(fd, line, (size_t)n);
 	}
 	print("\n", 1);
 	free(line);
-	free(answer);
-	fclose(answers);
 }
 
 int main(int argc, char *argv[])
@@ -187,15 +233,10 @@ int main(int argc, char *argv[])
 		errx(2, "--interactive: lines may be lost over --udp");
 	signal(SIGPIPE, SIG_IGN);
 	fd = open_socket();
-	if (interactive) {
+	if (interactive)
 		talk(fd);
-	} else {
-		send_all(fd, said, length);
-		if (!udp)
-			shutdown(fd, SHUT_WR);
-		if (!print_answer(fd))
-			errx(FAILED, "%s:%d: closed without an answer", host, (int)port);
-	}
+	else
+		exchange(fd, said, length);
 	close(fd);
 	return 0;
 }
