@@ -350,6 +350,40 @@ def test_children_end_with_their_parent(model):
         until(lambda: not server.workers(), "end of the workers")
 
 
+FORKING = [("--model", "fork"), ("--model", "prefork", "--workers", "2"), ("--processes", "2")]
+
+
+@pytest.mark.parametrize("how", FORKING, ids=" ".join)
+def test_children_of_others_are_buried_and_no_more(how):
+    """A shell that becomes the server leaves it what it had started in the background."""
+    def bear():
+        if os.fork() == 0:
+            os.execlp("sleep", "sleep", "0.3")
+
+    with Server(*how, preexec_fn=bear) as server, server.connect() as client:
+        echoes(client)
+        before = server.children()
+        assert len(before) == (2 if how[1] == "fork" else 3)
+        until(lambda: len(server.children()) == len(before) - 1, "end of the stranger")
+        until(lambda: not server.zombies(), "burial")
+        time.sleep(0.1)
+        assert len(server.children() & before) == len(server.children()) == len(before) - 1
+        echoes(client)
+
+
+@pytest.mark.parametrize("how", FORKING, ids=" ".join)
+def test_ends_of_children_ignored_by_whoever_started_it(how):
+    with Server(*how, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)) as server:
+        with server.connect() as client:
+            echoes(client)
+            killed = min(server.children())
+            os.kill(killed, signal.SIGKILL)
+        until(lambda: killed not in server.children(), "end of it")
+        if how[1] != "fork":
+            until(lambda: len(server.children()) == 2, "replacement")
+        echoes_and_leaves(server)
+
+
 def test_select_turns_away_what_it_cannot_watch():
     with Server("--model", "select") as server, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(server.connect()) for _ in range(1100)]

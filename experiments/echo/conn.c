@@ -389,22 +389,8 @@ pid_t conn_fork(struct conn *mine)
 	return child;
 }
 
-/* Under registry, so that nobody sends a signal to its number any more. */
-static void bury(pid_t child, int *status)
-{
-	size_t i = 0;
-
-	while (i < children_n && children[i] != child)
-		i++;
-	if (i == children_n)
-		return;
-	waitpid(child, status, 0);
-	children[i] = children[--children_n];
-	opened--;
-	pthread_cond_broadcast(&changed);
-}
-
-pid_t conn_reap(int *status)
+/* Waits until one has ended, whosever it is, and leaves it there; 0 as conn_reap(). */
+static pid_t await_any(void)
 {
 	siginfo_t ended = {0};
 	bool any;
@@ -414,12 +400,36 @@ pid_t conn_reap(int *status)
 		pthread_cond_wait(&changed, &registry);
 	any = children_n > 0;
 	pthread_mutex_unlock(&registry);
-	if (!any)
-		return 0;
-	while (waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT) != 0)
+	while (any && waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT) != 0)
 		; /* EINTR */
-	pthread_mutex_lock(&registry);
-	bury(ended.si_pid, status);
-	pthread_mutex_unlock(&registry);
 	return ended.si_pid;
+}
+
+/* Under registry, so that nobody sends a signal to its number any more; false for a stranger. */
+static bool bury(pid_t child, int *status)
+{
+	size_t i = 0;
+
+	while (i < children_n && children[i] != child)
+		i++;
+	waitpid(child, status, 0);
+	if (i == children_n)
+		return false;
+	children[i] = children[--children_n];
+	opened--;
+	pthread_cond_broadcast(&changed);
+	return true;
+}
+
+pid_t conn_reap(int *status)
+{
+	bool ours = false;
+	pid_t ended;
+
+	while (!ours && (ended = await_any()) > 0) {
+		pthread_mutex_lock(&registry);
+		ours = bury(ended, status);
+		pthread_mutex_unlock(&registry);
+	}
+	return ended;
 }

@@ -116,8 +116,9 @@ void conn_stop(void);
 pid_t conn_fork(struct conn *mine);
 
 /*
- * Waits until a forked process has ended; with how it did (waitpid(2)).  0 when nobody is open and
- * the server stops.
+ * Waits until a process of conn_fork() has ended; with how it did (waitpid(2)).  0 when nobody is
+ * open and the server stops.  Children that it did not fork, but whoever became it by execve(2),
+ * are buried on the way.
  */
 pid_t conn_reap(int *status);
 

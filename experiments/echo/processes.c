@@ -60,8 +60,10 @@ int model_in_processes(const struct server *server, int n, model_worker work)
 	while (conn_count() > 0 && (ended = conn_reap(&status)) > 0) {
 		int number = 0;
 
-		while (number < n - 1 && workers[number] != ended)
+		while (number < n && workers[number] != ended)
 			number++;
+		if (number == n)
+			continue;
 		if (WIFEXITED(status) && WEXITSTATUS(status)) {
 			error = WEXITSTATUS(status); /* another one would fare no better */
 			conn_stop();
