@@ -13,7 +13,7 @@ import time
 import echo
 import pytest
 from echo import SAN, SERVER, Server, echoes, receive, receive_all, reset, stuff
-from program import environment, run, until
+from program import TIMEOUT, environment, run, until
 
 ONE_AT_A_TIME = {"iterative"}  # by nature: a bystander waits
 SPINS = {"busy-poll"}
@@ -235,6 +235,45 @@ def test_greeting(model):
 
 
 @every_model
+def test_greeting_reaches_who_has_said_something(model):
+    """Closed with that unread, the connection would be reset."""
+    with Server("--model", model, "--greet", "good day\n") as server:
+        until(lambda: at_rest(server), "rest")  # no process is just being forked
+        os.killpg(server.process.pid, signal.SIGSTOP)
+        with server.connect() as hasty, server.connect() as done:
+            hasty.sendall(b"hello")
+            done.sendall(bytes(50000))
+            done.shutdown(socket.SHUT_WR)
+            os.killpg(server.process.pid, signal.SIGCONT)
+            assert receive_all(hasty) == b"good day\n"
+            hasty.sendall(b"and more")
+            hasty.close()
+            assert receive_all(done) == b"good day\n"
+
+
+@every_model
+def test_long_greeting(model):
+    greeting = "".join(f"{i:7}\n" for i in range(15000))
+    with Server("--model", model, "--greet", greeting) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # a small send buffer there
+        client.settimeout(TIMEOUT)
+        client.connect(server.address)
+        time.sleep(0.1)  # all buffers are full
+        assert receive_all(client).decode() == greeting
+
+
+def test_who_does_not_close_is_not_kept():
+    """The server has ended the connection, and waits for its peer no longer than a moment."""
+    with contextlib.ExitStack() as stack:
+        for model in (name for name, missing in echo.models().items() if not missing):
+            server = stack.enter_context(Server("--model", model, "--verbose", "--greet", "x"))
+            client = stack.enter_context(server.connect())
+            assert receive_all(client) == b"x"
+            stack.callback(until, lambda server=server: " closed" in server.printed(), "end")
+
+
+@every_model
 def test_reverse(model):
     limit = 1 << 16
     with Server("--model", model, "--reverse") as server:
@@ -247,7 +286,7 @@ def test_reverse(model):
         with server.connect() as client:
             client.sendall(b"a" + bytes(limit - 1) + b"\n")
             assert receive(client, limit + 1) == bytes(limit - 1) + b"a\n"
-            client.sendall(bytes(limit + 1))
+            client.sendall(bytes(50 * limit))
             assert receive_all(client) == b"error: a line is longer than 65,536 bytes\n"
 
 

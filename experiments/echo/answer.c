@@ -171,18 +171,19 @@ static size_t reverse_all(struct conn *conn, const char *bytes, size_t length, c
 	return length;
 }
 
-static struct conn_answer too_long(void)
+static struct conn_answer too_long(struct conn *conn)
 {
 	static const char message[] = "error: a line is longer than 65,536 bytes\n";
 
-	return (struct conn_answer){message, sizeof(message) - 1, true};
+	conn->stage = CONN_ENDED;
+	return (struct conn_answer){message, sizeof(message) - 1};
 }
 
 /* Every line that is complete, reversed; the rest is kept until its newline comes. */
 static struct conn_answer reversed(struct conn *conn, const char *bytes, size_t length)
 {
 	char *made = bytes_of_thread()->made;
-	struct conn_answer answer = {made, 0, length == 0};
+	struct conn_answer answer = {made, 0};
 	const char *end = bytes + length;
 
 	if (length == 0 && conn->line) /* the last line lacks its newline */
@@ -192,7 +193,7 @@ static struct conn_answer reversed(struct conn *conn, const char *bytes, size_t 
 		size_t part = (size_t)((newline ? newline : end) - bytes);
 
 		if ((conn->line ? conn->line->length : 0) + part > LINE_MAX_BYTES)
-			return too_long();
+			return too_long(conn);
 		if (!newline) {
 			keep(&conn->line, bytes, part);
 			break;
@@ -206,18 +207,38 @@ static struct conn_answer reversed(struct conn *conn, const char *bytes, size_t 
 
 struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t length)
 {
+	bool talks = conn->stage == CONN_TALKS;
+
+	if (length == 0)
+		conn->stage = CONN_OVER;
+	if (!talks)
+		return (struct conn_answer){"", 0};
 	touch(conn);
 	if (rules.verbose && length)
 		log_received(conn, bytes, length);
 	if (rules.reverse)
 		return reversed(conn, bytes, length);
-	return (struct conn_answer){bytes, length, length == 0};
+	return (struct conn_answer){bytes, length};
+}
+
+void answer_greet(struct conn *conn)
+{
+	conn->stage = CONN_ENDED;
+	conn->watched = CONN_WRITE;
+	keep(&conn->unsent, rules.greeting, strlen(rules.greeting));
 }
 
 const char *conn_hold(struct conn *conn, struct conn_answer answer)
 {
 	keep(&conn->unsent, answer.bytes, answer.length);
 	return conn->unsent->bytes;
+}
+
+struct conn_answer conn_held(const struct conn *conn)
+{
+	const struct rest *rest = conn->unsent;
+
+	return rest ? (struct conn_answer){rest->bytes, rest->length} : (struct conn_answer){"", 0};
 }
 
 void conn_let_go(struct conn *conn)
@@ -274,7 +295,6 @@ static bool answer(struct conn *conn, const char *bytes, size_t length)
 {
 	struct conn_answer answer = conn_answer(conn, bytes, length);
 
-	conn->ended = answer.last;
 	return send_or_keep(conn, answer.bytes, answer.length);
 }
 
@@ -288,7 +308,7 @@ enum conn_want conn_step(struct conn *conn)
 
 		if (conn->unsent && !flush(conn, &broken))
 			return broken ? CONN_CLOSE : CONN_WRITE;
-		if (conn->ended)
+		if (conn->stage != CONN_TALKS && conn_over(conn))
 			return CONN_CLOSE;
 		n = recv(conn->fd, received, READ_SIZE, 0);
 		if (n < 0 && errno == EINTR)
@@ -297,10 +317,10 @@ enum conn_want conn_step(struct conn *conn)
 			return errno == EAGAIN ? CONN_READ : CONN_CLOSE;
 		if (!answer(conn, received, (size_t)n))
 			return CONN_CLOSE;
-		if (n > 0 && n < READ_SIZE && !conn->unsent && !conn->ended)
+		if (n > 0 && n < READ_SIZE && !conn->unsent && conn->stage == CONN_TALKS)
 			return CONN_READ; /* it took all there was */
 	}
 	if (conn->unsent)
 		return CONN_WRITE;
-	return conn->ended ? CONN_CLOSE : CONN_MORE;
+	return conn->stage == CONN_OVER ? CONN_CLOSE : CONN_MORE;
 }

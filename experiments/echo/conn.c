@@ -26,6 +26,7 @@
 enum {
 	GRACE_S = 10,        /* for the model, after that: it should need none */
 	DRAIN_MS = 1000,     /* for peers that do not read, when the server stops */
+	DISCARD_MS = 2000,   /* for peers that do not close, when the server has ended theirs */
 	LISTENERS = 256,     /* sockets of SO_REUSEPORT */
 	TABLE_MAX = 1 << 22, /* connections, whatever the limit on descriptors says */
 };
@@ -104,11 +105,8 @@ static bool admitted(int fd)
 		return false;
 	}
 	answer_log(conn_of(fd), "Connected by %s\n");
-	if (rules.greeting) { /* it fits into any send buffer */
-		send(fd, rules.greeting, strlen(rules.greeting), MSG_NOSIGNAL | MSG_DONTWAIT);
-		conn_close(conn_of(fd));
-		return false;
-	}
+	if (rules.greeting)
+		answer_greet(conn_of(fd));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* an answer waits for no ACK */
 	return true;
 }
@@ -208,6 +206,18 @@ void conn_forget(struct conn *conn)
 	leave(conn, false);
 }
 
+bool conn_over(struct conn *conn)
+{
+	if (conn->stage != CONN_ENDED || conn->discards)
+		return conn->stage == CONN_OVER;
+	pthread_mutex_lock(&registry); /* whoever keeps house looks at both */
+	conn->discards = true;
+	atomic_store(&conn->seen_ms, answer_now_ms());
+	pthread_mutex_unlock(&registry);
+	shutdown(conn->fd, SHUT_WR);
+	return false;
+}
+
 int64_t conn_count(void)
 {
 	int64_t count;
@@ -233,20 +243,28 @@ bool conn_stopping(void)
 	return atomic_load(&stopping);
 }
 
-/* It may have been seen after `now`. */
-static bool silent_for(const struct conn *conn, uint32_t now, int64_t silent_ms)
+static bool any_of_them(const struct conn *conn)
 {
-	return silent_ms == 0 || (int32_t)(now - atomic_load(&conn->seen_ms)) >= silent_ms;
+	return conn != NULL;
 }
 
-/* Shuts every connection down that has been silent for `silent_ms`. */
-static void shut_all(int how, int64_t silent_ms)
+/* It was silent for longer than it may. */
+static bool too_silent(const struct conn *conn)
 {
-	uint32_t now = answer_now_ms();
+	int64_t limit = rules.idle_ms;
 
+	if (conn->discards && (!limit || limit > DISCARD_MS))
+		limit = DISCARD_MS;
+	/* it may have been seen after `now` */
+	return limit && (int32_t)(answer_now_ms() - atomic_load(&conn->seen_ms)) >= limit;
+}
+
+/* Shuts these connections down. */
+static void shut_all(int how, bool (*which)(const struct conn *conn))
+{
 	pthread_mutex_lock(&registry);
 	for (int fd = STDERR_FILENO + 1; fd <= highest; fd++)
-		if (table[fd].fd == fd && silent_for(&table[fd], now, silent_ms))
+		if (table[fd].fd == fd && which(&table[fd]))
 			shutdown(fd, how);
 	pthread_mutex_unlock(&registry);
 }
@@ -259,7 +277,7 @@ void conn_stop(void)
 	for (size_t i = 0; i < children_n; i++)
 		kill(children[i], SIGTERM);
 	pthread_mutex_unlock(&registry);
-	shut_all(SHUT_RD, 0);
+	shut_all(SHUT_RD, any_of_them);
 }
 
 /* A child may wait for a listener that others go on with: nothing else keeps it. */
@@ -269,10 +287,11 @@ static void leave_if_alone(void)
 		_exit(0);
 }
 
-/* Waits for the signals, and meanwhile ends what is idle. */
+/* Waits for the signals, and meanwhile ends what is silent for too long, if that may be. */
 static void *keep_house(void *argument)
 {
 	const struct timespec often = {0, 100000000};
+	bool looks = rules.idle_ms || rules.greeting || rules.reverse;
 	sigset_t signals;
 
 	(void)argument;
@@ -280,13 +299,13 @@ static void *keep_house(void *argument)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sem_post(&awake);
-	while (sigtimedwait(&signals, NULL, rules.idle_ms ? &often : NULL) < 0)
-		if (rules.idle_ms)
-			shut_all(SHUT_RDWR, rules.idle_ms);
+	while (sigtimedwait(&signals, NULL, looks ? &often : NULL) < 0)
+		if (looks)
+			shut_all(SHUT_RDWR, too_silent);
 	conn_stop();
 	leave_if_alone();
 	usleep(DRAIN_MS * 1000);
-	shut_all(SHUT_RDWR, 0); /* they had their time */
+	shut_all(SHUT_RDWR, any_of_them); /* they had their time */
 	for (int i = 0; i < GRACE_S; i++) {
 		leave_if_alone();
 		sleep(1);
@@ -382,6 +401,7 @@ pid_t conn_fork(struct conn *mine)
 		pthread_cond_broadcast(&changed);
 	}
 	if (child > 0 && mine) {
+		answer_drop(mine);
 		close(mine->fd);
 		mine->fd = -1;
 	}

@@ -7,6 +7,10 @@
  * not read from, so at most one read's bytes wait for it), half-close, resets, the modes of the
  * server, and its end.
  *
+ * Closed with bytes unread, a connection is reset, and the peer loses what it was told last.  So
+ * one that the server ends shuts its sending side, and throws away what comes until the peer has
+ * closed, too, or a moment is over.
+ *
  * The end is a state of the sockets, not a message: conn_stop() shuts the listener and every
  * connection down for reading.  So accept(2) fails, recv(2) returns 0, and every poll(2) wakes: a
  * model that serves its connections to their ends and stops accepting when it is told so, stops.
@@ -24,7 +28,7 @@ struct conn_rules {
 	bool reverse;            /* answer each line reversed, by code points of UTF-8 */
 	bool once;               /* serve one connection, then end */
 	bool verbose;            /* log connections and what they say to stdout */
-	const char *greeting;    /* say this to whoever connects, and close; NULL = echo */
+	const char *greeting;    /* say this to whoever connects, and end; NULL = echo */
 	int64_t max_connections; /* at a time; more are closed at once; 0 = no limit */
 	int64_t idle_ms;         /* connections silent for so long are closed; 0 = never */
 };
@@ -36,11 +40,18 @@ enum conn_want {
 	CONN_CLOSE, /* it is at its end: conn_close() */
 };
 
+enum conn_stage {
+	CONN_TALKS,
+	CONN_ENDED, /* by the server: what comes is not answered any more */
+	CONN_OVER,  /* the peer has closed its side */
+};
+
 /* Nearly always all there is of a connection: buffers exist while something waits in them. */
 struct conn {
 	int fd;
-	uint8_t watched;          /* for the model: the want it waits for */
-	bool ended;               /* nothing more is read */
+	uint8_t watched;          /* for the model: the want it waits for, here the first one */
+	uint8_t stage;            /* enum conn_stage */
+	bool discards;            /* under CONN_ENDED, when all was sent; see conn_over() */
 	uint16_t last, buffers;   /* for the model io_uring */
 	_Atomic uint32_t seen_ms; /* when it last did something; kept under idle_ms only */
 	struct rest *unsent;      /* what the peer has not taken yet; NULL = nothing */
@@ -76,15 +87,24 @@ enum conn_want conn_step(struct conn *conn);
 struct conn_answer {
 	const char *bytes; /* what was received, or in a buffer of the calling thread */
 	size_t length;
-	bool last; /* then the connection ends */
 };
 
 /* length 0: the peer has closed its side. */
 struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t length);
 
-/* Keeps an answer until conn_let_go(), one at a time: returns where its bytes stay. */
+/*
+ * Keeps an answer until conn_let_go(), one at a time: returns where its bytes stay.  What is held of
+ * a new connection is to be said first, length 0 = nothing.
+ */
 const char *conn_hold(struct conn *conn, struct conn_answer answer);
+struct conn_answer conn_held(const struct conn *conn);
 void conn_let_go(struct conn *conn);
+
+/*
+ * When all was sent: true if the connection is at its end.  Else go on reading; one that the server
+ * has ended then shuts its sending side, and is given a moment for conn_answer() to get length 0.
+ */
+bool conn_over(struct conn *conn);
 
 /* The connection of a descriptor: a place in one table, the same for as long as it is open. */
 struct conn *conn_of(int fd);

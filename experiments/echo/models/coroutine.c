@@ -109,12 +109,12 @@ static void resume(struct coroutine *whom)
 	stack_switch(&loop->place, whom->place);
 }
 
-/* A connection said something for the first time: only now it needs a stack. */
+/* There is something to do for a connection for the first time: only now it needs a stack. */
 static void begin(struct conn *conn)
 {
 	struct coroutine *whom = coroutine_for(conn);
 
-	if (whom && watch(loop, conn, whom, EPOLL_CTL_MOD, CONN_READ)) {
+	if (whom && watch(loop, conn, whom, EPOLL_CTL_MOD, conn->watched)) {
 		resume(whom);
 		return;
 	}
@@ -140,7 +140,7 @@ static void wake(void *whom)
 static void deal(struct loop *to, struct conn *conn)
 {
 	atomic_fetch_add(&to->open, 1);
-	if (watch(to, conn, newcomer(conn), EPOLL_CTL_ADD, CONN_READ))
+	if (watch(to, conn, newcomer(conn), EPOLL_CTL_ADD, conn->watched))
 		return;
 	conn_close(conn);
 	atomic_fetch_sub(&to->open, 1);

@@ -57,7 +57,7 @@ static void admit(struct loop *loop)
 
 	while ((conn = conn_accept(loop->listener, SOCK_NONBLOCK)) != NULL) {
 		loop->open++;
-		if (!watch(loop, conn, EPOLL_CTL_ADD, CONN_READ))
+		if (!watch(loop, conn, EPOLL_CTL_ADD, conn->watched))
 			end(loop, conn);
 	}
 	if (errno != ESHUTDOWN)

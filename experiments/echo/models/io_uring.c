@@ -38,7 +38,7 @@ enum {
 enum order { DOOR, RECEIVE, CANCEL, SEND };
 
 /* What is under way, or has come: conn->watched. */
-enum { RECEIVING = 1, CANCELLING = 2, SENDING = 4, CLOSED = 8 };
+enum { RECEIVING = 1, CANCELLING = 2, SENDING = 4, CLOSED = 8, ENDING = 16 };
 
 /* What a buffer holds, and the next of the same connection: they form a ring. */
 static struct received {
@@ -168,6 +168,13 @@ static void order_send(struct conn *conn, const char *bytes, size_t length)
 	conn->watched |= SENDING;
 }
 
+static void order_send_held(struct conn *conn)
+{
+	struct conn_answer held = conn_held(conn);
+
+	order_send(conn, held.bytes, held.length);
+}
+
 /* The same for the first buffers of the connection. */
 static void order_send_buffers(struct conn *conn, unsigned int n)
 {
@@ -190,9 +197,10 @@ static void order_send_buffers(struct conn *conn, unsigned int n)
 /* An answer that was made of what was received, rather than received. */
 static void answer_made(struct conn *conn, struct conn_answer answer)
 {
-	conn->ended = answer.last;
-	if (answer.length)
-		order_send(conn, conn_hold(conn, answer), answer.length);
+	if (!answer.length)
+		return;
+	conn_hold(conn, answer);
+	order_send_held(conn);
 }
 
 /* Answers as many buffers as one order can, and at last the end of what was received. */
@@ -225,7 +233,7 @@ static void answer_next(struct conn *conn)
 /* Closes it when the kernel has no order of it any more. */
 static void end(struct conn *conn)
 {
-	conn->ended = true;
+	conn->watched |= ENDING;
 	if (conn->watched & RECEIVING)
 		shutdown(conn->fd, SHUT_RD); /* which brings its last result */
 	if (conn->watched & (RECEIVING | SENDING))
@@ -239,12 +247,12 @@ static void end(struct conn *conn)
 /* Does for the connection what can be done now. */
 static void go_on(struct conn *conn)
 {
-	while (!(conn->watched & SENDING) && !conn->ended &&
+	while (!(conn->watched & SENDING) && conn->stage != CONN_OVER &&
 	       (conn->buffers || conn->watched & CLOSED))
 		answer_next(conn);
 	if (conn->watched & SENDING)
 		return;
-	if (conn->ended)
+	if (conn_over(conn))
 		end(conn);
 	else if (!(conn->watched & RECEIVING))
 		order_receive(conn);
@@ -270,7 +278,7 @@ static void received_some(struct conn *conn, int result, unsigned int flags)
 		append(conn, flags >> IORING_CQE_BUFFER_SHIFT, result);
 	else if (flags & IORING_CQE_F_BUFFER)
 		provide(flags >> IORING_CQE_BUFFER_SHIFT);
-	if (conn->ended || (result < 0 && result != -ENOBUFS && result != -ECANCELED)) {
+	if (conn->watched & ENDING || (result < 0 && result != -ENOBUFS && result != -ECANCELED)) {
 		end(conn);
 		return;
 	}
@@ -312,7 +320,10 @@ static void admit(int listener, unsigned int flags)
 		conn->watched = 0;
 		conn->buffers = 0;
 		open_conns++;
-		order_receive(conn);
+		if (conn->unsent)
+			order_send_held(conn);
+		else
+			go_on(conn);
 	}
 	listening = errno != ESHUTDOWN;
 	if (listening && !(flags & IORING_CQE_F_MORE))

@@ -30,17 +30,23 @@ static void end(struct bufferevent *buffered, struct conn *conn)
 		event_base_loopbreak(base);
 }
 
-/* Answers; reads on only when there is nothing left to write. */
+/* Reads on only when there is nothing left to write. */
+static void go_on(struct bufferevent *buffered, struct conn *conn)
+{
+	if (evbuffer_get_length(bufferevent_get_output(buffered)) > 0)
+		bufferevent_disable(buffered, EV_READ);
+	else if (conn_over(conn))
+		end(buffered, conn);
+	else
+		bufferevent_enable(buffered, EV_READ);
+}
+
 static void answer(struct bufferevent *buffered, struct conn *conn, const char *bytes, size_t n)
 {
 	struct conn_answer answer = conn_answer(conn, bytes, n);
 
-	conn->ended = answer.last;
 	bufferevent_write(buffered, answer.bytes, answer.length);
-	if (evbuffer_get_length(bufferevent_get_output(buffered)) > 0)
-		bufferevent_disable(buffered, EV_READ);
-	else if (conn->ended)
-		end(buffered, conn);
+	go_on(buffered, conn);
 }
 
 static void received(struct bufferevent *buffered, void *argument)
@@ -54,19 +60,14 @@ static void received(struct bufferevent *buffered, void *argument)
 
 static void written(struct bufferevent *buffered, void *argument)
 {
-	struct conn *conn = argument;
-
-	if (conn->ended)
-		end(buffered, conn);
-	else
-		bufferevent_enable(buffered, EV_READ);
+	go_on(buffered, argument);
 }
 
 static void happened(struct bufferevent *buffered, short what, void *argument)
 {
 	struct conn *conn = argument;
 
-	if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING) && !conn->ended)
+	if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING))
 		answer(buffered, conn, "", 0);
 	else
 		end(buffered, conn);
@@ -80,6 +81,7 @@ static void admit(evutil_socket_t listener, short what, void *argument)
 	(void)argument;
 	while ((conn = conn_accept(listener, SOCK_NONBLOCK)) != NULL) {
 		struct bufferevent *buffered = bufferevent_socket_new(base, conn->fd, 0);
+		struct conn_answer first;
 
 		if (!buffered) {
 			conn_close(conn);
@@ -88,7 +90,11 @@ static void admit(evutil_socket_t listener, short what, void *argument)
 		open_conns++;
 		bufferevent_setcb(buffered, received, written, happened, conn);
 		bufferevent_set_max_single_read(buffered, READ_SIZE);
-		bufferevent_enable(buffered, EV_READ | EV_WRITE);
+		bufferevent_enable(buffered, EV_WRITE);
+		first = conn_held(conn);
+		bufferevent_write(buffered, first.bytes, first.length);
+		conn_let_go(conn);
+		go_on(buffered, conn);
 	}
 	if (errno != ESHUTDOWN)
 		return;

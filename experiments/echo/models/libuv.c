@@ -19,7 +19,6 @@ struct client {
 	uv_tcp_t tcp;
 	uv_write_t write;
 	struct conn *conn;
-	bool last;
 };
 
 static char bytes[READ_SIZE]; /* one read at a time: it is answered before the next */
@@ -46,6 +45,15 @@ static void offer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 
 static void received(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer);
 
+/* Nothing is left to write. */
+static void read_on(struct client *client)
+{
+	if (conn_over(client->conn))
+		end(client);
+	else
+		uv_read_start((uv_stream_t *)&client->tcp, offer, received);
+}
+
 static void written(uv_write_t *write, int status)
 {
 	struct client *client = write->handle->data;
@@ -53,10 +61,10 @@ static void written(uv_write_t *write, int status)
 	if (uv_is_closing((uv_handle_t *)&client->tcp))
 		return;
 	conn_let_go(client->conn);
-	if (status < 0 || client->last)
+	if (status < 0)
 		end(client);
 	else
-		uv_read_start((uv_stream_t *)&client->tcp, offer, received);
+		read_on(client);
 }
 
 /* libuv writes from what it does not call const. */
@@ -70,27 +78,37 @@ static uv_buf_t buffer_of(const char *from, size_t length)
 	return uv_buf_init(start.base, (unsigned int)length);
 }
 
-/* Writes what fits at once; for the rest it waits, and does not read meanwhile. */
+/* Writes what the connection holds, and does not read meanwhile. */
+static void write_held(struct client *client)
+{
+	uv_stream_t *stream = (uv_stream_t *)&client->tcp;
+	struct conn_answer held = conn_held(client->conn);
+	uv_buf_t out = buffer_of(held.bytes, held.length);
+
+	uv_read_stop(stream);
+	if (uv_write(&client->write, stream, &out, 1, written) != 0)
+		end(client);
+}
+
+/* Writes what fits at once; for the rest it waits. */
 static void answer(struct client *client, struct conn_answer answer)
 {
 	uv_stream_t *stream = (uv_stream_t *)&client->tcp;
 	uv_buf_t out = buffer_of(answer.bytes, answer.length);
 	int n = answer.length ? uv_try_write(stream, &out, 1) : 0;
 
-	client->last = answer.last;
 	if (n == UV_EAGAIN)
 		n = 0;
-	if (n < 0 || (size_t)n == answer.length) {
-		if (n < 0 || answer.last)
-			end(client);
+	if (n < 0 || ((size_t)n == answer.length && conn_over(client->conn))) {
+		end(client);
 		return;
 	}
+	if ((size_t)n == answer.length)
+		return;
 	answer.bytes += n;
 	answer.length -= (size_t)n;
-	out = buffer_of(conn_hold(client->conn, answer), answer.length);
-	uv_read_stop(stream);
-	if (uv_write(&client->write, stream, &out, 1, written) != 0)
-		end(client);
+	conn_hold(client->conn, answer);
+	write_held(client);
 }
 
 static void received(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
@@ -124,7 +142,10 @@ static void admit(uv_poll_t *door, int status, int events)
 		}
 		client->conn = conn;
 		client->tcp.data = client;
-		uv_read_start((uv_stream_t *)&client->tcp, offer, received);
+		if (conn->unsent)
+			write_held(client);
+		else
+			read_on(client);
 	}
 	if (errno == ESHUTDOWN)
 		uv_close((uv_handle_t *)door, NULL); /* the loop ends with its last handle */

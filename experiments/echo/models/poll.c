@@ -18,8 +18,13 @@ enum { DOOR, FIRST, ROOM = 64 };
 static struct pollfd *set; /* the listener, then the connections */
 static size_t n, room;
 
+static short events_of(enum conn_want want)
+{
+	return want == CONN_WRITE ? POLLOUT : POLLIN;
+}
+
 /* False if there is no memory. */
-static bool watch(int fd)
+static bool watch(int fd, enum conn_want want)
 {
 	if (n == room) {
 		size_t more = room ? 2 * room : ROOM;
@@ -30,7 +35,7 @@ static bool watch(int fd)
 		set = grown;
 		room = more;
 	}
-	set[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
+	set[n++] = (struct pollfd){.fd = fd, .events = events_of(want)};
 	return true;
 }
 
@@ -40,7 +45,7 @@ static void admit(void)
 	struct conn *conn;
 
 	while ((conn = conn_accept(set[DOOR].fd, SOCK_NONBLOCK)) != NULL)
-		if (!watch(conn->fd))
+		if (!watch(conn->fd, conn->watched))
 			conn_close(conn);
 	if (errno == ESHUTDOWN)
 		set[DOOR].fd = -1; /* poll looks past it */
@@ -55,13 +60,13 @@ static void step(struct pollfd *at)
 		conn_close(conn);
 		*at = set[--n];
 	} else { /* CONN_MORE is still readable: the next call says so again */
-		at->events = want == CONN_WRITE ? POLLOUT : POLLIN;
+		at->events = events_of(want);
 	}
 }
 
 static int serve(const struct server *server)
 {
-	if (!watch(server->listener))
+	if (!watch(server->listener, CONN_READ))
 		return ENOMEM;
 	model_nonblocking(server->listener);
 	while (set[DOOR].fd >= 0 || n > FIRST) {

@@ -49,7 +49,7 @@ static bool admit(int listener)
 	struct conn *conn;
 
 	while ((conn = conn_accept(listener, SOCK_NONBLOCK)) != NULL) {
-		watch(conn, CONN_READ);
+		watch(conn, conn->watched);
 		open_conns++;
 	}
 	return errno != ESHUTDOWN;
