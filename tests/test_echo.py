@@ -176,6 +176,28 @@ def test_out_of_descriptors(model):
             client.close()
 
 
+@pytest.mark.skipif(bool(SAN), reason="a sanitizer needs more address space than that")
+@pytest.mark.parametrize("how", [(), ("--reverse",), ("--greet", "x")], ids=" ".join)
+def test_out_of_memory(how):
+    """Who gets no memory is turned away, the others are served."""
+    def little():
+        resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
+
+    def answered(client):
+        with contextlib.suppress(ConnectionError):
+            client.sendall(b"x\n")
+            return client.recv(1) == b"x"
+        return False
+
+    with Server("--model", "thread", *how, preexec_fn=little) as server:
+        clients = [server.connect() for _ in range(600)]
+        assert 0 < sum([answered(client) for client in clients]) < 600
+        for client in clients:
+            client.close()
+        with server.connect() as client:
+            assert answered(client)
+
+
 @every_model
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 def test_end(model, number, noise):

@@ -2,7 +2,6 @@
 #include "answer.h"
 
 #include <arpa/inet.h>
-#include <err.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -41,13 +40,15 @@ struct bytes {
 static _Thread_local struct bytes *own;
 static pthread_key_t freed; /* at the end of its thread */
 
+/* NULL = there is no memory. */
 static struct bytes *bytes_of_thread(void)
 {
 	if (!own) {
 		own = malloc(sizeof(*own));
-		if (!own)
-			err(2, "malloc");
-		check(pthread_setspecific(freed, own), "pthread_setspecific");
+		if (own && pthread_setspecific(freed, own) != 0) {
+			free(own);
+			own = NULL;
+		}
 	}
 	return own;
 }
@@ -60,19 +61,20 @@ void answer_begin(const struct conn_rules *all)
 
 /* --- waiting bytes ----------------------------------------------------------- */
 
-/* Appends; *rest NULL at first. */
-static void keep(struct rest **rest, const char *bytes, size_t length)
+/* Appends; *rest NULL at first.  False if there is no memory. */
+static bool keep(struct rest **rest, const char *bytes, size_t length)
 {
 	uint32_t before = *rest ? (*rest)->length : 0;
 	struct rest *grown = realloc(*rest, sizeof(**rest) + before + length);
 
 	if (!grown)
-		err(2, "realloc");
+		return false;
 	if (!*rest)
 		grown->at = 0;
 	grown->length = before + (uint32_t)length;
 	memcpy(grown->bytes + before, bytes, length);
 	*rest = grown;
+	return true;
 }
 
 static void drop(struct rest **rest)
@@ -152,22 +154,23 @@ static void reverse_line(const char *line, size_t length, char *out)
 	}
 }
 
-/* Reverses the line that is kept, if any, and these bytes after it; returns what it wrote. */
-static size_t reverse_all(struct conn *conn, const char *bytes, size_t length, char *out)
+/* The same, but a carriage return stays at the end; returns the length. */
+static size_t reverse_whole(const char *line, size_t length, char *out)
 {
-	bool cr = length > 0 && bytes[length - 1] == '\r';
+	bool cr = length > 0 && line[length - 1] == '\r';
 
-	if (!conn->line) {
-		reverse_line(bytes, length - cr, out);
-	} else {
-		keep(&conn->line, bytes, length);
-		cr = conn->line->length > 0 && conn->line->bytes[conn->line->length - 1] == '\r';
-		length = conn->line->length;
-		reverse_line(conn->line->bytes, length - cr, out);
-		drop(&conn->line);
-	}
+	reverse_line(line, length - cr, out);
 	if (cr)
 		out[length - 1] = '\r';
+	return length;
+}
+
+/* The same of the line that is kept. */
+static size_t reverse_kept(struct conn *conn, char *out)
+{
+	size_t length = reverse_whole(conn->line->bytes, conn->line->length, out);
+
+	drop(&conn->line);
 	return length;
 }
 
@@ -182,23 +185,28 @@ static struct conn_answer too_long(struct conn *conn)
 /* Every line that is complete, reversed; the rest is kept until its newline comes. */
 static struct conn_answer reversed(struct conn *conn, const char *bytes, size_t length)
 {
-	char *made = bytes_of_thread()->made;
+	static const struct conn_answer no_memory;
+	char *made = bytes_of_thread() ? own->made : NULL;
 	struct conn_answer answer = {made, 0};
 	const char *end = bytes + length;
 
+	if (!made)
+		return no_memory;
 	if (length == 0 && conn->line) /* the last line lacks its newline */
-		answer.length = reverse_all(conn, bytes, 0, made);
+		answer.length = reverse_kept(conn, made);
 	while (bytes < end) {
 		const char *newline = memchr(bytes, '\n', (size_t)(end - bytes));
 		size_t part = (size_t)((newline ? newline : end) - bytes);
+		char *out = made + answer.length;
 
 		if ((conn->line ? conn->line->length : 0) + part > LINE_MAX_BYTES)
 			return too_long(conn);
-		if (!newline) {
-			keep(&conn->line, bytes, part);
+		if ((conn->line || !newline) && !keep(&conn->line, bytes, part))
+			return no_memory;
+		if (!newline)
 			break;
-		}
-		answer.length += reverse_all(conn, bytes, part, made + answer.length);
+		answer.length +=
+			conn->line ? reverse_kept(conn, out) : reverse_whole(bytes, part, out);
 		made[answer.length++] = '\n';
 		bytes = newline + 1;
 	}
@@ -221,17 +229,16 @@ struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t leng
 	return (struct conn_answer){bytes, length};
 }
 
-void answer_greet(struct conn *conn)
+bool answer_greet(struct conn *conn)
 {
 	conn->stage = CONN_ENDED;
 	conn->watched = CONN_WRITE;
-	keep(&conn->unsent, rules.greeting, strlen(rules.greeting));
+	return keep(&conn->unsent, rules.greeting, strlen(rules.greeting));
 }
 
-const char *conn_hold(struct conn *conn, struct conn_answer answer)
+bool conn_hold(struct conn *conn, struct conn_answer answer)
 {
-	keep(&conn->unsent, answer.bytes, answer.length);
-	return conn->unsent->bytes;
+	return keep(&conn->unsent, answer.bytes, answer.length);
 }
 
 struct conn_answer conn_held(const struct conn *conn)
@@ -248,7 +255,10 @@ void conn_let_go(struct conn *conn)
 
 /* --- a step ------------------------------------------------------------------ */
 
-/* Sends; what the peer does not take now is kept.  False if the connection is broken. */
+/*
+ * Sends; what the peer does not take now is kept.  False if the connection is broken, or there is
+ * no memory.
+ */
 static bool send_or_keep(struct conn *conn, const char *bytes, size_t length)
 {
 	while (length > 0) {
@@ -258,10 +268,8 @@ static bool send_or_keep(struct conn *conn, const char *bytes, size_t length)
 			continue;
 		if (n < 0 && errno != EAGAIN)
 			return false;
-		if (n < 0) {
-			keep(&conn->unsent, bytes, length);
-			return true;
-		}
+		if (n < 0)
+			return keep(&conn->unsent, bytes, length);
 		bytes += n;
 		length -= (size_t)n;
 	}
@@ -290,19 +298,20 @@ static bool flush(struct conn *conn, bool *broken)
 	return true;
 }
 
-/* Answers; false if the connection is broken. */
+/* Answers; false if the connection is to be closed. */
 static bool answer(struct conn *conn, const char *bytes, size_t length)
 {
 	struct conn_answer answer = conn_answer(conn, bytes, length);
 
-	return send_or_keep(conn, answer.bytes, answer.length);
+	return answer.bytes && send_or_keep(conn, answer.bytes, answer.length);
 }
 
 enum conn_want conn_step(struct conn *conn)
 {
-	char *received = bytes_of_thread()->received;
 	bool broken = false;
 
+	if (!bytes_of_thread())
+		return CONN_CLOSE;
 	for (int turn = 0; turn < TURNS; turn++) {
 		ssize_t n;
 
@@ -310,12 +319,12 @@ enum conn_want conn_step(struct conn *conn)
 			return broken ? CONN_CLOSE : CONN_WRITE;
 		if (conn->stage != CONN_TALKS && conn_over(conn))
 			return CONN_CLOSE;
-		n = recv(conn->fd, received, READ_SIZE, 0);
+		n = recv(conn->fd, own->received, READ_SIZE, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? CONN_READ : CONN_CLOSE;
-		if (!answer(conn, received, (size_t)n))
+		if (!answer(conn, own->received, (size_t)n))
 			return CONN_CLOSE;
 		if (n > 0 && n < READ_SIZE && !conn->unsent && conn->stage == CONN_TALKS)
 			return CONN_READ; /* it took all there was */

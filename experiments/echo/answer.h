@@ -12,8 +12,8 @@
 void answer_begin(const struct conn_rules *all);
 extern struct conn_rules rules;
 
-/* The greeting is all that it will be told. */
-void answer_greet(struct conn *conn);
+/* The greeting is all that it will be told; false if there is no memory. */
+bool answer_greet(struct conn *conn);
 
 /* Forgets what waits for the peer, and what there is of a line. */
 void answer_drop(struct conn *conn);

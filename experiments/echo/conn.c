@@ -105,8 +105,10 @@ static bool admitted(int fd)
 		return false;
 	}
 	answer_log(conn_of(fd), "Connected by %s\n");
-	if (rules.greeting)
-		answer_greet(conn_of(fd));
+	if (rules.greeting && !answer_greet(conn_of(fd))) {
+		conn_close(conn_of(fd));
+		return false;
+	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* an answer waits for no ACK */
 	return true;
 }

@@ -85,7 +85,8 @@ enum conn_want conn_step(struct conn *conn);
 
 /* For models whose system calls are not conn_step()'s: the answer to what was received. */
 struct conn_answer {
-	const char *bytes; /* what was received, or in a buffer of the calling thread */
+	/* what was received, or in a buffer of the calling thread; NULL = close it, for want of memory */
+	const char *bytes;
 	size_t length;
 };
 
@@ -93,10 +94,10 @@ struct conn_answer {
 struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t length);
 
 /*
- * Keeps an answer until conn_let_go(), one at a time: returns where its bytes stay.  What is held of
+ * Keeps an answer until conn_let_go(), one at a time; false if there is no memory.  What is held of
  * a new connection is to be said first, length 0 = nothing.
  */
-const char *conn_hold(struct conn *conn, struct conn_answer answer);
+bool conn_hold(struct conn *conn, struct conn_answer answer);
 struct conn_answer conn_held(const struct conn *conn);
 void conn_let_go(struct conn *conn);
 

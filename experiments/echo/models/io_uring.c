@@ -197,10 +197,10 @@ static void order_send_buffers(struct conn *conn, unsigned int n)
 /* An answer that was made of what was received, rather than received. */
 static void answer_made(struct conn *conn, struct conn_answer answer)
 {
-	if (!answer.length)
-		return;
-	conn_hold(conn, answer);
-	order_send_held(conn);
+	if (!answer.bytes || (answer.length && !conn_hold(conn, answer)))
+		conn->watched |= ENDING; /* there is no memory */
+	else if (answer.length)
+		order_send_held(conn);
 }
 
 /* Answers as many buffers as one order can, and at last the end of what was received. */
@@ -247,26 +247,31 @@ static void end(struct conn *conn)
 /* Does for the connection what can be done now. */
 static void go_on(struct conn *conn)
 {
-	while (!(conn->watched & SENDING) && conn->stage != CONN_OVER &&
+	while (!(conn->watched & (SENDING | ENDING)) && conn->stage != CONN_OVER &&
 	       (conn->buffers || conn->watched & CLOSED))
 		answer_next(conn);
 	if (conn->watched & SENDING)
 		return;
-	if (conn_over(conn))
+	if (conn->watched & ENDING || conn_over(conn))
 		end(conn);
 	else if (!(conn->watched & RECEIVING))
 		order_receive(conn);
 }
 
-static void starve(struct conn *conn)
+/* False if there is no memory. */
+static bool starve(struct conn *conn)
 {
 	if (starved_n == starved_room) {
-		starved_room = starved_room ? 2 * starved_room : 64;
-		starved = realloc(starved, starved_room * sizeof(struct conn *));
-		if (!starved)
-			err(2, "realloc");
+		size_t more = starved_room ? 2 * starved_room : 64;
+		struct conn **grown = realloc(starved, more * sizeof(struct conn *));
+
+		if (!grown)
+			return false;
+		starved = grown;
+		starved_room = more;
 	}
 	starved[starved_n++] = conn;
+	return true;
 }
 
 static void received_some(struct conn *conn, int result, unsigned int flags)
@@ -285,7 +290,8 @@ static void received_some(struct conn *conn, int result, unsigned int flags)
 	if (result == 0)
 		conn->watched |= CLOSED;
 	if (result == -ENOBUFS && !provide_more() && !conn->buffers && !(conn->watched & SENDING)) {
-		starve(conn);
+		if (!starve(conn))
+			end(conn);
 		return;
 	}
 	if (conn->buffers < PARTS && flags & IORING_CQE_F_MORE &&

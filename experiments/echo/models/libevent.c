@@ -41,12 +41,30 @@ static void go_on(struct bufferevent *buffered, struct conn *conn)
 		bufferevent_enable(buffered, EV_READ);
 }
 
+/* Answers what was received; ends where there is no memory to. */
 static void answer(struct bufferevent *buffered, struct conn *conn, const char *bytes, size_t n)
 {
-	struct conn_answer answer = conn_answer(conn, bytes, n);
+	struct conn_answer answer = bytes ? conn_answer(conn, bytes, n) : (struct conn_answer){0};
+	bool queued = answer.bytes && bufferevent_write(buffered, answer.bytes, answer.length) == 0;
 
-	bufferevent_write(buffered, answer.bytes, answer.length);
-	go_on(buffered, conn);
+	evbuffer_drain(bufferevent_get_input(buffered), n);
+	if (queued)
+		go_on(buffered, conn);
+	else
+		end(buffered, conn);
+}
+
+/* Says what is to be said first, if anything. */
+static void greet(struct bufferevent *buffered, struct conn *conn)
+{
+	struct conn_answer first = conn_held(conn);
+	bool queued = bufferevent_write(buffered, first.bytes, first.length) == 0;
+
+	conn_let_go(conn);
+	if (queued)
+		go_on(buffered, conn);
+	else
+		end(buffered, conn);
 }
 
 static void received(struct bufferevent *buffered, void *argument)
@@ -55,7 +73,6 @@ static void received(struct bufferevent *buffered, void *argument)
 	size_t n = evbuffer_get_length(input);
 
 	answer(buffered, argument, (const char *)evbuffer_pullup(input, -1), n);
-	evbuffer_drain(input, n);
 }
 
 static void written(struct bufferevent *buffered, void *argument)
@@ -81,7 +98,6 @@ static void admit(evutil_socket_t listener, short what, void *argument)
 	(void)argument;
 	while ((conn = conn_accept(listener, SOCK_NONBLOCK)) != NULL) {
 		struct bufferevent *buffered = bufferevent_socket_new(base, conn->fd, 0);
-		struct conn_answer first;
 
 		if (!buffered) {
 			conn_close(conn);
@@ -91,10 +107,7 @@ static void admit(evutil_socket_t listener, short what, void *argument)
 		bufferevent_setcb(buffered, received, written, happened, conn);
 		bufferevent_set_max_single_read(buffered, READ_SIZE);
 		bufferevent_enable(buffered, EV_WRITE);
-		first = conn_held(conn);
-		bufferevent_write(buffered, first.bytes, first.length);
-		conn_let_go(conn);
-		go_on(buffered, conn);
+		greet(buffered, conn);
 	}
 	if (errno != ESHUTDOWN)
 		return;

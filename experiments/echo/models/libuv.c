@@ -99,7 +99,7 @@ static void answer(struct client *client, struct conn_answer answer)
 
 	if (n == UV_EAGAIN)
 		n = 0;
-	if (n < 0 || ((size_t)n == answer.length && conn_over(client->conn))) {
+	if (n < 0 || !answer.bytes || ((size_t)n == answer.length && conn_over(client->conn))) {
 		end(client);
 		return;
 	}
@@ -107,8 +107,10 @@ static void answer(struct client *client, struct conn_answer answer)
 		return;
 	answer.bytes += n;
 	answer.length -= (size_t)n;
-	conn_hold(client->conn, answer);
-	write_held(client);
+	if (conn_hold(client->conn, answer))
+		write_held(client);
+	else
+		end(client);
 }
 
 static void received(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
