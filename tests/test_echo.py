@@ -484,6 +484,16 @@ def test_port_in_use():
     assert ended.stderr.count("\n") == 1 and "Address already in use" in ended.stderr
 
 
+@pytest.mark.parametrize("how", [(), ("--udp",), ("--model", "reuseport"), ("--processes", "2")],
+                         ids=" ".join)
+def test_port_of_another_server(how):
+    """Nor is it shared by those that share one among themselves."""
+    with Server(*how) as server:
+        ended = run(SERVER, *how, "--port", str(server.address[1]))
+        assert ended.returncode == 2
+        assert ended.stderr.count("\n") == 1 and "Address already in use" in ended.stderr
+
+
 @pytest.mark.parametrize("arguments", [
     ("--model", "nonesuch"), ("--port", "65536"), ("--port", "-1"), ("--bind", "256.1.1.1"),
     ("--bind", "192.0.2.1"), ("--workers", "5000"), ("--processes", "0"),

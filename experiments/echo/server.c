@@ -145,6 +145,14 @@ static const struct model *find_model(void)
 	errx(EXIT_USAGE, "--model: there is no '%s'; see --list", model_name);
 }
 
+/* Others may listen on the same port from now on. */
+static void share_port(int fd)
+{
+	const int on = 1;
+
+	check_fd(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), "SO_REUSEPORT");
+}
+
 /* A bound socket; status 2 with one line if the address is bad or taken. */
 static int bound_socket(int type, const struct sockaddr_in *address, bool share)
 {
@@ -152,10 +160,14 @@ static int bound_socket(int type, const struct sockaddr_in *address, bool share)
 	const int on = 1;
 	int fd = check_fd(socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
 
-	/* connections of an earlier server that linger in TIME_WAIT do not matter */
-	check_fd(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), "SO_REUSEADDR");
+	/*
+	 * Connections of an earlier server that linger in TIME_WAIT do not matter.  Of datagrams
+	 * there are none, and the option would let another server take the port over.
+	 */
+	if (type == SOCK_STREAM)
+		check_fd(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), "SO_REUSEADDR");
 	if (share)
-		check_fd(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), "SO_REUSEPORT");
+		share_port(fd);
 	if (bind(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 ||
 	    (type == SOCK_STREAM && listen(fd, (int)backlog) != 0))
 		err(EXIT_USAGE, "%s:%d", inet_ntop(AF_INET, &address->sin_addr, ip, sizeof(ip)),
@@ -273,8 +285,9 @@ int main(int argc, char *argv[])
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	files_allow(INT64_MAX);
 	address = resolve();
-	server.listener = bound_socket(udp ? SOCK_DGRAM : SOCK_STREAM, &address,
-				       chosen->shares_port || processes > 1);
+	server.listener = bound_socket(udp ? SOCK_DGRAM : SOCK_STREAM, &address, false);
+	if (!udp && (chosen->shares_port || processes > 1))
+		share_port(server.listener); /* not before nobody else was found to have it */
 	server.most = rules.once ? 1 : rules.max_connections;
 	server.workers = workers;
 	server.bound = bound;
