@@ -13,7 +13,7 @@ import time
 import echo
 import pytest
 from echo import SAN, SERVER, Server, echoes, receive, receive_all, reset, stuff
-from program import TIMEOUT, environment, run, until
+from program import TIMEOUT, environment, finish, run, start, until
 
 ONE_AT_A_TIME = {"iterative"}  # by nature: a bystander waits
 SPINS = {"busy-poll"}
@@ -443,6 +443,14 @@ def test_ends_of_children_ignored_by_whoever_started_it(how):
         if how[1] != "fork":
             until(lambda: len(server.children()) == 2, "replacement")
         echoes_and_leaves(server)
+
+
+def test_reuseport_ends_before_it_has_begun():
+    for _ in range(5):
+        server = start(SERVER, "--model", "reuseport", "--port", "0", "--workers", "256")
+        server.stdout.readline()  # its other sockets follow
+        server.terminate()
+        assert finish(server).returncode == 0
 
 
 def test_select_turns_away_what_it_cannot_watch():

@@ -27,7 +27,7 @@ enum {
 	GRACE_S = 10,        /* for the model, after that: it should need none */
 	DRAIN_MS = 1000,     /* for peers that do not read, when the server stops */
 	DISCARD_MS = 2000,   /* for peers that do not close, when the server has ended theirs */
-	LISTENERS = 256,     /* sockets of SO_REUSEPORT */
+	LISTENERS = 512,     /* sockets of SO_REUSEPORT: of all processes, and of loops in one */
 	TABLE_MAX = 1 << 22, /* connections, whatever the limit on descriptors says */
 };
 
@@ -63,6 +63,8 @@ void conn_listens(int listener)
 	pthread_mutex_lock(&registry);
 	if (listeners < LISTENERS)
 		listening[listeners++] = listener;
+	if (told)
+		shutdown(listener, SHUT_RD); /* too late */
 	pthread_mutex_unlock(&registry);
 }
 
