@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * files.h - how many descriptors this process may open (RLIMIT_NOFILE).
+ * files.h - the descriptors of this process: how many it may open (RLIMIT_NOFILE), and the first.
  */
 #ifndef FILES_H
 #define FILES_H
@@ -12,5 +12,11 @@
  * Returns the soft limit then: no descriptor has that number or a higher one.
  */
 int64_t files_allow(int64_t n);
+
+/*
+ * Opens /dev/null in place of those of standard input, output and error that are closed.  Else the
+ * next file or socket would be one of them, and get what is meant for a person.  To be called first.
+ */
+void files_open_standard(void);
 
 #endif

@@ -485,6 +485,29 @@ def test_datagrams():
             server.printed()
 
 
+def test_without_standard_descriptors():
+    """No connection gets the number of one, and so what is said of it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = free.getsockname()
+    server = start(SERVER, "--model", "thread", "--port", str(address[1]),
+                   preexec_fn=lambda: os.closerange(0, 3))
+
+    def connect():
+        with contextlib.suppress(ConnectionRefusedError):
+            clients.append(socket.create_connection(address, TIMEOUT))
+        return clients
+
+    clients = []
+    until(connect, "server")
+    for _ in range(3):
+        echoes(connect()[-1])
+    server.terminate()
+    for client in clients:
+        assert receive_all(client) == b""
+        client.close()
+    assert finish(server).returncode == 0
+
+
 def test_port_in_use():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ended = run(SERVER, "--port", str(taken.getsockname()[1]))

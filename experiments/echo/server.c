@@ -262,6 +262,7 @@ int main(int argc, char *argv[])
 	sigset_t signals;
 	int error;
 
+	files_open_standard();
 	opt_parse(&page, argc, argv);
 	if (list) {
 		print_models();

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_files - the soft limit of descriptors: raised as far as the hard one, never lowered.
+ * test_files - the soft limit of descriptors: raised as far as the hard one, never lowered; standard
+ * descriptors that are closed.
  */
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "child.h"
 
@@ -30,9 +33,34 @@ static void test_allow(void **state)
 	assert_exited(&child, 0);
 }
 
+static int open_standard(const void *nothing)
+{
+	int free = dup(STDIN_FILENO);
+
+	(void)nothing;
+	close(free);
+	close(STDIN_FILENO);
+	close(STDERR_FILENO);
+	files_open_standard();
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) != 0) /* open, and handed on by execve(2) */
+			return 1;
+	return dup(STDIN_FILENO) != free;
+}
+
+static void test_open_standard(void **state)
+{
+	struct child child;
+
+	(void)state;
+	child_run(&child, open_standard, NULL);
+	assert_exited(&child, 0);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_allow)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_allow),
+					   cmocka_unit_test(test_open_standard)};
 
 	return cmocka_run_group_tests_name("files", tests, NULL, NULL);
 }
