@@ -369,13 +369,6 @@ def test_processes_give_up_together():
     assert ended.stderr.count("\n") == 1 and "Too many open files" in ended.stderr
 
 
-@pytest.mark.parametrize("model", ["epoll", "prefork"])
-def test_once_of_many_processes(model):
-    with Server("--model", model, "--processes", "3", "--once") as server:
-        echoes_and_leaves(server)
-        server.await_end()
-
-
 # --- what is special to a model -------------------------------------------------------------------
 
 def test_prefork_replaces_workers_that_die():
@@ -528,7 +521,7 @@ def test_port_of_another_server(how):
 @pytest.mark.parametrize("arguments", [
     ("--model", "nonesuch"), ("--port", "65536"), ("--port", "-1"), ("--bind", "256.1.1.1"),
     ("--bind", "192.0.2.1"), ("--workers", "5000"), ("--processes", "0"),
-    ("--processes", "2", "--udp"), ("--idle-timeout", "soon"), ("--nonesuch",),
+    ("--processes", "2", "--udp"), ("--processes", "2", "--once"), ("--idle-timeout", "soon"), ("--nonesuch",),
     ("surplus",)], ids=" ".join)
 def test_bad_options(arguments):
     ended = run(SERVER, *arguments, env=environment())

@@ -270,6 +270,8 @@ int main(int argc, char *argv[])
 	}
 	if (udp && processes > 1)
 		errx(EXIT_USAGE, "--processes: datagrams are answered by one");
+	if (rules.once && processes > 1)
+		errx(EXIT_USAGE, "--once: each of --processes would serve one");
 	chosen = find_model();
 	missing = chosen->missing ? chosen->missing() : NULL;
 	if (missing) {
