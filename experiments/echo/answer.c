@@ -2,6 +2,7 @@
 #include "answer.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -92,19 +93,16 @@ void answer_drop(struct conn *conn)
 /* --- the log ----------------------------------------------------------------- */
 
 /* "127.0.0.1:54321" */
-static const char *peer_of(const struct conn *conn, char text[64])
+static const char *name_of(const struct sockaddr_in *peer, char text[64])
 {
-	struct sockaddr_in address = {0};
-	socklen_t size = sizeof(address);
-	char ip[INET_ADDRSTRLEN] = "?";
+	char ip[INET_ADDRSTRLEN];
 
-	if (getpeername(conn->fd, (struct sockaddr *)&address, &size) == 0)
-		inet_ntop(AF_INET, &address.sin_addr, ip, sizeof(ip));
-	snprintf(text, 64, "%s:%d", ip, ntohs(address.sin_port));
+	snprintf(text, 64, "%s:%d", inet_ntop(AF_INET, &peer->sin_addr, ip, sizeof(ip)),
+		 ntohs(peer->sin_port));
 	return text;
 }
 
-static void log_received(const struct conn *conn, const char *bytes, size_t length)
+void conn_log_received(const struct sockaddr_in *from, const char *bytes, size_t length)
 {
 	char peer[64];
 	char shown[80];
@@ -112,9 +110,9 @@ static void log_received(const struct conn *conn, const char *bytes, size_t leng
 
 	for (size_t i = 0; i < length && n + 1 < sizeof(shown); i++)
 		if (bytes[i] != '\n' && bytes[i] != '\r')
-			shown[n++] = (char)((unsigned char)bytes[i] < ' ' ? '.' : bytes[i]);
+			shown[n++] = (char)(iscntrl((unsigned char)bytes[i]) ? '.' : bytes[i]);
 	shown[n] = 0;
-	printf("%s: Received %zu bytes: %s\n", peer_of(conn, peer), length, shown);
+	printf("%s: Received %zu bytes: %s\n", name_of(from, peer), length, shown);
 }
 
 void answer_log(const struct conn *conn, const char *format)
@@ -122,8 +120,8 @@ void answer_log(const struct conn *conn, const char *format)
 	char peer[64];
 
 	if (rules.verbose)
-		printf(format,
-		       peer_of(conn, peer)); /* NOLINT(clang-diagnostic-format-nonliteral) */
+		printf(format, name_of(conn_peer(conn),
+				       peer)); /* NOLINT(clang-diagnostic-format-nonliteral) */
 }
 
 uint32_t answer_now_ms(void)
@@ -223,7 +221,7 @@ struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t leng
 		return (struct conn_answer){"", 0};
 	touch(conn);
 	if (rules.verbose && length)
-		log_received(conn, bytes, length);
+		conn_log_received(conn_peer(conn), bytes, length);
 	if (rules.reverse)
 		return reversed(conn, bytes, length);
 	return (struct conn_answer){bytes, length};

@@ -6,6 +6,8 @@
 #ifndef ANSWER_H
 #define ANSWER_H
 
+#include <netinet/in.h>
+
 #include "conn.h"
 
 /* Once, before the others; where the rules are from then on. */
@@ -20,6 +22,9 @@ void answer_drop(struct conn *conn);
 
 /* With --verbose; the format has one %s, the address of the peer. */
 void answer_log(const struct conn *conn, const char *format);
+
+/* Under --verbose: its address, which a peer that has reset the connection has not any more. */
+const struct sockaddr_in *conn_peer(const struct conn *conn);
 
 /* The clock of conn->seen_ms. */
 uint32_t answer_now_ms(void);

@@ -33,6 +33,7 @@ enum {
 
 /* The table of connections; a place that was never used costs no memory. */
 static struct conn *table;
+static struct sockaddr_in *peers; /* under --verbose */
 static size_t places;
 
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER; /* who is open, and the end */
@@ -56,6 +57,11 @@ static int spare = -1; /* a descriptor to give up when there are no more; under 
 struct conn *conn_of(int fd)
 {
 	return &table[fd];
+}
+
+const struct sockaddr_in *conn_peer(const struct conn *conn)
+{
+	return &peers[conn->fd];
 }
 
 void conn_listens(int listener)
@@ -98,7 +104,7 @@ static bool enter(int fd)
 }
 
 /* A connection accepted is to be served; false if it was dealt with at once. */
-static bool admitted(int fd)
+static bool admitted(int fd, const struct sockaddr_in *peer)
 {
 	const int on = 1;
 
@@ -106,6 +112,8 @@ static bool admitted(int fd)
 		close(fd);
 		return false;
 	}
+	if (rules.verbose)
+		peers[fd] = *peer;
 	answer_log(conn_of(fd), "Connected by %s\n");
 	if (rules.greeting && !answer_greet(conn_of(fd))) {
 		conn_close(conn_of(fd));
@@ -131,11 +139,18 @@ static void warn_once(void)
 		      (uintmax_t)limit.rlim_cur);
 }
 
+static int accept_now(int listener, int flags, struct sockaddr_in *peer)
+{
+	socklen_t size = sizeof(*peer);
+
+	return accept4(listener, (struct sockaddr *)peer, &size, flags | SOCK_CLOEXEC);
+}
+
 /*
  * With no descriptor left, accept(2) fails whether somebody waits or not.  So the spare one is
  * given up for who comes next: served if there is one again by then, or else turned away.
  */
-static int accept_by_spare(int listener, int flags)
+static int accept_by_spare(int listener, int flags, struct sockaddr_in *peer)
 {
 	int error;
 	int fd;
@@ -143,7 +158,7 @@ static int accept_by_spare(int listener, int flags)
 	pthread_mutex_lock(&sparing); /* where accept blocks, one thread waits and others for it */
 	if (spare >= 0)
 		close(spare);
-	fd = accept4(listener, NULL, NULL, flags | SOCK_CLOEXEC);
+	fd = accept_now(listener, flags, peer);
 	error = errno;
 	spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (fd >= 0 && spare < 0) {
@@ -163,11 +178,12 @@ struct conn *conn_accept(int listener, int flags)
 	const struct timespec moment = {0, 10000000};
 
 	while (!atomic_load(&stopping)) {
-		int fd = accept4(listener, NULL, NULL, flags | SOCK_CLOEXEC);
+		struct sockaddr_in peer;
+		int fd = accept_now(listener, flags, &peer);
 
 		if (fd < 0 && exhausted(errno))
-			fd = accept_by_spare(listener, flags);
-		if (fd >= 0 && admitted(fd))
+			fd = accept_by_spare(listener, flags, &peer);
+		if (fd >= 0 && admitted(fd, &peer))
 			return conn_of(fd);
 		if (fd >= 0)
 			continue;
@@ -333,6 +349,17 @@ static void start_house(bool await)
 		; /* EINTR */
 }
 
+/* A table of zeros for all that can be. */
+static void *by_descriptor(size_t bytes)
+{
+	void *made = mmap(NULL, places * bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (made == MAP_FAILED)
+		err(2, "mmap");
+	return made;
+}
+
 void conn_begin(const struct conn_rules *all)
 {
 	struct rlimit limit = {0};
@@ -340,10 +367,9 @@ void conn_begin(const struct conn_rules *all)
 	answer_begin(all);
 	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
 	places = limit.rlim_cur < TABLE_MAX ? limit.rlim_cur : TABLE_MAX;
-	table = mmap(NULL, places * sizeof(*table), PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (table == MAP_FAILED)
-		err(2, "mmap");
+	table = by_descriptor(sizeof(*table));
+	if (rules.verbose)
+		peers = by_descriptor(sizeof(*peers));
 	spare = check_fd(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null");
 	start_house(true);
 }

@@ -18,6 +18,7 @@
 #ifndef CONN_H
 #define CONN_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -114,6 +115,9 @@ void conn_close(struct conn *conn);
 
 /* The same, but for its descriptor, which is the caller's from then on. */
 void conn_forget(struct conn *conn);
+
+/* A line of what was received, without line breaks and control characters (--verbose). */
+void conn_log_received(const struct sockaddr_in *from, const char *bytes, size_t length);
 
 /* How many are open, and processes forked. */
 int64_t conn_count(void);

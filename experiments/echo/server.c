@@ -217,16 +217,13 @@ static int serve_datagrams(int fd)
 		struct sockaddr_in peer = {0};
 		socklen_t size = sizeof(peer);
 		ssize_t n = recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&peer, &size);
-		char ip[INET_ADDRSTRLEN];
 
 		if (conn_stopping())
 			break;
 		if (n < 0)
 			continue; /* an ICMP message that answers an earlier answer */
 		if (rules.verbose)
-			printf("%s:%d: Received %zd bytes: %.*s\n",
-			       inet_ntop(AF_INET, &peer.sin_addr, ip, sizeof(ip)),
-			       ntohs(peer.sin_port), n, (int)(n < 80 ? n : 80), bytes);
+			conn_log_received(&peer, bytes, (size_t)n);
 		sendto(fd, bytes, (size_t)n, MSG_DONTWAIT, (struct sockaddr *)&peer, size);
 	}
 	return 0;
@@ -246,6 +243,25 @@ static int serve_process(const struct server *server, int number)
 
 	mine.listener = listeners[number];
 	return chosen->serve(&mine);
+}
+
+/* Options that --udp would ignore. */
+static void refuse_of_connections(void)
+{
+	const struct {
+		const char *name;
+		bool given;
+	} all[] = {{"processes", processes > 1},
+		   {"once", rules.once},
+		   {"greet", rules.greeting},
+		   {"reverse", rules.reverse},
+		   {"max-connections", rules.max_connections},
+		   {"idle-timeout", rules.idle_ms}};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (all[i].given)
+			errx(EXIT_USAGE, "--%s: --udp echoes datagrams, in one process",
+			     all[i].name);
 }
 
 int main(int argc, char *argv[])
@@ -268,8 +284,8 @@ int main(int argc, char *argv[])
 		print_models();
 		return 0;
 	}
-	if (udp && processes > 1)
-		errx(EXIT_USAGE, "--processes: datagrams are answered by one");
+	if (udp)
+		refuse_of_connections();
 	if (rules.once && processes > 1)
 		errx(EXIT_USAGE, "--once: each of --processes would serve one");
 	chosen = find_model();
