@@ -458,6 +458,13 @@ def test_select_turns_away_what_it_cannot_watch():
         server.end(complaint=".*limit 1024.*\n")
 
 
+def test_select_without_room_for_its_listener():
+    crowd = 'ulimit -Sn 2048; for i in {3..1100}; do eval "exec $i</dev/null"; done; exec "$@"'
+    ended = run("bash", "-c", crowd, "bash", SERVER, "--model", "select", "--port", "0")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1 and "a set has room for 1024" in ended.stderr
+
+
 # --- the program ----------------------------------------------------------------------------------
 
 def test_list():

@@ -6,6 +6,7 @@
  * A set has room for descriptors below FD_SETSIZE, and writing behind it destroys memory.  So this
  * process allows itself no more descriptors than that, and accept(2) refuses the rest.
  */
+#include <err.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/resource.h>
@@ -74,6 +75,9 @@ static int serve(const struct server *server)
 
 	if (error)
 		return error;
+	if (server->listener >= FD_SETSIZE)
+		errx(2, "select: %d descriptors were open at the start, a set has room for %d",
+		     server->listener, FD_SETSIZE);
 	model_nonblocking(server->listener);
 	FD_SET(server->listener, &reading);
 	highest = server->listener;
