@@ -24,6 +24,7 @@ struct tcpinfo {
 	int64_t retransmits;       /* segments sent again so far */
 	int64_t segs_out, segs_in; /* all segments, pure acknowledgements too */
 	int64_t data_out, data_in; /* segments with data */
+	int64_t acked;             /* bytes that the peer has acknowledged */
 };
 
 /* Ends the process with status 2 if fd is no TCP socket. */

@@ -347,6 +347,33 @@ def test_idle_timeout(model):
 
 
 @every_model
+def test_idle_timeout_spares_who_takes_data(model, noise):
+    """Though the server has nothing to do for long: much waits in the kernel."""
+    with Server("--model", model, "--idle-timeout", "300ms") as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        client.settimeout(TIMEOUT)
+        client.connect(server.address)
+        sender = threading.Thread(target=client.sendall, args=(noise[:BULK // 10],))
+        sender.start()
+        got = bytearray()
+        deadline = time.monotonic() + 1.5
+        while time.monotonic() < deadline:
+            got += client.recv(20000)
+            time.sleep(0.02)
+        got += receive(client, BULK // 10 - len(got))
+        assert got == noise[:BULK // 10]
+        sender.join()
+
+
+@every_model
+def test_idle_timeout_ends_who_takes_nothing(model):
+    with Server("--model", model, "--idle-timeout", "500ms", "--verbose") as server, \
+            server.connect() as client:
+        stuff(client)
+        until(lambda: " closed" in server.printed(), "its end")
+
+
+@every_model
 def test_processes_share_a_port_and_are_replaced(model):
     with Server("--model", model, "--processes", "2", "--workers", "4") as server:
         until(lambda: len(server.children()) == 2, "processes")

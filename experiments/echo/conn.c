@@ -22,6 +22,8 @@
 
 #include "answer.h"
 #include "check.h"
+#include "net.h"
+#include "tcpinfo.h"
 
 enum {
 	GRACE_S = 10,        /* for the model, after that: it should need none */
@@ -34,6 +36,7 @@ enum {
 /* The table of connections; a place that was never used costs no memory. */
 static struct conn *table;
 static struct sockaddr_in *peers; /* under --verbose */
+static int64_t *taken;            /* bytes that the peer had when it was looked at; see idles() */
 static size_t places;
 
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER; /* who is open, and the end */
@@ -94,6 +97,8 @@ static bool enter(int fd)
 	       (!rules.max_connections || opened < rules.max_connections);
 	if (room) {
 		*conn = (struct conn){.fd = fd, .watched = CONN_READ, .seen_ms = answer_now_ms()};
+		if (taken)
+			taken[fd] = 0;
 		opened++;
 		highest = fd > highest ? fd : highest;
 		if (rules.once)
@@ -263,24 +268,43 @@ bool conn_stopping(void)
 	return atomic_load(&stopping);
 }
 
-static bool any_of_them(const struct conn *conn)
+static bool any_of_them(struct conn *conn)
 {
 	return conn != NULL;
 }
 
-/* It was silent for longer than it may. */
-static bool too_silent(const struct conn *conn)
+/*
+ * It says nothing, and takes nothing of what waits for it in the kernel: that does not show in
+ * seen_ms, which changes when there is room for more.  The first look only notes what it had.
+ */
+static bool idles(const struct conn *conn)
+{
+	int64_t before = taken[conn->fd];
+
+	if (net_outq(conn->fd) == 0)
+		return true;
+	taken[conn->fd] = tcpinfo_read(conn->fd).acked;
+	return taken[conn->fd] == before;
+}
+
+/* It was idle for longer than it may. */
+static bool too_idle(struct conn *conn)
 {
 	int64_t limit = rules.idle_ms;
 
 	if (conn->discards && (!limit || limit > DISCARD_MS))
 		limit = DISCARD_MS;
 	/* it may have been seen after `now` */
-	return limit && (int32_t)(answer_now_ms() - atomic_load(&conn->seen_ms)) >= limit;
+	if (!limit || (int32_t)(answer_now_ms() - atomic_load(&conn->seen_ms)) < limit)
+		return false;
+	if (idles(conn))
+		return true;
+	atomic_store(&conn->seen_ms, answer_now_ms());
+	return false;
 }
 
 /* Shuts these connections down. */
-static void shut_all(int how, bool (*which)(const struct conn *conn))
+static void shut_all(int how, bool (*which)(struct conn *conn))
 {
 	pthread_mutex_lock(&registry);
 	for (int fd = STDERR_FILENO + 1; fd <= highest; fd++)
@@ -307,11 +331,16 @@ static void leave_if_alone(void)
 		_exit(0);
 }
 
-/* Waits for the signals, and meanwhile ends what is silent for too long, if that may be. */
+/* There may be connections to end that are idle for too long. */
+static bool ends_idle(void)
+{
+	return rules.idle_ms || rules.greeting || rules.reverse;
+}
+
+/* Waits for the signals, and meanwhile looks for such. */
 static void *keep_house(void *argument)
 {
 	const struct timespec often = {0, 100000000};
-	bool looks = rules.idle_ms || rules.greeting || rules.reverse;
 	sigset_t signals;
 
 	(void)argument;
@@ -319,9 +348,9 @@ static void *keep_house(void *argument)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sem_post(&awake);
-	while (sigtimedwait(&signals, NULL, looks ? &often : NULL) < 0)
-		if (looks)
-			shut_all(SHUT_RDWR, too_silent);
+	while (sigtimedwait(&signals, NULL, ends_idle() ? &often : NULL) < 0)
+		if (ends_idle())
+			shut_all(SHUT_RDWR, too_idle);
 	conn_stop();
 	leave_if_alone();
 	usleep(DRAIN_MS * 1000);
@@ -370,6 +399,8 @@ void conn_begin(const struct conn_rules *all)
 	table = by_descriptor(sizeof(*table));
 	if (rules.verbose)
 		peers = by_descriptor(sizeof(*peers));
+	if (ends_idle())
+		taken = by_descriptor(sizeof(*taken));
 	spare = check_fd(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null");
 	start_house(true);
 }

@@ -31,7 +31,7 @@ struct conn_rules {
 	bool verbose;            /* log connections and what they say to stdout */
 	const char *greeting;    /* say this to whoever connects, and end; NULL = echo */
 	int64_t max_connections; /* at a time; more are closed at once; 0 = no limit */
-	int64_t idle_ms;         /* connections silent for so long are closed; 0 = never */
+	int64_t idle_ms;         /* who says and takes nothing for so long is closed; 0 = never */
 };
 
 enum conn_want {

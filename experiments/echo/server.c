@@ -69,8 +69,8 @@ static const struct opt opts[] = {
 	{'u', "udp", "answer datagrams instead", .flag = &udp},
 	{0, "max-connections", "at a time, of each process; more are turned away",
 	 .num = &rules.max_connections, .max = 1 << 22, .zero = "no limit"},
-	{0, "idle-timeout", "end connections silent for so long", .num = &rules.idle_ms,
-	 .max = 86400000, .unit = OPT_MS, .zero = "never"},
+	{0, "idle-timeout", "end connections that say and take nothing for so long",
+	 .num = &rules.idle_ms, .max = 86400000, .unit = OPT_MS, .zero = "never"},
 	{'v', "verbose", "log who is connected and what was received", .flag = &rules.verbose},
 	{0}};
 

@@ -25,5 +25,6 @@ struct tcpinfo tcpinfo_read(int fd)
 				.segs_out = info.tcpi_segs_out,
 				.segs_in = info.tcpi_segs_in,
 				.data_out = info.tcpi_data_segs_out,
-				.data_in = info.tcpi_data_segs_in};
+				.data_in = info.tcpi_data_segs_in,
+				.acked = (int64_t)info.tcpi_bytes_acked};
 }
