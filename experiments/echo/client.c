@@ -9,7 +9,6 @@
  */
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "files.h"
 #include "opt.h"
 
 enum { FAILED = 1, DATAGRAM = 65507, MESSAGE = 1 << 20 };
@@ -63,17 +63,6 @@ static _Noreturn void fail(int error)
 	end_line();
 	errno = error;
 	err(FAILED, "%s:%d", host, (int)port);
-}
-
-/* A file opened while one of the three is closed takes its place: the answer would go there. */
-static void open_standard_files(void)
-{
-	int fd;
-
-	do
-		fd = check_fd(open("/dev/null", O_RDWR), "/dev/null");
-	while (fd <= STDERR_FILENO);
-	close(fd);
 }
 
 /* What of these events is possible; 0 and ETIMEDOUT when nothing was for so long. */
@@ -220,7 +209,7 @@ int main(int argc, char *argv[])
 	size_t length;
 	int fd;
 
-	open_standard_files();
+	files_open_standard();
 	opt_parse(&page, argc, argv);
 	if (!message)
 		message = rest < argc ? argv[rest++] : "Hello, Server!";
