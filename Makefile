@@ -92,7 +92,7 @@ smoke: all ## run every experiment quickly, keep no rows: does it all work here?
 	@failed=; for g in $(GROUPS); do \
 		RESULTS=/dev/null scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; exit $$failed
 
-run-echo: all ## compare the models of the echo server, about 12 minutes (ARGS=--quick: under half of one)
+run-echo: all ## compare the models of the echo server, about 10 minutes (ARGS=--quick: under half of one)
 	@scripts/shootout $(BUILD) $(ARGS)
 
 bench: all ## time whole programs with hyperfine, into results/bench/

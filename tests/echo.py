@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from program import BUILD, TIMEOUT, environment, left_behind, run, start, until
+from program import BUILD, TIMEOUT, environment, left_behind, run, session, start, until
 
 SERVER = BUILD / "echo" / "echo-server"
 SAN = os.environ.get("SAN", "")
@@ -96,16 +96,8 @@ class Server:
     # --- what /proc knows of it and of its processes
 
     def processes(self):
-        """{pid: fields of stat} of its session; fields count from the state, which is 0."""
-        found = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[3]) == self.process.pid:
-                found[int(stat.parent.name)] = fields
-        return found
+        """{pid: fields of stat} of its session."""
+        return session(self.process.pid)
 
     def zombies(self):
         return [pid for pid, fields in self.processes().items() if fields[0] == "Z"]

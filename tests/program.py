@@ -61,20 +61,26 @@ def run(program, *arguments, **options):
     return finish(start(program, *arguments, **options))
 
 
+def session(leader):
+    """{pid: fields of stat} of a session's processes; fields count from the state, which is 0."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        if int(fields[3]) == leader:
+            found[int(folder.name)] = fields
+    return found
+
+
 def left_behind(process):
     """The processes of an ended process's session that are still there a moment later.
 
     Those that have ended, and that init has yet to wait for, are not: some inits take seconds.
     """
     for _ in range(50):
-        found = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:  # it ended meanwhile
-                continue
-            if int(fields[3]) == process.pid and fields[0] != "Z":
-                found.append(stat.parent.name)
+        found = [pid for pid, fields in session(process.pid).items() if fields[0] != "Z"]
         if not found:
             break
         time.sleep(0.02)

@@ -28,8 +28,16 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=TIMEOUT)
+        """Once is not always enough: Python looks at a signal before accept, or after it."""
+        for _ in range(TIMEOUT):
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.communicate(timeout=1)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+        self.process.kill()
+        raise AssertionError("it does not end by SIGTERM")
 
 
 def peer(name):
