@@ -383,7 +383,7 @@ static void judge(struct run *run)
 			continue;
 		alone.at[alone.n++] = (int64_t)without;
 		hog.at[hog.n++] = (int64_t)with;
-		so += near(with, interval_ns) && with > 2 * without;
+		so += near(with, interval_ns) && with > 8 * without;
 		slower += with > interval_ns / 2 && with > 2 * without;
 		model = model || !subjects[s];
 	}
@@ -391,9 +391,9 @@ static void judge(struct run *run)
 		return; /* --variants left out what it needs */
 	run_verdict(
 		run, "gil-convoy",
-		so == alone.n  ? HOLDS
-		: so || slower ? DEPENDS
-			       : NOT_SEEN,
+		so == alone.n ? HOLDS
+		: slower      ? DEPENDS
+			      : NOT_SEEN,
 		(struct field[]){{"measured", (int64_t)alone.n},
 				 {"interval_long", (int64_t)so},
 				 {"alone_p50_least_ns", (int64_t)stats_quantile(alone, 0)},

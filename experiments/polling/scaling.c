@@ -528,6 +528,7 @@ static void judge_scans(struct run *run, const struct interval *exponents)
 {
 	struct interval select = exponents[SELECT], poll = exponents[POLL];
 	struct interval epoll = exponents[EPOLL];
+
 	if (!run_selected(run, SELECT) || !run_selected(run, EPOLL))
 		return;
 	if (!isfinite(select.mid) || !isfinite(epoll.mid)) {
@@ -536,7 +537,7 @@ static void judge_scans(struct run *run, const struct interval *exponents)
 		return;
 	}
 	run_verdict(run, "poll-select-scans",
-		    select.low > 0.5 && epoll.high < 0.2   ? HOLDS
+		    select.low > 0.8 && epoll.high < 0.2   ? HOLDS
 		    : select.high < 0.5 || epoll.low > 0.2 ? REFUTED
 							   : NOT_SEEN,
 		    (struct field[]){{"select_exponent", .real = &select.mid},
