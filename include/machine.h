@@ -30,6 +30,9 @@ const char *machine_version(void);
  */
 int machine_cpus_parse(const char *list, cpu_set_t *cpus);
 
+/* How many CPUs this process may run on. */
+int machine_cpus(void);
+
 /* The CPUs as such a list; one of text.h's buffers. */
 const char *machine_cpus_format(const cpu_set_t *cpus);
 

@@ -29,8 +29,8 @@ CLAIMS = {
 ASYNCHRONOUS = ("epoll", "epoll-et", "io_uring", "coroutine")  # one thread for all
 THREADED = ("thread", "fork")  # against one event loop
 SPINNING = ("busy-poll",)
+ENOUGH = 6  # rounds, for intervals
 ALIKE = 0.9  # a difference of less than a tenth is none
-ENOUGH = 6  # rounds
 STEP = 0.1  # nor is one of less than a tenth of a criterion's unit: a sleep, a us, a KiB
 
 try:
@@ -300,8 +300,7 @@ class Report:
 
         A rank is one more than the number of models that are better by a tenth at least, and by a
         STEP, with the whole of their interval: with few rounds, less than that is seen of models
-        that are alike.
-        CPU and memory are one criterion: half each.
+        that are alike.  CPU and memory are one criterion: half each.
         """
         measured = {model: self.criteria(model) for model in self.models}
         found = {model: mine for model, mine in measured.items() if mine}

@@ -59,6 +59,18 @@ def python_server(serve):
         thread.join()
 
 
+def echo_late(which, seconds):
+    """What a python_server does that lets one message, by its number, wait for its answer."""
+    def echo(connection, _):
+        while data := connection.recv(65536):
+            if next(number) == which:
+                time.sleep(seconds)
+            connection.sendall(data)
+
+    number = itertools.count()
+    return echo
+
+
 def load(port, *arguments, short=SHORT):
     """What a run ends with: the process, and its rows by kind."""
     ended = run(LOAD, "-p", port, *short, "-o", "-", *arguments)
@@ -203,13 +215,7 @@ def test_who_is_not_served_is_not_forgotten():
 
 def test_a_late_answer_is_no_rate():
     """Of two connections one is answered after the end: the window is as long as it was."""
-    def echo(connection, _):
-        while data := connection.recv(65536):
-            time.sleep(0.6 if next(turn) == 0 else 0)
-            connection.sendall(data)
-
-    turn = itertools.count()
-    with python_server(echo) as port:
+    with python_server(echo_late(0, 0.6)) as port:
         sample = sample_of(*load(port, "-c", "2", "--warmup", "0"))
     assert sample["requests"] > sample["in_window"] > 0
     assert 0.3e9 <= sample["elapsed_ns"] < 0.55e9 and sample["max_ns"] > 0.6e9
@@ -217,13 +223,7 @@ def test_a_late_answer_is_no_rate():
 
 def test_seconds_are_their_own():
     """What was slow in the first second is not in the next one."""
-    def echo(connection, _):
-        while data := connection.recv(65536):
-            time.sleep(0.5 if next(turn) == 2 else 0)
-            connection.sendall(data)
-
-    turn = itertools.count()
-    with python_server(echo) as port:
+    with python_server(echo_late(2, 0.5)) as port:
         ended, rows = load(port, "-c", "1", "--rate", "20", "--arrivals", "fixed",
                            short=("-d", "2s", "--warmup", "0"))
     first, second = [row["p99_ns"] for row in kind(rows, "second") if row["requests"] > 5]

@@ -268,11 +268,6 @@ bool conn_stopping(void)
 	return atomic_load(&stopping);
 }
 
-static bool any_of_them(struct conn *conn)
-{
-	return conn != NULL;
-}
-
 /*
  * It says nothing, and takes nothing of what waits for it in the kernel: that does not show in
  * seen_ms, which changes when there is room for more.  The first look only notes what it had.
@@ -303,12 +298,12 @@ static bool too_idle(struct conn *conn)
 	return false;
 }
 
-/* Shuts these connections down. */
+/* Shuts these connections down; NULL = all. */
 static void shut_all(int how, bool (*which)(struct conn *conn))
 {
 	pthread_mutex_lock(&registry);
 	for (int fd = STDERR_FILENO + 1; fd <= highest; fd++)
-		if (table[fd].fd == fd && which(&table[fd]))
+		if (table[fd].fd == fd && (!which || which(&table[fd])))
 			shutdown(fd, how);
 	pthread_mutex_unlock(&registry);
 }
@@ -321,7 +316,7 @@ void conn_stop(void)
 	for (size_t i = 0; i < children_n; i++)
 		kill(children[i], SIGTERM);
 	pthread_mutex_unlock(&registry);
-	shut_all(SHUT_RD, any_of_them);
+	shut_all(SHUT_RD, NULL);
 }
 
 /* A child may wait for a listener that others go on with: nothing else keeps it. */
@@ -354,7 +349,7 @@ static void *keep_house(void *argument)
 	conn_stop();
 	leave_if_alone();
 	usleep(DRAIN_MS * 1000);
-	shut_all(SHUT_RDWR, any_of_them); /* they had their time */
+	shut_all(SHUT_RDWR, NULL); /* they had their time */
 	for (int i = 0; i < GRACE_S; i++) {
 		leave_if_alone();
 		sleep(1);

@@ -2,24 +2,16 @@
 /*
  * What the workers of the load generator counted, summed up: for rows and for people.
  */
-#include <sched.h>
 #include <string.h>
 
 #include "load.h"
+#include "machine.h"
 #include "rows.h"
 #include "text.h"
 
 enum { MANY = 1000 };
 
 static const double saturated = 0.9; /* of a CPU */
-
-/* Those that the generator may run on. */
-static int64_t own_cpus(void)
-{
-	cpu_set_t cpus;
-
-	return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
-}
 
 void load_count(struct load_result *result, const struct load_plan *plan,
 		const struct load_tally *tallies)
@@ -63,7 +55,7 @@ void load_sum_up(struct load_result *result, const struct load_plan *plan,
 	result->elapsed_ns = span_wall(&result->all.span);
 	if (result->elapsed_ns > 0)
 		result->own_cpus_share = (double)result->all.span.cpu_ns /
-					 ((double)result->elapsed_ns * (double)own_cpus());
+					 ((double)result->elapsed_ns * machine_cpus());
 	if (before) {
 		result->server = after;
 		result->used = load_used(before, after);

@@ -528,11 +528,10 @@ static void begin_load(struct worker *w)
 			now_free(w, &w->links[i]);
 }
 
-/* Asks until the window, which the span covers, is over, and waits for the answers. */
+/* Asks until the window, which the span ({0} at first) covers, is over; waits for the answers. */
 static void run_load(struct worker *w, struct span *span)
 {
 	struct epoll_event events[EVENTS];
-	bool over = false;
 	int64_t now;
 
 	span_begin(span);
@@ -540,10 +539,8 @@ static void run_load(struct worker *w, struct span *span)
 	for (begin_load(w); !at_end(w, now); now = span_now()) {
 		int n;
 
-		if (!over && now >= w->end_ns) {
-			over = true;
+		if (!span->end_ns && now >= w->end_ns)
 			span_end(span);
-		}
 		if (w->plan->rate) {
 			dispatch(w, now);
 			now = span_now();
@@ -555,7 +552,7 @@ static void run_load(struct worker *w, struct span *span)
 			else
 				w->end_ns = atomic_load(&w->window->end_ns);
 	}
-	if (!over)
+	if (!span->end_ns)
 		span_end(span);
 }
 

@@ -142,7 +142,7 @@ const char *machine_version(void)
 			   BUILD_DIRTY ? ", changed" : "");
 }
 
-static int cpus_allowed(void)
+int machine_cpus(void)
 {
 	cpu_set_t cpus;
 
@@ -154,7 +154,7 @@ const char *machine_summary(void)
 	struct utsname kernel = {0};
 	const char *dot = text_pick(" · ", " - ");
 	const char *guest = hypervisor();
-	int cpus = cpus_allowed();
+	int cpus = machine_cpus();
 	int major = 0;
 	int minor = 0;
 

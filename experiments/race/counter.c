@@ -268,8 +268,7 @@ static void print_table(struct run *run)
 
 	run_say(run,
 		"%lld threads on %d CPU%s (%s), %s, %s times each. A safe program ends at %s. "
-		"Lost: "
-		"of a program in which every thread does x += 1.",
+		"Lost: of a program in which every thread does x += 1.",
 		(long long)threads, run_cpus(), run_cpus() == 1 ? "" : "s", placement,
 		same_sign ? "each x += 1" : "x += 1 in one, x -= 1 in the next",
 		text_count(iterations), text_count(exact_x(same_sign)));

@@ -335,23 +335,23 @@ static void judge(struct run *run)
 	}
 	if (!killed.n || !run_selected(run, SILENT))
 		return;
-	run_verdict(run, "tcp-connect-refused",
-		    refused < trials               ? REFUTED
-		    : longest < silent && dead > 0 ? HOLDS
-						   : DEPENDS,
-		    (struct field[]){{"refused_trials", (int64_t)refused},
-				     {"trials", (int64_t)trials},
-				     {"median_ns", (int64_t)median},
-				     {"longest_ns", (int64_t)longest},
-				     {"unanswered_ns", (int64_t)silent},
-				     {"killed_processes", (int64_t)dead},
-				     {0}},
-		    "ECONNREFUSED in %zu of %zu trials, after %s (the median of the slowest way; "
-		    "longest %s). A program that wrote "
-		    "all the same was killed by SIGPIPE in %zu of %zu. Without an answer, connect "
-		    "waited until its limit: %s",
-		    refused, trials, text_time(median), text_time(longest), dead, killed.n,
-		    text_time(silent));
+	run_verdict(
+		run, "tcp-connect-refused",
+		refused < trials               ? REFUTED
+		: longest < silent && dead > 0 ? HOLDS
+					       : DEPENDS,
+		(struct field[]){{"refused_trials", (int64_t)refused},
+				 {"trials", (int64_t)trials},
+				 {"median_ns", (int64_t)median},
+				 {"longest_ns", (int64_t)longest},
+				 {"unanswered_ns", (int64_t)silent},
+				 {"killed_processes", (int64_t)dead},
+				 {0}},
+		"ECONNREFUSED in %zu of %zu trials, after %s (the median of the slowest way; "
+		"longest %s). A program that wrote all the same was killed by SIGPIPE in %zu of "
+		"%zu. Without an answer, connect waited until its limit: %s",
+		refused, trials, text_time(median), text_time(longest), dead, killed.n,
+		text_time(silent));
 }
 
 static void report(struct run *run)
