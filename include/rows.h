@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { ROWS_SCHEMA = 1 }; /* of the rows; see results/README.md */
 
@@ -41,6 +42,9 @@ json_t *rows_text(const char *text);
  * it, else as open(2).
  */
 struct rows *rows_open(const char *path);
+
+/* Its stream, for text that is no row: the file is as whole as one of rows. */
+FILE *rows_stream(struct rows *rows);
 
 /* Writes one line and flushes it, so that a kill loses nothing written.  0 or an error number. */
 int rows_write(struct rows *rows, const json_t *row);

@@ -504,6 +504,18 @@ def test_full_disk(arguments):
     assert "No space left" in ended.stderr.splitlines()[-1]
 
 
+def test_latencies_are_whole_or_as_they_were(tmp_path):
+    """Nothing stands under their name before all of it does."""
+    (tmp_path / "hgrm").write_text("precious\n")
+    with server() as echo:
+        process = start(LOAD, "-p", echo.port, "-d", "60s", "--hgrm", "hgrm", cwd=tmp_path)
+        until((tmp_path / "hgrm.part").exists, "part")
+        assert (tmp_path / "hgrm").read_text() == "precious\n"
+        process.send_signal(signal.SIGKILL)
+        finish(process)
+    assert (tmp_path / "hgrm").read_text() == "precious\n"
+
+
 def test_killed_it_leaves_no_process():
     with server() as echo:
         process = start(LOAD, "-p", echo.port, "-d", "60s", "--processes", "2")

@@ -105,9 +105,7 @@ static struct shared {
 	struct load_tally tally[];
 } * shared;
 
-static struct rows *rows;
-static FILE *hgrm_file; /* until it is written */
-static bool hgrm_is_new;
+static struct rows *rows, *latencies;
 static pid_t self;
 
 static int signals = -1; /* a signalfd */
@@ -209,43 +207,32 @@ static void make_plan(void)
 
 /* --- rows -------------------------------------------------------------------- */
 
-/* Nothing was measured: an empty file would say that nothing was slow. */
-static void drop_hgrm(void)
-{
-	if (hgrm_file && hgrm_is_new && getpid() == self)
-		unlink(hgrm);
-}
-
-static void drop_rows(void)
+static void drop_files(void)
 {
 	if (rows && getpid() == self)
 		rows_drop(rows);
+	if (latencies && getpid() == self)
+		rows_drop(latencies);
 }
 
-/* Before the load, so that a file that cannot be written costs no time; what is there stays. */
-static void open_hgrm(void)
+/* Before the load, so that a file that cannot be written costs no time. */
+static struct rows *open_file(const char *path)
 {
-	if (!hgrm)
-		return;
-	hgrm_is_new = access(hgrm, F_OK) != 0;
-	hgrm_file = fopen(hgrm, "ae");
-	if (!hgrm_file)
-		err(EXIT_USAGE, "%s", hgrm);
-	atexit(drop_hgrm);
+	struct rows *opened = path ? rows_open(path) : NULL;
+
+	if (path && !opened && errno == EBUSY)
+		errx(EXIT_USAGE, "%s: another run is writing it", path);
+	if (path && !opened)
+		err(EXIT_USAGE, "%s", path);
+	return opened;
 }
 
 static void open_files(void)
 {
 	self = getpid();
-	open_hgrm();
-	if (!output)
-		return;
-	rows = rows_open(output);
-	if (!rows && errno == EBUSY)
-		errx(EXIT_USAGE, "%s: another run is writing it", output);
-	if (!rows)
-		err(EXIT_USAGE, "%s", output);
-	atexit(drop_rows);
+	atexit(drop_files);
+	latencies = open_file(hgrm);
+	rows = open_file(output);
 }
 
 static void rows_lost(int error)
@@ -458,7 +445,7 @@ static void await_ready(void)
 {
 	wait_until(INT64_MAX);
 	if (interrupted) {
-		drop_rows();
+		drop_files();
 		die_of(interrupted);
 	}
 	if (ready == plan.workers)
@@ -545,13 +532,16 @@ static bool measure(struct load_result *result)
 
 static void write_hgrm(const struct histogram *latency)
 {
-	if (!hgrm_file)
+	int error;
+
+	if (!latencies)
 		return;
-	ftruncate(fileno(hgrm_file), 0); /* of a pipe there is nothing to take away */
-	histogram_write(latency, hgrm_file);
-	if (fclose(hgrm_file) != 0)
+	histogram_write(latency, rows_stream(latencies));
+	error = rows_keep(latencies);
+	latencies = NULL;
+	errno = error;
+	if (error)
 		err(EXIT_USAGE, "%s", hgrm);
-	hgrm_file = NULL;
 }
 
 /* The last error that a worker saw: why its server went away. */

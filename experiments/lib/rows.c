@@ -118,6 +118,11 @@ struct rows *rows_open(const char *path)
 	return rows;
 }
 
+FILE *rows_stream(struct rows *rows)
+{
+	return rows->file;
+}
+
 int rows_write(struct rows *rows, const json_t *row)
 {
 	size_t flags = JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(REAL_DIGITS);
@@ -155,8 +160,9 @@ int rows_keep(struct rows *rows)
 {
 	int error = 0;
 
-	if (fflush(rows->file) != 0)
-		error = errno;
+	errno = 0;
+	if (fflush(rows->file) != 0 || ferror(rows->file)) /* which may be of an earlier write */
+		error = errno ? errno : EIO;
 	if (!error && rows->path) {
 		if (fsync(fileno(rows->file)) != 0 || rename(rows->part, rows->path) != 0)
 			error = errno;
