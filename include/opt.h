@@ -25,7 +25,7 @@ enum opt_unit {
 	OPT_COUNT,       /* k, M, G = powers of 1,000; "threads" */
 	OPT_BYTES,       /* K, M, G = powers of 1,024; "write" is recorded as "write_bytes" */
 	OPT_BYTES_PER_S, /* K, M, G = powers of 1,024; "rate" is recorded as "rate_bytes_per_s" */
-	OPT_MS,          /* ms, s; a bare number is ms; "sleep" is recorded as "sleep_ms" */
+	OPT_MS,          /* ms, s, also 1.5s; a bare number is ms; "sleep" is recorded as "sleep_ms" */
 };
 
 struct opt {
@@ -37,6 +37,7 @@ struct opt {
 	int64_t min, max;
 	int64_t quick; /* its value under --quick unless given; 0 = no other */
 	enum opt_unit unit;
+	bool *given;      /* set if it is on the command line; NULL = nobody asks */
 	const char *zero; /* what 0 stands for ("calibrated", "the system's default"), for --help */
 
 	bool *flag; /* present or not */

@@ -2,8 +2,8 @@
 /*
  * stats.h - medians, intervals and shares of raw trials.
  *
- * Trials on a shared machine have outliers on one side and clumps in the middle; so medians,
- * quartiles and resampling, never means and standard deviations.
+ * Trials on a shared machine have outliers on one side and clumps in the middle; so medians and
+ * quartiles, never means and standard deviations.
  */
 #ifndef STATS_H
 #define STATS_H
@@ -14,11 +14,13 @@
 struct values {
 	int64_t *at;
 	size_t n;
+	int64_t *round; /* in which round each was measured; NULL = unknown */
 };
 
-/* A figure and its 95 % interval. */
+/* A figure and its interval; low and high are NAN where there are too few values for one. */
 struct interval {
 	double mid, low, high;
+	size_t n;
 };
 
 /*
@@ -28,16 +30,22 @@ struct interval {
 double stats_quantile(struct values values, double q);
 
 /*
- * The median with its bootstrap percentile interval (Efron: 1,000 resamples with replacement, the
- * 2.5 and 97.5 % quantiles of their medians).  The resampling is seeded: equal values give an
- * equal interval. All NAN for no values; an interval of no width for one value.
+ * The median with its 95 % interval, whatever the distribution: order statistics, interpolated
+ * after Hettmansperger and Sheather (Statistics & Probability Letters 4, 1986).  Fewer than 6
+ * values have none: all of 5 lie on one side of the median in 6 % of all cases.  Values that are
+ * all alike (counts) have one of no width.
  */
 struct interval stats_median(struct values values);
 
+/* The same at another level, such as 0.98, for which 7 values are needed. */
+struct interval stats_median_at(struct values values, double level);
+
 /*
- * The median of above / below with its interval, value by value: what disturbed a trial disturbed
- * both.  Left out are pairs whose below is 0, and what one has more values than the other.
+ * The median of above / below with its interval, round by round (of several values in a round their
+ * median; value by value where the rounds are unknown): what disturbed a round disturbed both.  Left
+ * out are pairs whose below is 0, and rounds that one of them lacks.
  */
+struct interval stats_ratio_at(struct values above, struct values below, double level);
 struct interval stats_ratio(struct values above, struct values below);
 
 /* Interquartile range over the absolute median: how much trials scatter.  0 if the median is 0. */
@@ -55,7 +63,7 @@ struct values stats_errors(struct values values, struct values of);
 /* How many of them are not 0. */
 size_t stats_nonzero(struct values values);
 
-/* The share k / n, n > 0, with Wilson's score interval, which stays honest at 0 of n and n of n. */
+/* Until all programs declare: share_of() of evidence.h. */
 struct interval stats_share(size_t k, size_t n);
 
 #endif

@@ -29,7 +29,7 @@ enum cause {
 	CAUSE_SNDBUF,  /* the send buffer was too small for the path */
 	CAUSE_NETWORK, /* bytes were under way: the congestion window or the link */
 	CAUSE_SHORT,   /* it blocked for less than two kernel ticks: too short to tell */
-	CAUSE_UNTOLD,  /* TCP's clocks do not tell */
+	CAUSE_UNKNOWN, /* TCP's clocks do not show it */
 	CAUSES
 };
 
@@ -76,7 +76,8 @@ ssize_t trace_send(struct trace *trace, const void *buffer, size_t length);
 /* Stops looking.  What was traced can be read from then on. */
 void trace_end(struct trace *trace);
 
-/* Writes it as rows: "call" and "queue". */
+/* Writes it as rows: "call" and "queue", whose fields are: */
+extern const struct row_field trace_fields[];
 void trace_record(const struct trace *trace, struct run *run);
 
 struct trace_sum {
@@ -84,6 +85,7 @@ struct trace_sum {
 	int64_t rwnd_limited_ns;  /* of the blocked calls */
 	int64_t cause_ns[CAUSES]; /* blocked_ns by cause */
 	int64_t longest_ns;       /* of the calls whose cause can be told; 0 = there is none */
+	int64_t longest_looks;    /* how often the queues were sampled in that call */
 	int64_t longest_wmem;     /* the most that the send buffer was charged with meanwhile */
 	int64_t longest_backoff;  /* the most that the window probes' timer doubled meanwhile */
 };

@@ -23,6 +23,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "filling.h"
 #include "net.h"
 #include "text.h"
@@ -306,10 +307,10 @@ static void judge(struct run *run)
 		}
 	}
 	exact_share = (double)exact / (double)charged;
-	run_control(run, lost + misplaced == 0,
+	old_control(run, lost + misplaced == 0,
 		    "bytes were lost in %zu and out of order in %zu of %zu fillings", lost,
 		    misplaced, all);
-	run_verdict(run, "buf-size-is-capacity",
+	old_verdict(run, "buf-size-is-capacity",
 		    literal == all ? HOLDS
 		    : literal      ? DEPENDS
 				   : REFUTED,
@@ -333,7 +334,7 @@ static void report(struct run *run)
 
 	print_table(run);
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"a buffer's size limits memory, not bytes, and the kernel charges its book-keeping "
 		"too%s. A send buffer still takes what begins below its limit.",
 		charge ? text_format(": here %s for a UDP datagram of 300 bytes",
@@ -350,5 +351,5 @@ int main(int argc, char *argv[])
 			scales[v][w] = calibrate(v, writes[w]);
 	while (run_next(run))
 		measure(run);
-	return run_end(run, report);
+	return old_end(run, report);
 }

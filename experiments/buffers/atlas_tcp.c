@@ -19,6 +19,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "filling.h"
 #include "link.h"
 #include "net.h"
@@ -353,9 +354,9 @@ static void judge(struct run *run)
 		errors[v][0] = error_of(run, v, "predicted_bytes", 0.5);
 		errors[v][1] = error_of(run, v, "predicted_bytes", 0.9);
 	}
-	run_control(run, lost == 0, "bytes were lost or out of order in %zu of %zu fillings", lost,
+	old_control(run, lost == 0, "bytes were lost or out of order in %zu of %zu fillings", lost,
 		    all);
-	run_verdict(run, "buf-tcp-capacity", literal == all ? HOLDS : REFUTED,
+	old_verdict(run, "buf-tcp-capacity", literal == all ? HOLDS : REFUTED,
 		    (struct field[]){{"fillings", (int64_t)all},
 				     {"exactly_granted", (int64_t)literal},
 				     {"least_of_granted", .real = &least_held},
@@ -380,7 +381,7 @@ static void report(struct run *run)
 		print_grid(run, TCP);
 	print_rules(run);
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"a buffer's size limits memory, not bytes, and the kernel charges its book-keeping "
 		"too%s. A send buffer still takes what begins below its limit.",
 		scale->segment
@@ -388,7 +389,7 @@ static void report(struct run *run)
 				      text_count(scale->overhead), text_count(scale->segment))
 			: "");
 	if (no_cable)
-		run_note(run, "tcp-veth is skipped: %s.", no_cable);
+		old_note(run, "tcp-veth is skipped: %s.", no_cable);
 }
 
 int main(int argc, char *argv[])
@@ -407,5 +408,5 @@ int main(int argc, char *argv[])
 			measure(run, run_variant(run));
 	if (cable)
 		link_close(cable);
-	return run_end(run, report);
+	return old_end(run, report);
 }

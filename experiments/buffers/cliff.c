@@ -24,6 +24,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "rng.h"
@@ -349,7 +350,7 @@ static void judge(struct run *run, const struct drop *drops, size_t n)
 		if (drops[i].slower.low > worst->slower.low)
 			worst = &drops[i];
 	if (n == 0) {
-		run_verdict(run, "buf-cliff", HOLDS,
+		old_verdict(run, "buf-cliff", HOLDS,
 			    (struct field[]){{"cells", cells}, {"slow_cells", 0}, {0}},
 			    "none of %lld cells was more than %d times slower than one with a "
 			    "smaller receive buffer",
@@ -357,7 +358,7 @@ static void judge(struct run *run, const struct drop *drops, size_t n)
 		return;
 	}
 	cure = times(worst->cured, worst->speed);
-	run_verdict(
+	old_verdict(
 		run, "buf-cliff", REFUTED,
 		(struct field[]){{"cells", cells},
 				 {"slow_cells", (int64_t)n},
@@ -402,7 +403,7 @@ static void report(struct run *run)
 
 		if (run_selected(run, v))
 			print_grid(run, v);
-		run_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
+		old_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
 			    "%s: bytes were lost or changed in %zu of %zu transfers",
 			    variants[v].name, stats_nonzero(missing) + stats_nonzero(misplaced),
 			    missing.n);
@@ -416,7 +417,7 @@ static void report(struct run *run)
 	if (run_selected(run, AS_IS))
 		judge(run, drops, n);
 	if (n > 0)
-		run_why(run,
+		old_why(run,
 			"the receiver puts off its ACK: too little of its large buffer came in to "
 			"make it hurry. The sender's small buffer is full of bytes that wait for "
 			"that ACK. Both wait for the delayed ACK's timer.");
@@ -428,5 +429,5 @@ int main(int argc, char *argv[])
 
 	while (run_next(run))
 		measure_all(run);
-	return run_end(run, report);
+	return old_end(run, report);
 }

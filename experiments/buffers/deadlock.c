@@ -34,6 +34,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "rng.h"
@@ -586,7 +587,7 @@ static void judge(struct run *run)
 	struct tries low = tries_of_all_sizes(run, 0);
 	struct tries high = tries_of_all_sizes(run, points - 1);
 
-	run_verdict(run, "buf-echo-deadlock", sure ? HOLDS : NOT_SEEN,
+	old_verdict(run, "buf-echo-deadlock", sure ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"stuck_clients", (int64_t)total},
 				     {"proven_clients", (int64_t)sure},
 				     {"clients", (int64_t)stuck.n},
@@ -608,7 +609,7 @@ static void report(struct run *run)
 	for (size_t v = PLAIN; v < VARIANTS; v++) {
 		struct values misplaced = run_values(run, v, "misplaced_bytes");
 
-		run_control(run, stats_nonzero(misplaced) == 0,
+		old_control(run, stats_nonzero(misplaced) == 0,
 			    "%s: the echo was changed in %zu of %zu tries", variants[v].name,
 			    stats_nonzero(misplaced), misplaced.n);
 	}
@@ -616,13 +617,13 @@ static void report(struct run *run)
 		struct values stuck = run_values(run, v, "stuck");
 		double missing = run_sum(run, v, "amount_bytes") - run_sum(run, v, "echoed_bytes");
 
-		run_control(run, missing == 0,
+		old_control(run, missing == 0,
 			    "%s: %zu of %zu tries got stuck, %.0f bytes of echo are missing",
 			    variants[v].name, stats_nonzero(stuck), stuck.n, missing);
 	}
 	if (run_selected(run, PLAIN))
 		judge(run);
-	run_why(run,
+	old_why(run,
 		"the server cannot read on before it has sent, the client does not read before it "
 		"has sent: once both send buffers and both receive buffers are full, each waits "
 		"for the other.");
@@ -638,5 +639,5 @@ int main(int argc, char *argv[])
 				text_bytes(endless));
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return run_end(run, report);
+	return old_end(run, report);
 }

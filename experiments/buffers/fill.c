@@ -12,6 +12,7 @@
  * fit, so there the first drop is what is counted.
  */
 #include "exp.h"
+#include "old.h"
 #include "filling.h"
 #include "net.h"
 #include "span.h"
@@ -152,9 +153,9 @@ static void judge_order(struct run *run)
 		missing += stats_nonzero(run_values(run, cell, "missing_bytes"));
 		misplaced += stats_nonzero(run_values(run, cell, "misplaced_bytes"));
 	}
-	run_control(run, missing == 0, "bytes were lost or doubled in %zu of %zu trials", missing,
+	old_control(run, missing == 0, "bytes were lost or doubled in %zu of %zu trials", missing,
 		    trials);
-	run_verdict(run, "buf-fifo", misplaced ? REFUTED : HOLDS,
+	old_verdict(run, "buf-fifo", misplaced ? REFUTED : HOLDS,
 		    (struct field[]){{"compared_bytes", (int64_t)bytes},
 				     {"trials", (int64_t)trials},
 				     {"misplaced_trials", (int64_t)misplaced},
@@ -169,7 +170,7 @@ static void report(struct run *run)
 {
 	print_table(run);
 	judge_order(run);
-	run_why(run,
+	old_why(run,
 		"the kernel doubles what is asked for and charges its own book-keeping to it, so "
 		"the bytes that fit depend on how they were written; TCP's lie in two buffers.");
 }
@@ -189,5 +190,5 @@ int main(int argc, char *argv[])
 	run = run_begin(&about, argc, argv);
 	while (run_next(run))
 		measure(run, &kinds[run_variant(run) / SIZES], &sizes[run_variant(run) % SIZES]);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
@@ -210,12 +211,12 @@ static void check_controls(struct run *run)
 		struct values missing = run_values(run, v, "missing_bytes");
 		struct values misplaced = run_values(run, v, "misplaced_bytes");
 
-		run_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
+		old_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
 			    "%s: bytes were lost or changed in %zu of %zu transfers",
 			    variants[v].name, stats_nonzero(missing) + stats_nonzero(misplaced),
 			    missing.n);
 	}
-	run_control(run, changed(run, FIXED) == 0,
+	old_control(run, changed(run, FIXED) == 0,
 		    "fixed: a size that was asked for changed by itself");
 }
 
@@ -227,7 +228,7 @@ static void judge(struct run *run)
 
 	if (transfers == 0)
 		return;
-	run_verdict(run, "buf-size-stays",
+	old_verdict(run, "buf-size-stays",
 		    grew == 0 ? HOLDS
 		    : asked   ? DEPENDS
 			      : REFUTED,
@@ -249,7 +250,7 @@ static void report(struct run *run)
 	print_table(run);
 	check_controls(run);
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"TCP's default sizes are only where it begins: the kernel makes them large enough "
 		"for what is under way, until somebody asks for a size.");
 }
@@ -260,5 +261,5 @@ int main(int argc, char *argv[])
 
 	while (run_next(run))
 		measure(run, run_variant(run) == FIXED ? FIXED_SIZE : 0);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -16,6 +16,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "machine.h"
 #include "net.h"
 #include "text.h"
@@ -184,7 +185,7 @@ static void judge_default(struct run *run)
 
 	for (size_t i = 0; i < send.n; i++)
 		alike += (send.at[i] == 65536) + (receive.at[i] == 65536);
-	run_verdict(run, "buf-default-65536",
+	old_verdict(run, "buf-default-65536",
 		    alike == 2 * send.n ? HOLDS
 		    : alike             ? DEPENDS
 					: REFUTED,
@@ -210,7 +211,7 @@ static void judge_maximum(struct run *run)
 	int64_t wmem = machine_sysctl("net/core/wmem_max");
 	int64_t rmem = machine_sysctl("net/core/rmem_max"); /* -1: not told in a container */
 
-	run_verdict(run, "buf-max-2147483647", fmax(send, receive) >= INT_MAX - 1 ? HOLDS : REFUTED,
+	old_verdict(run, "buf-max-2147483647", fmax(send, receive) >= INT_MAX - 1 ? HOLDS : REFUTED,
 		    (struct field[]){{"asked_bytes", INT_MAX},
 				     {"granted_sndbuf_bytes", (int64_t)send},
 				     {"granted_rcvbuf_bytes", (int64_t)receive},
@@ -238,7 +239,7 @@ static void report(struct run *run)
 		judge_default(run);
 		judge_maximum(run);
 	}
-	run_why(run,
+	old_why(run,
 		"the kernel doubles what is asked for, for its own book-keeping, and quietly keeps "
 		"it within its limits.");
 }
@@ -254,5 +255,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		for (size_t i = 0; i <= sizes_n; i++)
 			measure(run, run_variant(run), i ? sizes[i - 1] : 0);
-	return run_end(run, report);
+	return old_end(run, report);
 }

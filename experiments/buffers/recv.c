@@ -32,6 +32,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
@@ -398,7 +399,7 @@ static void judge_empty(struct run *run)
 	size_t all = waited(sleeps, run_values(run, EMPTY, "after_ns"),
 			    run_values(run, EMPTY, "returned_bytes"));
 
-	run_verdict(run, "buf-recv-blocks-empty",
+	old_verdict(run, "buf-recv-blocks-empty",
 		    all == sleeps.n && stats_nonzero(again) == again.n ? HOLDS : REFUTED,
 		    (struct field[]){{"blocked_calls", (int64_t)all},
 				     {"calls", (int64_t)sleeps.n},
@@ -418,7 +419,7 @@ static void judge_tcp(struct run *run)
 	double per_s = cpu / elapsed * 1e9;
 	size_t all = waited(sleeps, of_case(run, 0, "after_ns"), of_case(run, 0, "returned_bytes"));
 
-	run_verdict(
+	old_verdict(
 		run, "tcp-recv-waits", all == sleeps.n ? HOLDS : REFUTED,
 		(struct field[]){{"waited_calls", (int64_t)all},
 				 {"calls", (int64_t)sleeps.n},
@@ -447,18 +448,18 @@ static void report(struct run *run)
 	for (size_t v = 0; v < VARIANTS; v++) {
 		struct values misplaced = run_values(run, v, "misplaced_bytes");
 
-		run_control(run, stats_nonzero(misplaced) == 0,
+		old_control(run, stats_nonzero(misplaced) == 0,
 			    "%s: bytes changed in %zu of %zu calls", variants[v].name,
 			    stats_nonzero(misplaced), misplaced.n);
 	}
 	if (run_selected(run, READY))
-		run_control(run, run_median(run, READY, "sleeps") == 0,
+		old_control(run, run_median(run, READY, "sleeps") == 0,
 			    "ready: recv slept though the bytes were there");
 	if (run_selected(run, EMPTY)) {
 		judge_empty(run);
 		judge_tcp(run);
 	}
-	run_why(run, "recv puts the thread to sleep until the kernel has as many bytes as it "
+	old_why(run, "recv puts the thread to sleep until the kernel has as many bytes as it "
 		     "wants: one, "
 		     "or SO_RCVLOWAT's, or with MSG_WAITALL all. A timeout, a signal or the end "
 		     "wakes it "
@@ -478,5 +479,5 @@ int main(int argc, char *argv[])
 	check_fd(sigaction(SIGUSR1, &interrupt, NULL), "sigaction");
 	while (run_next(run))
 		measure(run);
-	return run_end(run, report);
+	return old_end(run, report);
 }

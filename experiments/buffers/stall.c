@@ -24,11 +24,11 @@
 
 #include "check.h"
 #include "exp.h"
+#include "judge.h"
 #include "link.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
-#include "text.h"
 #include "trace.h"
 
 enum { WIDE = 1 << 20 /* SO_RCVBUF of the slow link's receiver, bytes */ };
@@ -42,11 +42,59 @@ static const struct variant variants[] = {
 	[SLOW] = {"slow", "the receiver reads at once behind a slow link of its own"},
 	{0}};
 
+static const char window_closes[] =
+	"send only copies into the kernel's buffer. What the receiver does not read stays in its own; when that is full its window closes, the send buffer fills, and send waits.";
+
 static const struct claim claims[] = {
-	{"buf-send-copies",
-	 "send returns once the data is in the kernel, not once it is delivered"},
-	{"buf-send-blocks-full", "send blocks when the send buffer is full"},
-	{"buf-peer-full-blocks", "a full receive buffer at the peer blocks the sender"},
+	{"buf-send-blocks-full", "send blocks when the send buffer is full", "sleep=eager",
+	 NOT_SEEN, .why = {[HOLDS] = window_closes}},
+	{"buf-peer-full-blocks", "a full receive buffer at the peer blocks the sender",
+	 "sleep=slow", NOT_SEEN, .why = {[HOLDS] = window_closes}},
+	{"buf-send-copies", "send returns once the data is in the kernel, not once it is delivered",
+	 "overwrite", REFUTED},
+	{0}};
+
+static const struct control controls[] = {
+	{"slow-link-is-not-the-peer", "behind a slow link it is not the peer's window that blocks",
+	 "slow=sleep"},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"calls", "of send", "calls"},
+	{"blocked_calls", "of these: the thread slept in them", "blocked"},
+	{"blocked_ns", "of all blocked calls", "blocked for"},
+	{"longest_ns", "of the blocked calls whose cause is known, the longest; 0: there is none",
+	 "longest"},
+	{"peer_ns", "of blocked_ns: because of the peer's window", "peer's|window", SHOW_SUM,
+	 "blocked_ns"},
+	{"sndbuf_ns", "of blocked_ns: because of the send buffer's size", "send|buffer", SHOW_SUM,
+	 "blocked_ns"},
+	{"network_ns", "of blocked_ns: because of the network", "network", SHOW_SUM, "blocked_ns"},
+	{"short_ns", "of blocked_ns: in calls too short for TCP's clocks"},
+	{"unknown_ns", "of blocked_ns: TCP's clocks do not show why"},
+	{"rwnd_limited_ns", "how long the peer's window held TCP up in the blocked calls"},
+	{"blocked_while_full",
+	 "1: blocked for half of the receiver's sleep or longer, with the send buffer charged with all it is granted; absent if nothing was sampled meanwhile"},
+	{"peer_limited", "1: most of a long stall was because of the peer's window"},
+	{"longest_wmem_bytes",
+	 "what the send buffer was charged with in the longest call, at most"},
+	{"longest_backoff", "how often the window probes' timer doubled in it, at most"},
+	{"first_call_ns", "of the first send"},
+	{"held_bytes", "in both queues when recv was called first"},
+	{"sent_bytes", "accepted by send in all"},
+	{"granted_sndbuf_bytes", "SO_SNDBUF of the sender"},
+	{"granted_rcvbuf_bytes", "SO_RCVBUF of the receiver"},
+	{"missing_bytes", "bytes that did not arrive", .zero = true, .sham = "lose"},
+	{"misplaced_bytes", "bytes that arrived changed or out of order", .zero = true,
+	 .sham = "overwrite"},
+	{"elapsed_ns", "of the whole trial"},
+	{.also = trace_fields},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"stall_share", 0.5, "of the receiver's sleep: what fits into the buffers takes the rest"},
+	{"cause_share", 0.5, "the cause of most of the time is the cause"},
+	{"enough_trials", 3, "one stall could be another program's; three of three are not"},
 	{0}};
 
 static int64_t sleep_ms = 1000;
@@ -62,7 +110,7 @@ static const struct opt opts[] = {
 	{'s', "sleep", "how long the receiver sleeps", .num = &sleep_ms, .min = 50, .max = 60000,
 	 .quick = 300, .unit = OPT_MS},
 	{'r', "rate", "what drain reads, and the slow link takes, a second", .num = &rate,
-	 .min = 1024, .max = 1 << 30, .unit = OPT_BYTES_PER_S},
+	 .min = 1024, .max = 1 << 30, .quick = 2 << 20, .unit = OPT_BYTES_PER_S},
 	{'n', "total", "what the sender writes", .num = &total, .min = 1, .max = 1 << 30,
 	 .quick = 512 << 10, .unit = OPT_BYTES},
 	{'w', "write", "size of one send", .num = &write_size, .min = 1, .max = 1 << 24,
@@ -76,17 +124,6 @@ static const struct opt opts[] = {
 	{0, "congestion", "congestion control of the sender, such as cubic", .text = &congestion},
 	{0}};
 
-static const struct experiment about = {
-	.name = "stall",
-	.group = "buffers",
-	.summary = "How long does a blocking send block, and why?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 3,
-	.quick_trials = 1,
-};
-
 /* One trial.  What the receiver saw is written by its thread, and read after it was joined. */
 struct trial {
 	size_t variant;
@@ -94,7 +131,8 @@ struct trial {
 	int64_t begin_ns; /* CLOCK_MONOTONIC; the times below count from it */
 	int64_t granted_sndbuf, granted_rcvbuf;
 	int64_t received, misplaced;
-	int64_t before_read_bytes; /* accepted by send, when the first recv was called */
+	int64_t held_bytes;     /* in both queues, when the first recv was called */
+	bool overwrites, loses; /* shams */
 	int64_t elapsed_ns;
 };
 
@@ -121,6 +159,8 @@ static void *send_all(void *argument)
 		ssize_t n;
 
 		pattern_fill(buffer, length, (uint64_t)sent);
+		if (t->overwrites)
+			memset(buffer, 0, length);
 		n = trace_send(&t->trace, buffer, length);
 		if (n < 0 && !run_stopped())
 			err(EXIT_USAGE, "send");
@@ -140,7 +180,7 @@ static void *receive_all(void *argument)
 
 	if (t->variant == SLEEP)
 		wait_until(t, (double)sleep_ms * 1e6);
-	t->before_read_bytes = atomic_load(&t->trace.sent);
+	t->held_bytes = net_outq(t->trace.fd.tx) + net_inq(t->trace.fd.rx);
 	while ((n = recv(t->trace.fd.rx, buffer, (size_t)write_size, 0)) > 0) {
 		t->misplaced +=
 			(int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)t->received);
@@ -150,6 +190,7 @@ static void *receive_all(void *argument)
 	}
 	if (n < 0 && !run_stopped())
 		err(EXIT_USAGE, "recv");
+	t->received -= t->loses;
 	free(buffer);
 	return NULL;
 }
@@ -181,6 +222,11 @@ static void record(struct run *run, const struct trial *t)
 	struct trace_sum sum = trace_sum(trace);
 	const struct trace_call *first =
 		trace->calls_n ? &trace->calls[0] : &(struct trace_call){0};
+	bool stalled = (double)sum.blocked_ns >=
+		       run_bound(run, "stall_share") * (double)(sleep_ms * 1000000);
+	bool peer = (double)sum.cause_ns[CAUSE_PEER] >=
+		    run_bound(run, "cause_share") * (double)sum.blocked_ns;
+	bool sampled = sum.longest_looks > 0 || !stalled;
 
 	trace_record(trace, run);
 	run_record(run, (struct field[]){{"sent_bytes", atomic_load(&trace->sent)},
@@ -197,166 +243,86 @@ static void record(struct run *run, const struct trial *t)
 					 {"sndbuf_ns", sum.cause_ns[CAUSE_SNDBUF]},
 					 {"network_ns", sum.cause_ns[CAUSE_NETWORK]},
 					 {"short_ns", sum.cause_ns[CAUSE_SHORT]},
-					 {"untold_ns", sum.cause_ns[CAUSE_UNTOLD]},
+					 {"unknown_ns", sum.cause_ns[CAUSE_UNKNOWN]},
 					 {"longest_ns", sum.longest_ns},
 					 {"longest_wmem_bytes", sum.longest_wmem},
 					 {"longest_backoff", sum.longest_backoff},
-					 {"before_read_bytes", t->before_read_bytes},
+					 {"held_bytes", t->held_bytes},
 					 {"elapsed_ns", t->elapsed_ns},
+					 {"peer_limited", stalled && peer},
+					 {sampled ? "blocked_while_full" : NULL,
+					  stalled && sum.longest_wmem >= t->granted_sndbuf},
 					 {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
+
+static void judge(struct run *run)
+{
+	int64_t enough = (int64_t)run_bound(run, "enough_trials");
+	struct share full = run_nonzero(run, SLEEP, "blocked_while_full");
+	struct share peer = run_nonzero(run, SLEEP, "peer_limited");
+	struct share held = run_nonzero(run, SLEEP, "held_bytes");
+	struct share changed = run_nonzero(run, SLEEP, "misplaced_bytes");
+	struct share slow = run_nonzero(run, SLOW, "peer_limited");
+
+	run_judge(
+		run, "buf-send-blocks-full", or_not_seen(always_happens(full, enough)),
+		"in {full} trials blocked for most of the receiver's sleep of {sleep_ms}, {blocked_ns} in all; the send buffer of {granted_bytes} was charged with {wmem_bytes} meanwhile",
+		number_share("full", full), number_int("sleep_ms", sleep_ms),
+		number_real("blocked_ns", run_median(run, SLEEP, "blocked_ns")),
+		number_real("granted_bytes", run_median(run, SLEEP, "granted_sndbuf_bytes")),
+		number_real("wmem_bytes", run_median(run, SLEEP, "longest_wmem_bytes")));
+	run_judge(
+		run, "buf-peer-full-blocks", or_not_seen(always_happens(peer, enough)),
+		"in {peer} trials most of the stall was because of the peer's window, by TCP_INFO, to a tick of {tick_ns}: {peer_ns} of {blocked_ns}; the window probes' timer doubled {backoff} times",
+		number_share("peer", peer), number_int("tick_ns", span_tick()),
+		number_real("peer_ns", run_median(run, SLEEP, "rwnd_limited_ns")),
+		number_real("blocked_ns", run_median(run, SLEEP, "blocked_ns")),
+		number_real("backoff", run_median(run, SLEEP, "longest_backoff")));
+	run_judge(
+		run, "buf-send-copies",
+		all_of(always_happens(held, enough), never_happens(changed, enough)),
+		"before the first recv {held_bytes} were in the kernel, in {held} trials; the first call took {first_ns}; overwriting the caller's buffer at once changed what arrived in {changed}",
+		number_share("held", held), number_share("changed", changed),
+		number_real("held_bytes", run_median(run, SLEEP, "held_bytes")),
+		number_real("first_ns", run_median(run, SLEEP, "first_call_ns")));
+	run_check(run, "slow-link-is-not-the-peer", never_happens(slow, enough),
+		  "{slow} trials were held up by the peer's window", number_share("slow", slow));
+}
 
 static struct trial shown[VARIANTS]; /* each variant's first trial, for the picture */
 
-/* "1,001 ms"; "-" for nothing. */
-static const char *ms(double ns)
+static void draw(struct run *run)
 {
-	return ns > 0 ? text_format("%s%s ms", ns < 1e6 ? "<" : "",
-				    text_count(ns < 1e6 ? 1 : (int64_t)(ns / 1e6 + 0.5)))
-		      : "-";
-}
-
-/* The cause of most of the variant's blocked time, and its share of it. */
-static const char *main_cause(struct run *run, size_t variant)
-{
-	static const struct {
-		const char *field;
-		enum cause cause;
-	} parts[] = {{"peer_ns", CAUSE_PEER},
-		     {"sndbuf_ns", CAUSE_SNDBUF},
-		     {"network_ns", CAUSE_NETWORK},
-		     {"short_ns", CAUSE_SHORT},
-		     {"untold_ns", CAUSE_UNTOLD}};
-	double blocked = run_sum(run, variant, "blocked_ns");
-	double most = 0;
-	enum cause cause = CAUSE_NONE;
-
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		double part = run_sum(run, variant, parts[i].field);
-
-		if (part > most) {
-			most = part;
-			cause = parts[i].cause;
-		}
-	}
-	return run_median(run, variant, "blocked_calls") > 0
-		       ? text_format("%s %s", cause_names[cause], text_share(most / blocked))
-		       : "-";
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"TCP on loopback, buffers of %s and %s asked for, %s and %s granted. The sender "
-		"calls "
-		"send(%s) until it has written %s.",
-		sndbuf ? text_bytes(sndbuf) : "default", rcvbuf ? text_bytes(rcvbuf) : "default",
-		text_bytes(shown[run_variant(run)].granted_sndbuf),
-		text_bytes(shown[run_variant(run)].granted_rcvbuf), text_bytes(write_size),
-		text_bytes(total));
-	fputs("\n", out);
-	fprintf(out, "  %-8s %6s %6s %8s %12s %10s  %s\n", "receiver", "trials", "calls", "blocked",
-		"blocked for", "longest", "mostly because of");
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (run_selected(run, v) && !(v == SLOW && no_cable))
-			fprintf(out, "  %-8s %6zu %6.0f %8.0f %12s %10s  %s\n", variants[v].name,
-				run_values(run, v, "calls").n, run_median(run, v, "calls"),
-				run_median(run, v, "blocked_calls"),
-				ms(run_median(run, v, "blocked_ns")),
-				ms(run_median(run, v, "longest_ns")), main_cause(run, v));
-}
-
-static void judge_send(struct run *run)
-{
-	double accepted = run_median(run, SLEEP, "before_read_bytes");
-	double first = run_median(run, SLEEP, "first_call_ns");
-	double stall = run_median(run, SLEEP, "longest_ns");
-	double blocked = run_median(run, SLEEP, "blocked_ns");
-	double peer = run_median(run, SLEEP, "rwnd_limited_ns");
-	double slow = run_sum(run, SLOW, "blocked_ns");
-	double slow_peer = run_sum(run, SLOW, "rwnd_limited_ns");
-	double share = blocked / (double)(sleep_ms * 1000000);
-	double wmem = stats_quantile(run_values(run, SLEEP, "longest_wmem_bytes"), 0);
-	double granted = run_median(run, SLEEP, "granted_sndbuf_bytes");
-	struct values changed_bytes = run_values(run, SLEEP, "misplaced_bytes");
-
-	run_verdict(run, "buf-send-copies",
-		    accepted > 0 && stats_nonzero(changed_bytes) == 0 ? HOLDS : REFUTED,
-		    (struct field[]){{"before_read_bytes", (int64_t)accepted},
-				     {"first_call_ns", (int64_t)first},
-				     {"changed_trials", (int64_t)stats_nonzero(changed_bytes)},
-				     {0}},
-		    "%s bytes were accepted before the first recv, the first call took %s; "
-		    "overwriting the caller's buffer at once changed %s",
-		    text_count((int64_t)accepted), text_time(first),
-		    stats_nonzero(changed_bytes) ? "what arrived" : "nothing");
-	if (stats_quantile(run_values(run, SLEEP, "longest_ns"), 0) == 0) {
-		run_verdict(run, "buf-send-blocks-full", NOT_SEEN, NULL,
-			    "some trials had no blocked call long enough to judge: raise --total");
-		run_verdict(run, "buf-peer-full-blocks", NOT_SEEN, NULL,
-			    "some trials had no blocked call long enough to judge: raise --total");
-		return;
-	}
-	run_verdict(run, "buf-send-blocks-full", wmem >= granted ? HOLDS : DEPENDS,
-		    (struct field[]){{"blocked_ns", (int64_t)blocked},
-				     {"blocked_of_sleep", .real = &share},
-				     {"wmem_bytes", (int64_t)wmem},
-				     {"granted_sndbuf_bytes", (int64_t)granted},
-				     {0}},
-		    "blocked for %s, %s of the receiver's sleep of %s; the send buffer of %s was "
-		    "charged with %s meanwhile",
-		    ms(blocked), text_share(share), ms((double)sleep_ms * 1e6),
-		    text_count((int64_t)granted), text_count((int64_t)wmem));
-	run_verdict(
-		run, "buf-peer-full-blocks", peer >= stall / 2 ? HOLDS : NOT_SEEN,
-		(struct field[]){{"rwnd_limited_ns", (int64_t)peer},
-				 {"blocked_ns", (int64_t)blocked},
-				 {"slow_link_rwnd_limited_ns", (int64_t)slow_peer},
-				 {"slow_link_blocked_ns", (int64_t)slow},
-				 {0}},
-		"TCP_INFO, to a tick of %s: held up by the peer's window for %s of the %s blocked; "
-		"the window probes' timer doubled %.0f times%s",
-		ms((double)span_tick()), ms(peer), ms(blocked),
-		run_median(run, SLEEP, "longest_backoff"),
-		slow > 0 ? text_format(". Behind a slow link: for %s of %s",
-				       slow_peer > 0 ? ms(slow_peer) : "none", ms(slow))
-			 : "");
-}
-
-static void report(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	print_table(run);
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (v != EAGER) {
-			fputs("\n", out);
-			trace_draw(&shown[v].trace, out, variants[v].name);
-		}
-	fputs("\n", out);
 	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values short_of = run_values(run, v, "missing_bytes");
-		struct values misplaced = run_values(run, v, "misplaced_bytes");
-
-		run_control(run, stats_nonzero(short_of) == 0 && stats_nonzero(misplaced) == 0,
-			    "%s: bytes were lost or changed in %zu of %zu trials", variants[v].name,
-			    stats_nonzero(short_of) + stats_nonzero(misplaced), short_of.n);
-	}
-	if (run_selected(run, SLEEP))
-		judge_send(run);
-	run_why(run,
-		"send only copies into the kernel's buffer. What the receiver does not read "
-		"stays in its own; when that is full its window closes, the send buffer fills, "
-		"and send waits.");
-	for (size_t v = 0; v < VARIANTS; v++)
+		if (v != EAGER && run_selected(run, v)) {
+			trace_draw(&shown[v].trace, run_out(run), variants[v].name);
+			fputs("\n", run_out(run));
+		}
 		trace_free(&shown[v].trace);
-	if (no_cable)
-		run_note(run, "no slow link, so the variant slow was left out: %s", no_cable);
+	}
 }
+
+static const struct experiment about = {
+	.name = "stall",
+	.group = "buffers",
+	.order = 301,
+	.summary = "How long does a blocking send block, and why?",
+	.intro =
+		"TCP on loopback, {sndbuf_bytes} and {rcvbuf_bytes} asked for. The sender calls send with {write_bytes} until it has written {total_bytes}; the receiver that sleeps does so for {sleep_ms}.",
+	.claims = claims,
+	.controls = controls,
+	.opts = opts,
+	.variants = variants,
+	.fields = fields,
+	.bounds = bounds,
+	.trials = 3,
+	.quick_trials = 3,
+	.limit_s = 3600,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
@@ -364,19 +330,21 @@ int main(int argc, char *argv[])
 
 	if (run_selected(run, SLOW))
 		cable = link_open((struct link_ask){.rate = rate}, &no_cable);
+	if (no_cable)
+		run_leave_out(run, SLOW, "no slow link: %s", no_cable);
 	while (run_next(run)) {
-		struct trial t = {.variant = run_variant(run)};
+		struct trial t = {.variant = run_variant(run),
+				  .overwrites = run_sham(run, "overwrite"),
+				  .loses = run_sham(run, "lose")};
 
-		if (t.variant == SLOW && !cable)
-			continue;
 		measure(&t);
 		record(run, &t);
 		if (run_trial(run) == 0)
-			shown[t.variant] = t;
+			shown[run_label(run)] = t;
 		else
 			trace_free(&t.trace);
 	}
 	if (cable)
 		link_close(cable);
-	return run_end(run, report);
+	return run_end(run);
 }

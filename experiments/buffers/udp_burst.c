@@ -14,6 +14,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
@@ -183,12 +184,12 @@ static void check_controls(struct run *run)
 			lost += open.at[i] > 0;
 		}
 	}
-	run_control(run, changed == 0, "%zu of %zu bursts arrived changed or not in order", changed,
+	old_control(run, changed == 0, "%zu of %zu bursts arrived changed or not in order", changed,
 		    bursts);
-	run_control(run, doubled == 0, "more arrived than was sent in %zu of %zu bursts", doubled,
+	old_control(run, doubled == 0, "more arrived than was sent in %zu of %zu bursts", doubled,
 		    bursts);
 	if (lost)
-		run_note(run,
+		old_note(run,
 			 "in %zu of %zu bursts datagrams were lost that the receiver did not "
 			 "count: the machine was too busy to take them from its own loopback.",
 			 lost, bursts);
@@ -203,7 +204,7 @@ static void judge(struct run *run)
 			cells++;
 			told += exact(run, b, s);
 		}
-	run_verdict(
+	old_verdict(
 		run, "buf-udp-survivors",
 		told == cells ? HOLDS
 		: told        ? DEPENDS
@@ -219,7 +220,7 @@ static void report(struct run *run)
 	print_table(run);
 	check_controls(run);
 	judge(run);
-	run_why(run, "a datagram is charged with the memory that it takes, in steps: one of 1 byte "
+	old_why(run, "a datagram is charged with the memory that it takes, in steps: one of 1 byte "
 		     "with as "
 		     "much as one of 100. When the next one does not fit it is dropped, without a "
 		     "word to "
@@ -233,5 +234,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		for (size_t s = 0; s < SIZES && !run_stopped(); s++)
 			measure(run, buffers[run_variant(run)], sizes[s]);
-	return run_end(run, report);
+	return old_end(run, report);
 }

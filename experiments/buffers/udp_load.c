@@ -14,6 +14,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "span.h"
 #include "team.h"
@@ -222,10 +223,10 @@ static void check_controls(struct run *run)
 			lost += open.at[i] > 0;
 		}
 	}
-	run_control(run, doubled == 0, "more arrived than was sent in %zu of %zu loads", doubled,
+	old_control(run, doubled == 0, "more arrived than was sent in %zu of %zu loads", doubled,
 		    loads);
 	if (lost)
-		run_note(run,
+		old_note(run,
 			 "in %zu of %zu loads datagrams were lost that the receiver did not "
 			 "count: the machine was too busy to take them from its own loopback.",
 			 lost, loads);
@@ -239,7 +240,7 @@ static void judge(struct run *run)
 	for (size_t l = 0; l < LOADS; l++)
 		if (run_selected(run, l))
 			worst = fmax(worst, fabs(loss_of(run, l).lost - loss_of(run, l).model));
-	run_verdict(run, "buf-udp-rate", worst <= near ? HOLDS : REFUTED,
+	old_verdict(run, "buf-udp-rate", worst <= near ? HOLDS : REFUTED,
 		    (struct field[]){{"worst_from_model", .real = &worst}, {0}},
 		    "what was lost is 1 - r / o to %.1f points at worst", worst * 100);
 }
@@ -249,7 +250,7 @@ static void report(struct run *run)
 	print_table(run);
 	check_controls(run);
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"UDP has no window: nothing tells the sender to slow down, so what the receiver "
 		"does not take away is dropped.");
 }
@@ -260,5 +261,5 @@ int main(int argc, char *argv[])
 
 	while (run_next(run))
 		measure(run, percents[run_variant(run)]);
-	return run_end(run, report);
+	return old_end(run, report);
 }

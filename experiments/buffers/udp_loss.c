@@ -24,6 +24,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "link.h"
 #include "net.h"
 #include "span.h"
@@ -256,7 +257,7 @@ static void check_control(struct run *run)
 	for (size_t v = 0; v < VARIANTS; v++) {
 		struct values lost = run_values(run, v, "lost_datagrams");
 
-		run_control(run, lost.n == 0 || stats_quantile(lost, 0) >= 0,
+		old_control(run, lost.n == 0 || stats_quantile(lost, 0) >= 0,
 			    "%s: more arrived than was sent", variants[v].name);
 	}
 }
@@ -273,7 +274,7 @@ static void judge(struct run *run)
 
 	if (!loses && !blocks)
 		return;
-	run_verdict(run, "buf-udp-loses",
+	old_verdict(run, "buf-udp-loses",
 		    loses && blocks ? DEPENDS
 		    : loses         ? HOLDS
 				    : REFUTED,
@@ -300,12 +301,12 @@ static void report(struct run *run)
 	print_table(run);
 	check_control(run);
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"the send buffer holds a datagram only until it has left this host, and on "
 		"loopback that is at once: send has nothing to wait for. UDP has no window, so "
 		"a full receiver, or queue, drops.");
 	if (no_cable)
-		run_note(run, "slow-link, queue and queue-told are skipped: %s.", no_cable);
+		old_note(run, "slow-link, queue and queue-told are skipped: %s.", no_cable);
 }
 
 int main(int argc, char *argv[])
@@ -323,5 +324,5 @@ int main(int argc, char *argv[])
 			measure(run, run_variant(run));
 	if (cable)
 		link_close(cable);
-	return run_end(run, report);
+	return old_end(run, report);
 }

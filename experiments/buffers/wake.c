@@ -27,6 +27,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "link.h"
 #include "net.h"
 #include "span.h"
@@ -373,9 +374,9 @@ static void judge(struct run *run)
 	}
 	if (trials == 0)
 		return;
-	run_control(run, stuck == 0,
+	old_control(run, stuck == 0,
 		    "%zu times a sender was not woken though the buffer was emptied", stuck);
-	run_verdict(run, "buf-wake-when-room",
+	old_verdict(run, "buf-wake-when-room",
 		    passed               ? REFUTED
 		    : most_share < 0.125 ? HOLDS
 					 : NOT_SEEN,
@@ -393,11 +394,11 @@ static void report(struct run *run)
 {
 	print_table(run);
 	judge(run);
-	run_why(run, "the kernel wakes a writer, and says POLLOUT, only when a good part of the "
+	old_why(run, "the kernel wakes a writer, and says POLLOUT, only when a good part of the "
 		     "buffer is free, so that it writes much at once instead of being woken for "
 		     "each acknowledgement. Who comes anew is let in as soon as there is room.");
 	if (no_cable)
-		run_note(run, "UDP is skipped: %s.", no_cable);
+		old_note(run, "UDP is skipped: %s.", no_cable);
 }
 
 int main(int argc, char *argv[])
@@ -415,5 +416,5 @@ int main(int argc, char *argv[])
 	}
 	if (cable)
 		link_close(cable);
-	return run_end(run, report);
+	return old_end(run, report);
 }

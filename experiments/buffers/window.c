@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "exp.h"
+#include "old.h"
 #include "filling.h"
 #include "net.h"
 #include "pattern.h"
@@ -143,7 +144,7 @@ static void check_controls(struct run *run)
 		struct values missing = run_values(run, v, "missing_bytes");
 		struct values misplaced = run_values(run, v, "misplaced_bytes");
 
-		run_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
+		old_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
 			    "%s: bytes were lost or changed in %zu of %zu connections",
 			    variants[v].name, stats_nonzero(missing) + stats_nonzero(misplaced),
 			    missing.n);
@@ -170,7 +171,7 @@ static void judge(struct run *run)
 			late = after;
 		}
 	}
-	run_verdict(run, "buf-rcvbuf-any-time", worst < alike ? HOLDS : REFUTED,
+	old_verdict(run, "buf-rcvbuf-any-time", worst < alike ? HOLDS : REFUTED,
 		    (struct field[]){{"asked_bytes", asked},
 				     {"early_held_bytes", (int64_t)early},
 				     {"late_held_bytes", (int64_t)late},
@@ -186,7 +187,7 @@ static void report(struct run *run)
 	print_table(run);
 	check_controls(run);
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"a window that was offered is not taken back: a buffer that is made smaller after "
 		"accept still gets what the larger one promised.");
 }
@@ -197,5 +198,5 @@ int main(int argc, char *argv[])
 
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return run_end(run, report);
+	return old_end(run, report);
 }

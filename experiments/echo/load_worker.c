@@ -578,7 +578,7 @@ static void run_measured(struct worker *w)
 /* --- a worker ---------------------------------------------------------------- */
 
 /* This worker's part of so many. */
-static int64_t share_of(const struct load_plan *plan, int64_t all, int64_t number)
+static int64_t part_of(const struct load_plan *plan, int64_t all, int64_t number)
 {
 	return all / plan->workers + (number < all % plan->workers);
 }
@@ -588,8 +588,8 @@ static void set_up(struct worker *w)
 	const struct load_plan *plan = w->plan;
 	struct epoll_event stop = {.events = EPOLLIN | EPOLLONESHOT}; /* no link */
 
-	w->active = w->live = share_of(plan, plan->connections, w->number);
-	w->idle = share_of(plan, plan->idle, w->number);
+	w->active = w->live = part_of(plan, plan->connections, w->number);
+	w->idle = part_of(plan, plan->idle, w->number);
 	w->links = allocate(w->active + w->idle, sizeof(*w->links));
 	w->links->requests = allocate(w->active * plan->pipeline, sizeof(struct request));
 	w->free = allocate(w->active, sizeof(struct link *));

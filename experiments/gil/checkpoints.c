@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "exp.h"
+#include "old.h"
 #include "gil.h"
 #include "span.h"
 #include "text.h"
@@ -255,7 +256,7 @@ static void judge(struct run *run)
 			bool loses = results.at[i] > 1 || increments.at[i] > 1;
 
 			if (locked.at[i]) {
-				run_control(run, !loses, "%s: with a lock around it x can be wrong",
+				old_control(run, !loses, "%s: with a lock around it x can be wrong",
 					    variants[v].name);
 				continue;
 			}
@@ -264,7 +265,7 @@ static void judge(struct run *run)
 			other += loses != expected.at[i];
 		}
 	}
-	run_verdict(run, "gil-check-between", other ? REFUTED : HOLDS,
+	old_verdict(run, "gil-check-between", other ? REFUTED : HOLDS,
 		    (struct field[]){{"cases", cases},
 				     {"that_can_lose", losing},
 				     {"other_than_told", other},
@@ -284,7 +285,7 @@ static void report(struct run *run)
 		print_table(run, sign);
 	fputc('\n', run_out(run));
 	judge(run);
-	run_why(run, "from 3.10 on nothing between the load of x and its store is a check point, "
+	old_why(run, "from 3.10 on nothing between the load of x and its store is a check point, "
 		     "but for a call: x += f() can lose, and x = f() + x, which calls before it "
 		     "loads, cannot.");
 }
@@ -296,5 +297,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		for (size_t p = 0; p < GIL_PROGRAMS && !run_stopped(); p++)
 			measure(run, p);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -31,6 +31,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "gil.h"
 #include "net.h"
 #include "pattern.h"
@@ -389,7 +390,7 @@ static void judge(struct run *run)
 	}
 	if (alone.n == 0)
 		return; /* --variants left out what it needs */
-	run_verdict(
+	old_verdict(
 		run, "gil-convoy",
 		so == alone.n ? HOLDS
 		: slower      ? DEPENDS
@@ -417,13 +418,13 @@ static void report(struct run *run)
 		wrong += run_sum(run, cell, "wrong_echoes");
 	}
 	print_table(run);
-	run_control(run, wrong == 0, "%.0f of %.0f echoes came back changed", wrong, echoes);
+	old_control(run, wrong == 0, "%.0f of %.0f echoes came back changed", wrong, echoes);
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"after each recv the server needs the GIL again. The hog holds it; it is asked to "
 		"give it up only when the server has waited for a switch interval.");
 	if (subjects_n == 1)
-		run_note(run, "no CPython 3 was found here: this is the model alone.");
+		old_note(run, "no CPython 3 was found here: this is the model alone.");
 }
 
 /* The subjects: the model, and the oldest and the newest CPython 3 with a GIL, or all asked for. */
@@ -465,5 +466,5 @@ int main(int argc, char *argv[])
 		return run_skip(run, "experiments/gil/convoy.py is not beside the build folder");
 	while (run_next(run))
 		measure(run, m);
-	return run_end(run, report);
+	return old_end(run, report);
 }

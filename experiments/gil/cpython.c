@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "exp.h"
+#include "old.h"
 #include "gil_race.h"
 #include "python.h"
 #include "span.h"
@@ -383,10 +384,10 @@ static void judge_data(struct run *run)
 		call += wrong(run, i, GIL_CALLS) > 0;
 	}
 	if (all == 0)
-		run_verdict(run, "gil-not-your-data", SKIPPED, NULL,
+		old_verdict(run, "gil-not-your-data", SKIPPED, NULL,
 			    "no interpreter with a GIL was run");
 	else
-		run_verdict(run, "gil-not-your-data", plain + call ? HOLDS : NOT_SEEN,
+		old_verdict(run, "gil-not-your-data", plain + call ? HOLDS : NOT_SEEN,
 			    (struct field[]){{"interpreters", (int64_t)all},
 					     {"lost_x_plus_1", (int64_t)plain},
 					     {"lost_x_plus_call", (int64_t)call},
@@ -424,11 +425,11 @@ static void judge_checks(struct run *run, struct likeness model)
 	struct prints since = prints_of(run, true);
 
 	if (since.interpreters == 0) {
-		run_verdict(run, "gil-checks", SKIPPED, NULL,
+		old_verdict(run, "gil-checks", SKIPPED, NULL,
 			    "no CPython since 3.10 with a GIL was run");
 		return;
 	}
-	run_verdict(run, "gil-checks",
+	old_verdict(run, "gil-checks",
 		    since.wrong                                              ? REFUTED
 		    : before.never_wrong || model.plain_alike != model.plain ? DEPENDS
 									     : HOLDS,
@@ -468,14 +469,14 @@ static void report(struct run *run)
 			"lost; their shares of drops inside differ by %.0f points at most.",
 			model.alike, model.cases, model.points);
 	if (model.alike < model.cases)
-		run_note(run,
+		old_note(run,
 			 "where one lost and the other printed 0, it may be luck: --iterations "
 			 "with more of them tells.");
-	run_control(run, locked == 0, "with a lock around it x was not 0 in %zu of %zu trials",
+	old_control(run, locked == 0, "with a lock around it x was not 0 in %zu of %zu trials",
 		    locked, trials);
 	judge_data(run);
 	judge_checks(run, model);
-	run_why(run,
+	old_why(run,
 		"x += 1 loads, adds and stores. Up to 3.9 the GIL could change hands after each of "
 		"these; since 3.10 only where the loop jumps back, or at a call, as in x += f().");
 }
@@ -523,5 +524,5 @@ int main(int argc, char *argv[])
 		iterations = calibrate(&pythons[found / 2]);
 	while (run_next(run))
 		measure(run, &subjects[run_variant(run)]);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -22,6 +22,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "python.h"
 #include "span.h"
 #include "text.h"
@@ -203,7 +204,7 @@ static void report(struct run *run)
 	struct count all = count(run, 0, all_end);
 
 	print_table(run);
-	run_verdict(run, "gil-main-first", all.main_first ? HOLDS : NOT_SEEN,
+	old_verdict(run, "gil-main-first", all.main_first ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"c_main_first", (int64_t)c.main_first},
 				     {"c_programs", (int64_t)c.programs},
 				     {"python_main_first", (int64_t)python.main_first},
@@ -216,14 +217,14 @@ static void report(struct run *run)
 		    told(python, "in CPython as it is"),
 		    told(hurried, "at a short switch interval"),
 		    of(all.programs - all.wrong, all.programs));
-	run_control(run, all.wrong == 0, "%zu of %zu programs printed something else", all.wrong,
+	old_control(run, all.wrong == 0, "%zu of %zu programs printed something else", all.wrong,
 		    all.programs);
 	if (plain_end == IN_C + 1)
-		run_note(run, python_script("gil/main_first.py")
+		old_note(run, python_script("gil/main_first.py")
 				      ? "CPython is left out: none was found; see --python"
 				      : "CPython is left out: experiments/gil/main_first.py is not "
 					"there");
-	run_why(run,
+	old_why(run,
 		"nothing orders the two lines. In C main goes on while the new thread is being "
 		"started. In CPython 3 the new thread takes the GIL; main gets it back after a "
 		"switch "
@@ -259,5 +260,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		for (int i = 0; i < (run_variant(run) == IN_C ? REPEATS : 1); i++)
 			measure(run);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "exp.h"
+#include "old.h"
 #include "gil_race.h"
 #include "span.h"
 #include "text.h"
@@ -373,7 +374,7 @@ static void judge_data(struct run *run)
 		wrong += wrong_trials(run, racy[i]);
 	}
 	if (trials > 0)
-		run_verdict(run, "gil-not-your-data", wrong ? HOLDS : NOT_SEEN,
+		old_verdict(run, "gil-not-your-data", wrong ? HOLDS : NOT_SEEN,
 			    (struct field[]){{"wrong_trials", (int64_t)wrong},
 					     {"trials", (int64_t)trials},
 					     {0}},
@@ -394,7 +395,7 @@ static void judge_checks(struct run *run)
 
 	if (trials == 0 || upto_trials == 0 || call_trials == 0)
 		return;
-	run_verdict(run, "gil-checks",
+	old_verdict(run, "gil-checks",
 		    wrong          ? REFUTED
 		    : upto && call ? HOLDS
 				   : NOT_SEEN,
@@ -419,7 +420,7 @@ static void explain_ablation(struct run *run)
 			  run_sum(run, CALL, "switches");
 
 	if (no_forced_switching && drops > 0)
-		run_note(run,
+		old_note(run,
 			 "without forced switching %s drops made %s switches: whoever dropped the "
 			 "lock often had it again before the other one woke up.",
 			 text_count((int64_t)drops), text_count((int64_t)switches));
@@ -435,10 +436,10 @@ static void report(struct run *run)
 	judge_data(run);
 	judge_checks(run);
 	if (control.n > 0)
-		run_control(run, stats_nonzero(control) == 0,
+		old_control(run, stats_nonzero(control) == 0,
 			    "mutex: %zu of %zu trials lost updates", stats_nonzero(control),
 			    control.n);
-	run_why(run,
+	old_why(run,
 		"a thread that loses the lock between the load of x and its store undoes, when "
 		"it goes on, all that the other one has done in its slice. From 3.10 on the "
 		"lock is dropped only after a store, unless a call lies in between.");
@@ -453,5 +454,5 @@ int main(int argc, char *argv[])
 		iterations = calibrate();
 	while (run_next(run))
 		record(run);
-	return run_end(run, report);
+	return old_end(run, report);
 }

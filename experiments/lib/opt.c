@@ -24,11 +24,45 @@ struct parse {
 	int *rest;
 };
 
-int opt_number(const char *text, enum opt_unit unit, int64_t *number)
+/* Reads ".25" as a numerator over a power of ten; an exact one, so at most nine digits. */
+static const char *read_fraction(const char *text, int64_t *over, int64_t *ten)
+{
+	const char *end = text;
+
+	*over = 0;
+	*ten = 1;
+	if (*end != '.' || !isdigit((unsigned char)end[1]))
+		return end;
+	for (end++; isdigit((unsigned char)*end) && *ten < 1000000000; end++) {
+		*over = *over * 10 + (*end - '0');
+		*ten *= 10;
+	}
+	return end;
+}
+
+/* What the suffix multiplies by; 0 for one that the unit does not have. */
+static int64_t scale_of(const char *suffix, enum opt_unit unit)
 {
 	static const char suffixes[] = "kMG";
-	int64_t kilo = unit == OPT_COUNT ? 1000 : 1024;
+	const char *place = strchr(suffixes, *suffix == 'K' ? 'k' : *suffix);
 	int64_t scale = 1;
+
+	if (*suffix == '\0')
+		return 1;
+	if (unit == OPT_MS)
+		return strcmp(suffix, "s") == 0 ? 1000 : strcmp(suffix, "ms") == 0 ? 1 : 0;
+	if (!place || suffix[1])
+		return 0;
+	for (const char *c = suffixes; c <= place; c++)
+		scale *= unit == OPT_COUNT ? 1000 : 1024;
+	return scale;
+}
+
+int opt_number(const char *text, enum opt_unit unit, int64_t *number)
+{
+	int64_t scale;
+	int64_t over;
+	int64_t ten;
 	long long value;
 	char *end;
 
@@ -40,20 +74,13 @@ int opt_number(const char *text, enum opt_unit unit, int64_t *number)
 		return ERANGE;
 	if (end == text)
 		return EINVAL;
-	if (unit == OPT_MS) {
-		if (strcmp(end, "s") == 0)
-			scale = 1000;
-		else if (*end && strcmp(end, "ms") != 0)
-			return EINVAL;
-	} else if (*end) {
-		const char *place = strchr(suffixes, *end == 'K' ? 'k' : *end);
-
-		if (!place || end[1])
-			return EINVAL;
-		for (const char *c = suffixes; c <= place; c++)
-			scale *= kilo;
-	}
-	return __builtin_mul_overflow(value, scale, number) ? ERANGE : 0;
+	scale = scale_of(read_fraction(end, &over, &ten), unit);
+	if (scale == 0 || over * scale % ten != 0)
+		return EINVAL;
+	if (__builtin_mul_overflow(value, scale, number))
+		return ERANGE;
+	over = over * scale / ten;
+	return __builtin_add_overflow(*number, text[0] == '-' ? -over : over, number) ? ERANGE : 0;
 }
 
 static const char *number_text(const struct opt *opt, int64_t number)
@@ -140,6 +167,8 @@ static error_t parse_one(int key, char *arg, struct argp_state *state)
 		if (key_of(parse, i) != key)
 			continue;
 		parse->given[i] = true;
+		if (opt->given)
+			*opt->given = true;
 		if (opt->num)
 			set_number(opt, arg);
 		else if (opt->flag)

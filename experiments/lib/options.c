@@ -29,18 +29,30 @@ static char *doc_of(const struct experiment *about)
 	return doc;
 }
 
+enum { BUDGET_MS = 20000, QUICK_BUDGET_MS = 3000, MAX_BUDGET_MS = 3600000 };
+
 static void common_table(const struct experiment *about, struct common *common)
 {
 	size_t n = 0;
 
 	common->trials = about->trials;
 	common->seed = 42;
-	common->opts[n++] = (struct opt){.name = "trials",
-					 .help = "trials of each variant",
-					 .num = &common->trials,
-					 .min = 1,
-					 .max = MAX_TRIALS,
-					 .quick = about->quick_trials};
+	common->budget_ms = BUDGET_MS;
+	common->opts[n++] = (struct opt){
+		.name = "trials",
+		.help = "trials of each variant, exactly; without it, at least so many",
+		.num = &common->trials,
+		.min = 1,
+		.max = MAX_TRIALS,
+		.quick = about->quick_trials,
+		.given = &common->trials_given};
+	common->opts[n++] =
+		(struct opt){.name = "budget",
+			     .help = "while a claim is unclear, more trials for so long",
+			     .num = &common->budget_ms,
+			     .max = MAX_BUDGET_MS,
+			     .quick = QUICK_BUDGET_MS,
+			     .unit = OPT_MS};
 	common->opts[n++] = (struct opt){.name = "seed",
 					 .help = "seed of the order of trials",
 					 .num = &common->seed,
@@ -51,16 +63,27 @@ static void common_table(const struct experiment *about, struct common *common)
 					 .help = "run on these CPUs only, such as 0-1,3",
 					 .text = &common->cpus,
 					 .metavar = "LIST"};
+	common->opts[n++] = (struct opt){.name = "sham",
+					 .help = "take away what the claim or control of this id "
+						 "is about: it must come out otherwise",
+					 .text = &common->sham,
+					 .metavar = "ID"};
 	common->opts[n++] =
 		(struct opt){.key = 'o',
 			     .name = "output",
 			     .help = "write the rows there as JSON Lines; - is standard output",
 			     .text = &common->output,
 			     .metavar = "FILE"};
+	common->opts[n++] = (struct opt){
+		.name = "brief", .help = "print the verdicts only", .flag = &common->brief};
 	common->opts[n++] = (struct opt){.key = 'q',
 					 .name = "quiet",
 					 .help = "print the verdicts only, no progress",
 					 .flag = &common->quiet};
+	common->opts[n++] =
+		(struct opt){.name = "describe",
+			     .help = "print claims, fields, bounds and shams as JSON, and end",
+			     .flag = &common->describe};
 	if (about->variants)
 		common->opts[n++] = (struct opt){.name = "variants",
 						 .help = "only these variants, such as a,b",

@@ -13,10 +13,11 @@ enum { MAX_TRIALS = 100000 };
 
 /* The options every experiment has. */
 struct common {
-	int64_t trials, seed;
-	bool quick, quiet;
-	const char *output, *cpus, *variants;
-	struct opt opts[8]; /* the table that points at the fields above */
+	int64_t trials, seed, budget_ms;
+	bool trials_given; /* so many exactly */
+	bool quick, quiet, brief, describe;
+	const char *output, *cpus, *variants, *sham;
+	struct opt opts[12]; /* the table that points at the fields above */
 };
 
 /* Fills both tables from argv.  Ends the process as run_begin() says. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rows of a run: written as they come, kept for the report, ended once.
+ * The rows of a run: kept for judge(), written when it is known whether their trial was disturbed,
+ * ended once.
  */
 #include <err.h>
 #include <errno.h>
@@ -22,49 +23,126 @@ void record_row(struct run *run, json_t *row)
 	err(EXIT_USAGE, "%s: the rows are lost", run->options.output);
 }
 
+static json_t *params_of(const struct run *run)
+{
+	json_t *left_out = json_object();
+	json_t *params = options_params(run->about, &run->options);
+	const struct variant *variants = run->about->variants;
+
+	for (size_t i = 0; variants && variants[i].name; i++)
+		if (run->left_out[i])
+			json_object_set_new(left_out, variants[i].name,
+					    rows_text(run->left_out[i]));
+	if (json_object_size(left_out) > 0)
+		json_object_set(params, "left_out", left_out);
+	json_decref(left_out);
+	return params;
+}
+
 /*
  * Writes the run row, the first time: as late as that, because a program may calibrate its
  * options.
  */
 void record_describe(struct run *run)
 {
+	static const char *const tables[] = {"claims", "variants", "fields", "bounds", "shams"};
 	const struct experiment *about = run->about;
-	json_t *variants;
-	json_t *claims;
 	json_t *row;
 
 	if (run->described)
 		return;
 	run->described = true;
-	row = json_pack("{s:s,s:i,s:s,s:s,s:s}", "row", "run", "schema", ROWS_SCHEMA, "experiment",
-			about->name, "group", about->group, "summary", about->summary);
-	variants = json_array();
-	claims = json_object();
-	for (const struct claim *c = about->claims; c->id; c++)
-		json_object_set_new(claims, c->id, json_string(c->text));
-	json_object_set_new(row, "claims", claims);
-	for (const struct variant *v = about->variants; v && v->name; v++)
-		json_array_append_new(variants, json_string(v->name));
-	json_object_set_new(row, "variants", variants);
-	json_object_set_new(row, "params", options_params(about, &run->options));
+	row = json_pack("{s:s,s:i,s:s,s:s,s:s,s:s?}", "row", "run", "schema", ROWS_SCHEMA,
+			"experiment", about->name, "group", about->group, "summary", about->summary,
+			"sham", run->options.sham);
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		json_object_set_new(row, tables[i], declare_table(run, tables[i]));
+	json_object_set_new(row, "params", params_of(run));
 	machine_describe(row);
 	record_row(run, row);
+}
+
+/* --- the window: trials whose disturbance is measured together ----------- */
+
+void record_begin_trial(struct run *run)
+{
+	if (run->window_trials++ == 0)
+		disturbance_read(&run->window);
+}
+
+/* Under the lock.  The rows of the window with what disturbed it, NULL for nothing. */
+static void write_window(struct run *run, const struct disturbance *d, const char *cause)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(run->pending, i, row)
+	{
+		if (cause && strcmp(json_string_value(json_object_get(row, "row")), "sample") == 0)
+			json_object_set_new(row, "disturbed", json_string(cause));
+		record_row(run, json_incref(row));
+	}
+	json_array_clear(run->pending);
+	row = json_pack("{s:s,s:I,s:s?}", "row", "disturbance", "trials",
+			(json_int_t)run->window_trials, "cause", cause);
+	rows_add(row, (struct field[]){{"wall_ns", d->wall_ns},
+				       {"involuntary_switches", d->involuntary_switches},
+				       {"stops", d->stops},
+				       {0}});
+	if (d->foreign_ns >= 0)
+		rows_add(row, (struct field[]){{"foreign_ns", d->foreign_ns}, {0}});
+	if (d->steal_ns >= 0)
+		rows_add(row, (struct field[]){{"steal_ns", d->steal_ns}, {0}});
+	if (d->throttled_ns >= 0)
+		rows_add(row, (struct field[]){{"throttled_ns", d->throttled_ns}, {0}});
+	record_row(run, row);
+	run->window_trials = 0;
+}
+
+void record_end_trial(struct run *run, bool in_any_case)
+{
+	struct disturbance_reading now;
+	struct disturbance d;
+	const char *cause;
+
+	if (run->window_trials == 0)
+		return;
+	disturbance_read(&now);
+	if (!in_any_case && !disturbance_measurable(&run->window, &now))
+		return;
+	d = disturbance_between(&run->window, &now);
+	cause = disturbance_cause(&d);
+	run->all_trials += (int64_t)run->window_trials;
+	if (cause) {
+		run->disturbed_trials += (int64_t)run->window_trials;
+		free(run->disturbed_by);
+		run->disturbed_by = strdup(disturbance_text(&d));
+	}
+	pthread_mutex_lock(&run->lock);
+	if (!run_stopped())
+		write_window(run, &d, cause);
+	pthread_mutex_unlock(&run->lock);
 }
 
 /* Writes the end row and gives the file its name.  Under the lock; does nothing the second time. */
 void record_end(struct run *run, const char *interrupted)
 {
 	struct rows *rows = run->rows;
+	json_t *row;
 	json_t *end;
+	size_t i;
 	int error;
 
 	if (!rows)
 		return;
 	record_describe(run);
-	end = json_pack("{s:s,s:s?,s:o,s:I}", "row", "end", "interrupted", interrupted,
-			"controls_held",
-			interrupted ? json_null() : json_boolean(!run->control_failed), "samples",
-			(json_int_t)json_array_size(run->samples));
+	json_array_foreach(run->pending, i, row) record_row(run, json_incref(row));
+	json_array_clear(run->pending);
+	end = json_pack(
+		"{s:s,s:s?,s:o,s:I,s:I,s:I}", "row", "end", "interrupted", interrupted,
+		"controls_held", interrupted ? json_null() : json_boolean(!run->control_failed),
+		"samples", (json_int_t)json_array_size(run->samples), "trials",
+		(json_int_t)run->all_trials, "disturbed_trials", (json_int_t)run->disturbed_trials);
 	machine_describe_load(end, &run->load);
 	record_row(run, end);
 	run->rows = NULL;
@@ -96,14 +174,16 @@ void run_row(struct run *run, const char *kind, const struct field *fields)
 	const struct variant *variants = run->about->variants;
 	json_t *row = json_pack("{s:s,s:I}", "row", kind, "trial", (json_int_t)run->trial);
 
+	for (const struct field *f = fields; f->name; f++)
+		declare_field(run, kind, f->name);
 	if (variants)
-		json_object_set_new(row, "variant", json_string(variants[run_variant(run)].name));
+		json_object_set_new(row, "variant", json_string(variants[run_label(run)].name));
 	rows_add(row, fields);
 	pthread_mutex_lock(&run->lock);
 	if (!run_stopped()) {
 		if (strcmp(kind, "sample") == 0)
 			json_array_append(run->samples, row);
-		record_row(run, json_incref(row));
+		json_array_append(run->pending, row);
 	}
 	pthread_mutex_unlock(&run->lock);
 	json_decref(row);
@@ -114,82 +194,23 @@ void run_record(struct run *run, const struct field *fields)
 	run_row(run, "sample", fields);
 }
 
-/* Whether a field of a sample is this text, or this number. */
-static bool has(const json_t *sample, const struct field *field)
-{
-	const json_t *value = json_object_get(sample, field->name);
-
-	if (field->text)
-		return json_is_string(value) && strcmp(json_string_value(value), field->text) == 0;
-	return json_is_integer(value) && json_integer_value(value) == field->num;
-}
-
-struct values run_values_where(struct run *run, size_t variant, const char *field,
-			       const struct field *where)
-{
-	const struct variant *variants = run->about->variants;
-	int64_t *at = calloc(json_array_size(run->samples) + 1, sizeof(*at));
-	int64_t **kept = realloc(run->kept, (run->kept_n + 1) * sizeof(*kept));
-	struct values values = {at, 0};
-	json_t *sample;
-	size_t i;
-
-	if (!at || !kept)
-		err(EXIT_USAGE, "malloc");
-	run->kept = kept;
-	run->kept[run->kept_n++] = at;
-	json_array_foreach(run->samples, i, sample)
-	{
-		const char *name = json_string_value(json_object_get(sample, "variant"));
-		const json_t *value = json_object_get(sample, field);
-		const struct field *f = where;
-
-		if (!json_is_integer(value) ||
-		    (variants && strcmp(name, variants[variant].name) != 0))
-			continue;
-		while (f->name && has(sample, f))
-			f++;
-		if (!f->name)
-			at[values.n++] = json_integer_value(value);
-	}
-	return values;
-}
-
-struct values run_values(struct run *run, size_t variant, const char *field)
-{
-	return run_values_where(run, variant, field, (struct field[]){{0}});
-}
-
-double run_median(struct run *run, size_t variant, const char *field)
-{
-	return stats_quantile(run_values(run, variant, field), 0.5);
-}
-
-double run_share(struct run *run, size_t variant, const char *field, const char *of, double q)
-{
-	return stats_quantile(stats_millionths(run_values(run, variant, field),
-					       run_values(run, variant, of)),
-			      q) /
-	       1e6;
-}
-
-double run_error(struct run *run, size_t variant, const char *field, const char *of, double q)
-{
-	return stats_quantile(
-		       stats_errors(run_values(run, variant, field), run_values(run, variant, of)),
-		       q) /
-	       1e6;
-}
-
-double run_sum(struct run *run, size_t variant, const char *field)
-{
-	return stats_sum(run_values(run, variant, field));
-}
-
 void record_free(struct run *run)
 {
-	for (size_t i = 0; i < run->kept_n; i++)
-		free(run->kept[i]);
+	for (size_t i = 0; i < run->kept_n; i++) {
+		free(run->kept[i].at);
+		free(run->kept[i].round);
+	}
 	free(run->kept);
+	for (size_t i = 0; i < MAX_VARIANTS; i++) {
+		free(run->left_out[i]);
+		free(run->claims[i].sentence);
+		json_decref(run->claims[i].numbers);
+		free(run->controls[i].sentence);
+		json_decref(run->controls[i].numbers);
+	}
+	for (size_t i = 0; i < run->notes_n; i++)
+		free(run->notes[i].text);
+	free(run->disturbed_by);
+	json_decref(run->pending);
 	json_decref(run->samples);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a run says to people: verdicts, controls, notes, and what made its numbers doubtful.
+ * What a run says to people: verdicts with their mechanism, controls, notes, and what made its
+ * numbers doubtful.
  */
 #include <err.h>
 #include <stdarg.h>
@@ -8,12 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
+#include "old.h"
 #include "run.h"
 #include "text.h"
 
-/* What would make a number doubtful: the shares at which a run says so. */
-static const double noisy_foreign = 0.10; /* of the CPUs' time, spent by other programs */
-static const double noisy_steal = 0.02;
+/* The scatter at which a run says that it was unsteady. */
 static const double noisy_scatter = 0.25; /* interquartile range over median */
 
 /* Whether escape codes are understood there. */
@@ -24,20 +25,31 @@ static bool is_terminal(FILE *out)
 	return isatty(fileno(out)) && term && strcmp(term, "dumb") != 0;
 }
 
+static void print_header(struct run *run)
+{
+	const char *dot = text_pick(" · ", " - ");
+
+	fprintf(run->out, "%s   %s%sseed %lld", run->about->name, machine_summary(), dot,
+		(long long)run->options.seed);
+	if (run->options.sham)
+		fprintf(run->out, "%sSHAM %s", dot, run->options.sham);
+	fputc('\n', run->out);
+	fflush(run->out);
+}
+
 void report_prepare(struct run *run)
 {
 	const char *output = run->options.output;
 	const char *no_colour = getenv("NO_COLOR");
+	bool silent = run->options.quiet || run->options.brief;
 
 	run->console = output && strcmp(output, "-") == 0 ? stderr : stdout;
-	run->out = run->options.quiet ? fopen("/dev/null", "we") : run->console;
+	run->out = silent ? fopen("/dev/null", "we") : run->console;
 	if (!run->out)
 		err(EXIT_USAGE, "/dev/null");
 	run->colour = is_terminal(run->console) && !(no_colour && *no_colour);
 	run->progress = is_terminal(stderr) && !run->options.quiet;
-	fprintf(run->out, "%s   %s%sseed %lld\n", run->about->name, machine_summary(),
-		text_pick(" · ", " - "), (long long)run->options.seed);
-	fflush(run->out);
+	print_header(run);
 }
 
 FILE *run_out(const struct run *run)
@@ -52,26 +64,6 @@ static char *format_text(const char *format, va_list args)
 	if (vasprintf(&text, format, args) < 0)
 		err(EXIT_USAGE, "vasprintf");
 	return text;
-}
-
-size_t report_claim(const struct run *run, const char *id)
-{
-	const struct claim *claims = run->about->claims;
-
-	for (size_t i = 0; claims[i].id; i++)
-		if (strcmp(claims[i].id, id) == 0)
-			return i;
-	errx(EXIT_USAGE, "a verdict on '%s', which is not among the claims", id);
-}
-
-/* The column that the ids of all claims fit into. */
-static int claims_width(const struct run *run)
-{
-	size_t widest = 21;
-
-	for (const struct claim *claim = run->about->claims; claim->id; claim++)
-		widest = strlen(claim->id) > widest ? strlen(claim->id) : widest;
-	return (int)widest;
 }
 
 static void write_row(struct run *run, json_t *row)
@@ -89,59 +81,6 @@ static void write_text(struct run *run, const char *kind, const char *text)
 
 	json_object_set_new(row, "text", rows_text(text));
 	write_row(run, row);
-}
-
-void run_verdict(struct run *run, const char *claim, enum verdict verdict,
-		 const struct field *numbers, const char *sentence, ...)
-{
-	static const struct {
-		const char *word, *shown, *colour;
-	} words[] = {[HOLDS] = {"holds", "HOLDS", "\033[1;32m"},
-		     [REFUTED] = {"refuted", "REFUTED", "\033[1;31m"},
-		     [DEPENDS] = {"depends", "DEPENDS", "\033[1;33m"},
-		     [NOT_SEEN] = {"not-seen", "NOT SEEN", "\033[1;36m"},
-		     [SKIPPED] = {"skipped", "SKIPPED", "\033[1m"}};
-	const int column = claims_width(run);
-	json_t *row = json_pack("{s:s,s:s,s:s}", "row", "verdict", "claim", claim, "verdict",
-				words[verdict].word);
-	json_t *behind = json_object();
-	size_t index = report_claim(run, claim);
-	va_list args;
-	char *text;
-
-	if (run->judged[index])
-		errx(EXIT_USAGE, "two verdicts on '%s'", claim);
-	run->judged[index] = true;
-	va_start(args, sentence);
-	text = format_text(sentence, args);
-	va_end(args);
-	rows_add(behind, numbers);
-	json_object_set_new(row, "sentence", rows_text(text));
-	json_object_set_new(row, "numbers", behind);
-	write_row(run, row);
-	fprintf(run->console, "  %-*s %s%-10s%s ", column, claim,
-		run->colour ? words[verdict].colour : "", words[verdict].shown,
-		run->colour ? "\033[0m" : "");
-	text_wrap(run->console, column + 14, column + 14, text);
-	free(text);
-}
-
-void run_control(struct run *run, bool held, const char *what, ...)
-{
-	va_list args;
-	char *text;
-
-	if (held)
-		return;
-	run->control_failed = true;
-	va_start(args, what);
-	text = format_text(what, args);
-	va_end(args);
-	write_text(run, "failure", text);
-	fprintf(run->console, "  %sCONTROL FAILED%s ", run->colour ? "\033[1;31m" : "",
-		run->colour ? "\033[0m" : "");
-	text_wrap(run->console, 17, 17, text);
-	free(text);
 }
 
 /* Wrapped lines, the first of which begins with a word. */
@@ -164,31 +103,103 @@ void run_say(struct run *run, const char *format, ...)
 	free(text);
 }
 
-void run_why(struct run *run, const char *why, ...)
+void report_failure(struct run *run, const char *format, ...)
 {
 	va_list args;
 	char *text;
 
-	va_start(args, why);
-	text = format_text(why, args);
+	run->control_failed = true;
+	va_start(args, format);
+	text = format_text(format, args);
 	va_end(args);
-	write_text(run, "why", text);
-	say_with(run, "Why:", text);
+	write_text(run, "failure", text);
+	fprintf(run->console, "  %sCONTROL FAILED%s ", run->colour ? "\033[1;31m" : "",
+		run->colour ? "\033[0m" : "");
+	text_wrap(run->console, 17, 17, text);
 	free(text);
 }
 
-void run_note(struct run *run, const char *note, ...)
+/* --- verdicts ------------------------------------------------------------ */
+
+/* The column that the ids of all claims fit into. */
+static int claims_width(const struct run *run)
 {
-	va_list args;
+	size_t widest = 21;
+
+	for (const struct claim *claim = run->about->claims; claim->id; claim++)
+		widest = strlen(claim->id) > widest ? strlen(claim->id) : widest;
+	return (int)widest;
+}
+
+/* What could decide a claim that is unclear. */
+static const char *remedy_of(const struct run *run)
+{
+	if (run->disturbed_trials * 2 > run->all_trials)
+		return "a calmer machine";
+	if (run->options.variants)
+		return "a run without --variants";
+	if (run->options.trials_given)
+		return "a run without --trials";
+	if (run->options.quick)
+		return "a run without --quick";
+	return text_format("--budget %llds", (long long)(run->options.budget_ms * 3 / 1000));
+}
+
+static void print_verdict(struct run *run, const struct claim *claim, const struct said *said)
+{
+	static const char *const colours[] = {
+		[UNCLEAR] = "\033[1;35m", [HOLDS] = "\033[1;32m",    [REFUTED] = "\033[1;31m",
+		[DEPENDS] = "\033[1;33m", [NOT_SEEN] = "\033[1;36m", [SKIPPED] = "\033[1m"};
+	const int column = claims_width(run);
 	char *text;
 
-	va_start(args, note);
-	text = format_text(note, args);
-	va_end(args);
-	write_text(run, "note", text);
-	say_with(run, "NOTE", text);
+	if (asprintf(&text, "%s%s%s%s", run->options.sham ? "SHAM: " : "", said->sentence,
+		     said->verdict == UNCLEAR ? "; not decided by this run, may be by " : "",
+		     said->verdict == UNCLEAR ? remedy_of(run) : "") < 0)
+		err(EXIT_USAGE, "asprintf");
+	fprintf(run->console, "  %-*s %s%-10s%s ", column, claim->id,
+		run->colour ? colours[said->verdict] : "", verdict_shown(said->verdict),
+		run->colour ? "\033[0m" : "");
+	text_wrap(run->console, column + 14, column + 14, text);
 	free(text);
 }
+
+static void report_verdict(struct run *run, const struct claim *claim)
+{
+	const struct said *said = judge_said(run, claim->id);
+	json_t *row = json_pack("{s:s,s:s,s:s,s:s,s:O}", "row", "verdict", "claim", claim->id,
+				"verdict", verdict_word(said->verdict), "template", said->template,
+				"numbers", said->numbers);
+
+	json_object_set_new(row, "sentence", rows_text(said->sentence));
+	if (said->verdict == UNCLEAR)
+		json_object_set_new(row, "remedy", json_string(remedy_of(run)));
+	write_row(run, row);
+	print_verdict(run, claim, said);
+}
+
+void report_verdicts(struct run *run)
+{
+	const char *last = NULL;
+
+	for (const struct claim *c = run->about->claims; c->id; c++)
+		report_verdict(run, c);
+	for (const struct claim *c = run->about->claims; c->id; c++) {
+		const char *why = c->why[judge_said(run, c->id)->verdict];
+
+		if (!why || (last && strcmp(why, last) == 0))
+			continue;
+		write_text(run, "why", why);
+		say_with(run, "Why:", why);
+		last = why;
+	}
+	for (size_t i = 0; i < run->notes_n; i++) {
+		write_text(run, "note", run->notes[i].text);
+		say_with(run, "NOTE", run->notes[i].text);
+	}
+}
+
+/* --- noise --------------------------------------------------------------- */
 
 /* The typical scatter: the median over the variants, so that one bimodal variant is not called
  * noise. */
@@ -206,41 +217,95 @@ static double scatter_of(struct run *run)
 	return n ? stats_quantile((struct values){ppm, n}, 0.5) / 1e6 : 0;
 }
 
-/* Names what disturbed the run most, and what helps against it. */
+/* Names what disturbed the run, and what helps against it. */
 void report_noise(struct run *run)
 {
-	int64_t more = run->options.trials * 4 < MAX_TRIALS ? run->options.trials * 4 : MAX_TRIALS;
-	struct machine_load now;
-	double cpus = (double)sysconf(_SC_NPROCESSORS_ONLN);
-	double tick = cpus * 1e9 / (double)sysconf(_SC_CLK_TCK); /* the kernel counts in these */
-	double cpu_time;
-	double foreign = 0;
-	double steal;
 	double scatter = scatter_of(run);
+	const struct number numbers[] = {
+		number_int("disturbed", run->disturbed_trials),
+		number_int("all", run->all_trials),
+		number_text("by", run->disturbed_by ? run->disturbed_by : ""),
+		number_text("field", run->about->scatter ? run->about->scatter : ""),
+		number_real("scatter_share", scatter),
+		{0}};
+	size_t before = run->notes_n;
 
-	machine_load(&now);
-	cpu_time = (double)(now.wall_ns - run->load.wall_ns) * cpus;
-	steal = ((double)(now.steal_ns - run->load.steal_ns) - tick) / cpu_time;
-	if (now.busy_ns)
-		foreign = ((double)(now.busy_ns - run->load.busy_ns) -
-			   (double)(now.own_ns - run->load.own_ns) - tick) /
-			  cpu_time;
-	if (steal > noisy_steal)
-		run_note(run,
-			 "noisy machine: the hypervisor gave %s of the CPU time to others; use a "
-			 "machine of "
-			 "your own, or --trials %lld",
-			 text_share(steal), (long long)more);
-	else if (foreign > noisy_foreign)
-		run_note(
-			run,
-			"noisy machine: other programs used %s of the CPU time; close them, or use "
-			"--trials %lld",
-			text_share(foreign), (long long)more);
+	if (run->disturbed_trials > 0 && run->about->timed)
+		run_note_with(run,
+			      "{disturbed} of {all} trials were disturbed (at last: {by}), and are "
+			      "left out of the verdicts",
+			      numbers);
+	else if (run->disturbed_trials > 0)
+		run_note_with(run,
+			      "{disturbed} of {all} trials were disturbed (at last: {by}): their "
+			      "times say little",
+			      numbers);
 	else if (scatter > noisy_scatter)
-		run_note(run,
-			 "unsteady: the middle half of the trials spreads over %s of the median "
-			 "%s; use "
-			 "--trials %lld, or --cpus to choose quiet CPUs",
-			 text_share(scatter), run->about->scatter, (long long)more);
+		run_note_with(run,
+			      "unsteady: the middle half of the trials spreads over "
+			      "{scatter_share} of the median {field}; --cpus can choose quiet CPUs",
+			      numbers);
+	for (size_t i = before; i < run->notes_n; i++) {
+		write_text(run, "note", run->notes[i].text);
+		say_with(run, "NOTE", run->notes[i].text);
+	}
+}
+
+/* --- old ----------------------------------------------------------------- */
+
+void old_verdict(struct run *run, const char *claim, enum verdict verdict,
+		 const struct field *numbers, const char *sentence, ...)
+{
+	struct said *said = (struct said *)judge_said(run, claim);
+	va_list args;
+
+	if (said->judged)
+		errx(EXIT_USAGE, "two verdicts on '%s'", claim);
+	va_start(args, sentence);
+	*said = (struct said){true, verdict, sentence, format_text(sentence, args), json_object()};
+	va_end(args);
+	rows_add(said->numbers, numbers);
+	for (const struct claim *c = run->about->claims; c->id; c++)
+		if (strcmp(c->id, claim) == 0)
+			report_verdict(run, c);
+}
+
+void old_control(struct run *run, bool held, const char *what, ...)
+{
+	va_list args;
+	char *text;
+
+	if (held)
+		return;
+	va_start(args, what);
+	text = format_text(what, args);
+	va_end(args);
+	report_failure(run, "%s", text);
+	free(text);
+}
+
+void old_why(struct run *run, const char *why, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, why);
+	text = format_text(why, args);
+	va_end(args);
+	write_text(run, "why", text);
+	say_with(run, "Why:", text);
+	free(text);
+}
+
+void old_note(struct run *run, const char *note, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, note);
+	text = format_text(note, args);
+	va_end(args);
+	write_text(run, "note", text);
+	say_with(run, "NOTE", text);
+	free(text);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "old.h"
 #include "span.h"
 #include "text.h"
 
@@ -32,11 +33,11 @@ static void at_exit(void)
 }
 
 /* Keeps the rows so far; the lock stays taken, because the process is about to die. */
-static void end_interrupted(const char *signal_name)
+static void end_interrupted(const char *interrupted)
 {
 	clear_progress(current);
 	pthread_mutex_lock(&current->lock);
-	record_end(current, signal_name);
+	record_end(current, interrupted);
 	fflush(NULL);
 }
 
@@ -79,12 +80,32 @@ static void init_lock(pthread_mutex_t *lock)
 	pthread_mutexattr_destroy(&checked);
 }
 
+static void open_rows(struct run *run)
+{
+	if (!run->options.output)
+		return;
+	run->rows = rows_open(run->options.output);
+	if (!run->rows && errno == EBUSY)
+		errx(EXIT_USAGE, "%s: another run is writing it", run->options.output);
+	if (!run->rows)
+		err(EXIT_USAGE, "%s", run->options.output);
+}
+
+/* What a trial may take at most; sanitizers make everything slower. */
+static int64_t limit_of(const struct run *run)
+{
+	int64_t limit_s = run->about->limit_s ? run->about->limit_s : 60;
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+	limit_s *= 10;
+#endif
+	return limit_s;
+}
+
 struct run *run_begin(const struct experiment *about, int argc, char *argv[])
 {
-	struct run *run = calloc(1, sizeof(*run));
+	struct run *run = check_alloc(calloc(1, sizeof(*run)));
 
-	if (!run)
-		err(EXIT_USAGE, "calloc");
 	setlocale(LC_CTYPE, "");
 	run->about = about;
 	run->process = getpid();
@@ -92,23 +113,42 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[])
 	run->trial = -1;
 	run->rng.state = (uint64_t)run->options.seed;
 	run->samples = json_array();
+	run->pending = json_array();
 	init_lock(&run->lock);
+	declare_fields(run);
+	declare_sham(run);
+	if (run->options.describe)
+		declare_describe(run);
 	choose_variants(run);
 	cpus_choose(run->options.cpus);
-	if (run->options.output) {
-		run->rows = rows_open(run->options.output);
-		if (!run->rows && errno == EBUSY)
-			errx(EXIT_USAGE, "%s: another run is writing it", run->options.output);
-		if (!run->rows)
-			err(EXIT_USAGE, "%s", run->options.output);
-	}
+	open_rows(run);
 	machine_load(&run->load);
 	current = run;
 	atexit(at_exit);
 	stop_watch(end_interrupted);
 	report_prepare(run);
+	stop_limit(limit_of(run), "before the first trial");
 	return run;
 }
+
+void run_leave_out(struct run *run, size_t variant, const char *why, ...)
+{
+	size_t kept = 0;
+	va_list args;
+
+	if (run->trial >= 0)
+		errx(EXIT_USAGE, "a variant is left out after the first trial");
+	va_start(args, why);
+	if (vasprintf(&run->left_out[variant], why, args) < 0)
+		err(EXIT_USAGE, "vasprintf");
+	va_end(args);
+	for (size_t i = 0; i < run->variants; i++)
+		if (run->order[i] != variant && run->treatment[run->order[i]] != variant)
+			run->order[kept++] = run->order[i];
+	run->variants = kept;
+}
+
+/* --- how long ------------------------------------------------------------ */
 
 static void show_progress(struct run *run)
 {
@@ -120,13 +160,50 @@ static void show_progress(struct run *run)
 	if (!run->progress || (run->shown_ns && now - run->shown_ns < progress_every_ns))
 		return;
 	run->shown_ns = now;
-	fprintf(stderr, "\r\033[K%s: trial %lld of %lld", run->about->name, (long long)done + 1,
-		(long long)all);
-	if (done > 0) {
-		left = (double)(now - run->load.wall_ns) / (double)done * (double)(all - done);
+	fprintf(stderr, "\r\033[K%s: trial %lld", run->about->name, (long long)done + 1);
+	if (done < all)
+		fprintf(stderr, " of %lld", (long long)all);
+	if (done > 0 && done < all) {
+		left = (double)(now - run->begin_ns) / (double)done * (double)(all - done);
 		fprintf(stderr, ", %.0f s left", ceil(left / 1e9));
 	}
 	fflush(stderr);
+}
+
+/* The fewest calm rounds that a variant has. */
+static int64_t calm_rounds(struct run *run)
+{
+	int64_t fewest = run->trial + 1;
+
+	if (!run->about->timed)
+		return fewest;
+	for (size_t i = 0; i < run->variants; i++) {
+		int64_t calm = (int64_t)judge_calm(run, run->order[i]);
+
+		fewest = calm < fewest ? calm : fewest;
+	}
+	return fewest;
+}
+
+/*
+ * After a round: whether there is another one.  Looks are at fixed numbers of calm rounds: one that
+ * came whenever the evidence happens to be good would err more often.
+ */
+static bool goes_on(struct run *run)
+{
+	int64_t rounds = run->trial + 1;
+	bool in_budget = span_now() - run->begin_ns < run->options.budget_ms * 1000000;
+
+	if (rounds < run->options.trials)
+		return true;
+	if (run->options.trials_given || !run->about->judge || !in_budget)
+		return false;
+	record_end_trial(run, true);
+	if (calm_rounds(run) < run->options.trials << run->looks)
+		return true;
+	run->looks++;
+	judge_look(run);
+	return !judge_decided(run) && run->looks < LOOKS;
 }
 
 bool run_next(struct run *run)
@@ -135,17 +212,28 @@ bool run_next(struct run *run)
 		pthread_mutex_lock(&run->lock);
 		record_describe(run);
 		pthread_mutex_unlock(&run->lock);
+		run->begin_ns = span_now();
+	} else {
+		record_end_trial(run, false);
 	}
 	if (run->trial < 0 || ++run->place == run->variants) {
+		if (run->variants == 0 || run_stopped() || (run->trial >= 0 && !goes_on(run))) {
+			record_end_trial(run, true);
+			clear_progress(run);
+			return false;
+		}
 		run->trial++;
 		run->place = 0;
 		rng_shuffle(&run->rng, run->order, run->variants);
 	}
-	if (run->trial == run->options.trials || run_stopped()) {
+	if (run_stopped()) {
 		clear_progress(run);
 		return false;
 	}
 	show_progress(run);
+	stop_limit(limit_of(run),
+		   run->about->variants ? run->about->variants[run_label(run)].name : "the trial");
+	record_begin_trial(run);
 	return true;
 }
 
@@ -154,9 +242,19 @@ int64_t run_trial(const struct run *run)
 	return run->trial;
 }
 
-size_t run_variant(const struct run *run)
+size_t run_label(const struct run *run)
 {
 	return run->order[run->place];
+}
+
+size_t run_variant(const struct run *run)
+{
+	return run->treatment[run_label(run)];
+}
+
+const void *run_how(const struct run *run)
+{
+	return run->about->variants[run_variant(run)].how;
 }
 
 bool run_selected(const struct run *run, size_t variant)
@@ -164,8 +262,10 @@ bool run_selected(const struct run *run, size_t variant)
 	for (size_t i = 0; i < run->variants; i++)
 		if (run->order[i] == variant)
 			return true;
-	return false;
+	return !run->about->variants;
 }
+
+/* --- the end ------------------------------------------------------------- */
 
 /* Ends the rows and the text; a full disk is an error for either. */
 static int finish(struct run *run, int status)
@@ -187,20 +287,18 @@ static int finish(struct run *run, int status)
 	return status;
 }
 
-int run_end(struct run *run, void (*report)(struct run *run))
+int run_end(struct run *run)
 {
 	if (run_stopped()) {
 		end_interrupted(stop_name());
 		stop_die();
 	}
-	report(run);
-	for (const struct claim *c = run->about->claims; c->id; c++) {
-		if (run->judged[report_claim(run, c->id)])
-			continue;
-		if (!run->options.variants)
-			errx(EXIT_USAGE, "no verdict on '%s'", c->id);
-		run_verdict(run, c->id, SKIPPED, NULL, "--variants left out what it needs");
-	}
+	judge_look(run);
+	table_print(run);
+	if (run->about->draw)
+		run->about->draw(run);
+	judge_controls(run);
+	report_verdicts(run);
 	report_noise(run);
 	if (run->options.output && run->console == stdout)
 		fprintf(run->out, "  rows: %s\n", run->options.output);
@@ -217,7 +315,28 @@ int run_skip(struct run *run, const char *reason, ...)
 		err(EXIT_USAGE, "vasprintf");
 	va_end(args);
 	for (const struct claim *c = run->about->claims; c->id; c++)
-		run_verdict(run, c->id, SKIPPED, NULL, "%s", text);
+		run_judge(run, c->id, SKIPPED, "{reason}", number_text("reason", text));
 	free(text);
+	report_verdicts(run);
 	return finish(run, EXIT_SKIP);
+}
+
+int old_end(struct run *run, void (*report)(struct run *run))
+{
+	if (run_stopped()) {
+		end_interrupted(stop_name());
+		stop_die();
+	}
+	report(run);
+	for (const struct claim *c = run->about->claims; c->id; c++) {
+		if (judge_said(run, c->id)->judged)
+			continue;
+		if (!run->options.variants)
+			errx(EXIT_USAGE, "no verdict on '%s'", c->id);
+		old_verdict(run, c->id, SKIPPED, NULL, "--variants left out what it needs");
+	}
+	report_noise(run);
+	if (run->options.output && run->console == stdout)
+		fprintf(run->out, "  rows: %s\n", run->options.output);
+	return finish(run, run->control_failed ? EXIT_CONTROL : 0);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * run.h - what a run is, for the library's own files: run.c goes through the trials, record.c writes
- * the rows, report.c speaks, stop.c waits for signals, cpus.c pins.
+ * run.h - what a run is, for the library's own files: run.c goes through the trials and decides when
+ * there were enough, declare.c looks up what the experiment declared, record.c writes the rows,
+ * evidence of them is in judge.c, table.c and report.c show, stop.c waits for signals, cpus.c pins.
  */
 #ifndef RUN_H
 #define RUN_H
@@ -9,12 +10,28 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+#include "disturbance.h"
 #include "exp.h"
+#include "judge.h"
 #include "machine.h"
 #include "options.h"
 #include "rng.h"
 
-enum { MAX_VARIANTS = 64 };
+enum { MAX_VARIANTS = 64, MAX_FIELDS = 128, MAX_NOTES = 32 };
+
+/* What judge() said of a claim or control at the last look. */
+struct said {
+	bool judged;
+	enum verdict verdict;
+	const char *template;
+	char *sentence;
+	json_t *numbers;
+};
+
+struct note {
+	char *text;
+	bool judged; /* said by judge(), so said anew at each look */
+};
 
 struct run {
 	const struct experiment *about;
@@ -25,17 +42,36 @@ struct run {
 	bool colour;   /* on the console */
 	bool progress; /* on stderr */
 
+	const struct row_field *fields[MAX_FIELDS]; /* all of them, those of `also` tables too */
+	size_t fields_n;
+	size_t treatment[MAX_VARIANTS]; /* by label: what it is done as */
+	char *left_out[MAX_VARIANTS];   /* why; NULL = it is not */
+
 	size_t order[MAX_VARIANTS]; /* the variants asked for, in this round's order */
 	size_t variants;
 	int64_t trial; /* the round under way, from 0; -1 before the first */
 	size_t place;  /* in order */
+	int looks;     /* that were taken */
 	struct rng rng;
 	struct machine_load load;
+	int64_t begin_ns; /* of the first trial */
 	int64_t shown_ns; /* when the progress line was drawn last; 0 = none stands */
 
-	bool judged[MAX_VARIANTS]; /* claims with a verdict */
+	/* the window: trials that end together, because a shorter time has no figures */
+	struct disturbance_reading window;
+	json_t *pending; /* its rows, not yet written */
+	size_t window_trials;
+	int64_t disturbed_trials, all_trials;
+	char *disturbed_by; /* of the last window that was disturbed; NULL = none was */
+
+	struct said claims[MAX_VARIANTS];
+	struct said controls[MAX_VARIANTS];
+	struct note notes[MAX_NOTES];
+	size_t notes_n;
+	bool judging;              /* judge() is being called */
+	bool missed[MAX_VARIANTS]; /* left out, and read since the last verdict */
 	bool control_failed;
-	int64_t **kept; /* what run_values() handed out */
+	struct values *kept; /* what run_values() handed out */
 	size_t kept_n;
 
 	/* The rows, under a lock: a signal may have to end the file while a trial is under way. */
@@ -45,20 +81,49 @@ struct run {
 	json_t *samples;
 };
 
-/* record.c: the first four are called with the lock held or before there are threads. */
+/* declare.c */
+void declare_fields(struct run *run);
+const struct row_field *declare_field(const struct run *run, const char *row, const char *name);
+void declare_sham(struct run *run);
+json_t *declare_table(const struct run *run, const char *what); /* "claims", "fields" ... as JSON */
+_Noreturn void declare_describe(const struct run *run);         /* --describe */
+
+/* record.c: the first ones are called with the lock held or before there are threads. */
 void record_describe(struct run *run);
 void record_row(struct run *run, json_t *row); /* takes the row */
 void record_end(struct run *run, const char *interrupted);
 void record_drop_at_exit(struct run *run);
 void record_free(struct run *run);
+void record_begin_trial(struct run *run);
+/* Ends the window if its figures mean something, or in any case, and writes its rows. */
+void record_end_trial(struct run *run, bool in_any_case);
+
+/* judge.c */
+/* The field `beside` of those samples that have `field`: value by value beside run_values_where(). */
+struct values judge_beside(struct run *run, size_t variant, const char *field, const char *beside,
+			   const struct field *where);
+void judge_look(struct run *run); /* calls judge() */
+bool judge_decided(const struct run *run);
+size_t judge_calm(struct run *run, size_t variant); /* in how many rounds it was calm */
+void judge_controls(struct run *run);               /* what failed is reported */
+const struct said *judge_said(const struct run *run, const char *claim);
+
+/* table.c */
+void table_print(struct run *run);
 
 /* report.c */
 void report_prepare(struct run *run);
+void report_verdicts(struct run *run);
+void report_failure(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void report_noise(struct run *run);
-size_t report_claim(const struct run *run, const char *id);
 
-/* stop.c: on a signal calls `end`, from another thread, unless stop_unwatch() or stop_die() was first */
-void stop_watch(void (*end)(const char *signal_name));
+/*
+ * stop.c: on a signal, or when the limit is over, calls `end` from another thread with the word for
+ * the end row, unless stop_unwatch() or stop_die() was first.
+ */
+void stop_watch(void (*end)(const char *interrupted));
+void stop_limit(int64_t seconds,
+		const char *what); /* from now on; what: for its message, not copied */
 void stop_unwatch(void);
 const char *stop_name(void); /* "SIGINT"; NULL if no signal came */
 _Noreturn void stop_die(void);

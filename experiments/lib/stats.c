@@ -3,12 +3,9 @@
 
 #include <err.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "rng.h"
-
-enum { RESAMPLES = 1000 };
 
 static int by_value(const void *a, const void *b)
 {
@@ -55,51 +52,118 @@ double stats_quantile(struct values values, double q)
 	return quantile;
 }
 
-static int by_double(const void *a, const void *b)
+/* P(X < d) for X binomial with n and 1/2, summed from the largest term down. */
+static double binomial_below(size_t n, size_t d)
 {
-	double x = *(const double *)a;
-	double y = *(const double *)b;
+	double sum = 0;
 
-	return (x > y) - (x < y);
+	for (size_t k = d; k-- > 0;) {
+		double term = exp(lgamma((double)n + 1) - lgamma((double)k + 1) -
+				  lgamma((double)(n - k) + 1) - (double)n * M_LN2);
+
+		sum += term;
+		if (term < sum * 1e-12)
+			break;
+	}
+	return sum;
+}
+
+/* How often [x_(d), x_(n-d+1)] holds the median. */
+static double coverage(size_t n, size_t d)
+{
+	return 1 - 2 * binomial_below(n, d);
+}
+
+/* The largest d whose interval has the level; 0 = none has. */
+static size_t depth_of(size_t n, double level)
+{
+	size_t low = 0;
+	size_t high = n / 2;
+
+	while (low < high) {
+		size_t d = (low + high + 1) / 2;
+
+		if (coverage(n, d) >= level)
+			low = d;
+		else
+			high = d - 1;
+	}
+	return low;
+}
+
+struct interval stats_median_at(struct values values, double level)
+{
+	int64_t *sorted = sorted_copy(values);
+	size_t n = values.n;
+	struct interval median = {quantile_of_sorted(sorted, n, 0.5), NAN, NAN, n};
+	size_t d = depth_of(n, level);
+
+	if (d > 0) {
+		double here = coverage(n, d);
+		double next = d + 1 <= n / 2 ? coverage(n, d + 1) : 0;
+		double part = here > level ? (here - level) / (here - next) : 0;
+		double inner = (double)(n - d) * part / ((double)d + (double)(n - 2 * d) * part);
+
+		median.low = (1 - inner) * (double)sorted[d - 1] + inner * (double)sorted[d];
+		median.high =
+			(1 - inner) * (double)sorted[n - d] + inner * (double)sorted[n - d - 1];
+	}
+	free(sorted);
+	return median;
 }
 
 struct interval stats_median(struct values values)
 {
-	struct interval median = {stats_quantile(values, 0.5), NAN, NAN};
-	struct rng rng = {values.n};
-	double medians[RESAMPLES];
-	int64_t *resample;
+	return stats_median_at(values, 0.95);
+}
 
-	if (values.n == 0)
-		return median;
-	resample = sorted_copy(values);
-	for (int r = 0; r < RESAMPLES; r++) {
-		for (size_t i = 0; i < values.n; i++)
-			resample[i] = values.at[rng_below(&rng, values.n)];
-		qsort(resample, values.n, sizeof(*resample), by_value);
-		medians[r] = quantile_of_sorted(resample, values.n, 0.5);
-	}
-	free(resample);
-	qsort(medians, RESAMPLES, sizeof(*medians), by_double);
-	median.low = medians[RESAMPLES * 25 / 1000];
-	median.high = medians[RESAMPLES * 975 / 1000 - 1];
+/* The median of a round's values; NAN where it has none.  Without rounds: the round-th value. */
+static double of_round(struct values values, int64_t round)
+{
+	int64_t *at = calloc(values.n + 1, sizeof(*at));
+	struct values found = {.at = at};
+	double median;
+
+	if (!at)
+		err(2, "calloc");
+	for (size_t i = 0; i < values.n; i++)
+		if ((values.round ? values.round[i] : (int64_t)i) == round)
+			at[found.n++] = values.at[i];
+	median = stats_quantile(found, 0.5);
+	free(at);
 	return median;
 }
 
-struct interval stats_ratio(struct values above, struct values below)
+struct interval stats_ratio_at(struct values above, struct values below, double level)
 {
-	struct values ppm = {calloc(above.n + 1, sizeof(*ppm.at)), 0};
+	struct values ppm = {.at = calloc(above.n + 1, sizeof(*ppm.at))};
 	struct interval ratio;
 
 	if (!ppm.at)
 		err(2, "calloc");
-	for (size_t i = 0; i < above.n && i < below.n; i++)
-		if (below.at[i])
-			ppm.at[ppm.n++] =
-				(int64_t)((double)above.at[i] / (double)below.at[i] * 1e6);
-	ratio = stats_median(ppm);
+	for (size_t i = 0; i < above.n; i++) {
+		int64_t round = above.round ? above.round[i] : (int64_t)i;
+		bool seen = false;
+		double over;
+		double under;
+
+		for (size_t k = 0; k < i && !seen; k++)
+			seen = above.round && above.round[k] == round;
+		if (seen)
+			continue;
+		over = of_round(above, round);
+		under = of_round(below, round);
+		if (isfinite(under) && under != 0)
+			ppm.at[ppm.n++] = llround(over / under * 1e6);
+	}
+	ratio = stats_median_at(ppm, level);
 	free(ppm.at);
-	return (struct interval){ratio.mid / 1e6, ratio.low / 1e6, ratio.high / 1e6};
+	return (struct interval){ratio.mid / 1e6, ratio.low / 1e6, ratio.high / 1e6, ratio.n};
+}
+
+struct interval stats_ratio(struct values above, struct values below)
+{
+	return stats_ratio_at(above, below, 0.95);
 }
 
 double stats_spread(struct values values)
@@ -157,5 +221,5 @@ struct interval stats_share(size_t k, size_t n)
 	double centre = (p + z * z / (2 * trials)) / scale;
 	double half = z / scale * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
 
-	return (struct interval){p, fmax(0, centre - half), fmin(1, centre + half)};
+	return (struct interval){p, fmax(0, centre - half), fmin(1, centre + half), n};
 }

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Signals are blocked everywhere and waited for by one thread, so that no call of an experiment is
- * interrupted by surprise, and a trial that does not end by itself is ended all the same.
+ * interrupted by surprise, and a trial that does not end by itself is ended all the same: a second
+ * after a signal, or when its limit is over.
  */
+#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "disturbance.h"
 #include "run.h"
 #include "span.h"
 
@@ -24,7 +30,9 @@ static _Atomic int stop_signal;
 static int stop_fd = -1;
 static pthread_t watcher;
 static sigset_t watched;
-static void (*on_stop)(const char *signal_name);
+static void (*on_stop)(const char *interrupted);
+static _Atomic int64_t limit_left_s = INT64_MAX; /* counted down by the watcher */
+static const char *_Atomic limited;
 
 bool run_stopped(void)
 {
@@ -115,16 +123,128 @@ static void die_later(int number)
 	check(pthread_sigmask(SIG_UNBLOCK, &one, NULL), "pthread_sigmask");
 }
 
+/* --- a trial that hangs -------------------------------------------------- */
+
+/* The calls that a thread of an experiment may wait in. */
+static const char *call_name(long number)
+{
+	static const struct {
+		long number;
+		const char *name;
+	} calls[] = {{SYS_futex, "futex (a lock, a join, a condition)"},
+		     {SYS_recvfrom, "recv"},
+		     {SYS_recvmsg, "recvmsg"},
+		     {SYS_sendto, "send"},
+		     {SYS_sendmsg, "sendmsg"},
+		     {SYS_read, "read"},
+		     {SYS_write, "write"},
+		     {SYS_writev, "writev"},
+		     {SYS_accept, "accept"},
+		     {SYS_accept4, "accept"},
+		     {SYS_connect, "connect"},
+		     {SYS_ppoll, "poll"},
+		     {SYS_pselect6, "select"},
+		     {SYS_epoll_pwait, "epoll_wait"},
+		     {SYS_wait4, "waitpid"},
+		     {SYS_waitid, "waitid"},
+		     {SYS_clock_nanosleep, "a sleep"},
+#ifdef SYS_poll
+		     {SYS_poll, "poll"},
+		     {SYS_select, "select"},
+		     {SYS_epoll_wait, "epoll_wait"},
+#endif
+		     {SYS_io_uring_enter, "io_uring_enter"}};
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (calls[i].number == number)
+			return calls[i].name;
+	return NULL;
+}
+
+/* Adds where a thread is: "thread 7 in recv", or running. */
+static void add_place(FILE *out, const char *task)
+{
+	char path[64];
+	char line[64] = "";
+	long number;
+	const char *name;
+	FILE *file;
+	char *end;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%.16s/syscall", task);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (!fgets(line, sizeof(line), file))
+		*line = '\0';
+	fclose(file);
+	number = strtol(line, &end, 10);
+	name = end == line ? NULL : call_name(number);
+	if (name)
+		fprintf(out, "; thread %s in %s", task, name);
+	else if (end != line)
+		fprintf(out, "; thread %s in system call %ld", task, number);
+	else
+		fprintf(out, "; thread %s runs", task);
+}
+
+static _Noreturn void end_hung(void)
+{
+	char self[16];
+	char *where = NULL;
+	size_t size;
+	FILE *out = open_memstream(&where, &size);
+	DIR *tasks = opendir("/proc/self/task");
+	const struct dirent *task;
+
+	snprintf(self, sizeof(self), "%d", (int)gettid());
+	while (out && tasks && (task = readdir(tasks)) != NULL) /* NOLINT(concurrency-mt-unsafe) */
+		if (*task->d_name != '.' && strcmp(task->d_name, self) != 0)
+			add_place(out, task->d_name);
+	if (out)
+		fclose(out);
+	on_stop("hung");
+	warnx("hung: %s took longer than its limit%s", atomic_load(&limited), where ? where : "");
+	_exit(EXIT_USAGE);
+}
+
+void stop_limit(int64_t seconds, const char *what)
+{
+	atomic_store(&limited, what);
+	atomic_store(&limit_left_s, seconds);
+}
+
+/*
+ * Waits for a signal, and counts the seconds of the limit: such in which this process ran, so that a
+ * stopped one has not hung.  0 when the limit is over.
+ */
+static int wait_for_signal(void)
+{
+	static const struct timespec second = {.tv_sec = 1};
+
+	for (;;) {
+		int number = sigtimedwait(&watched, NULL, &second);
+
+		if (number == SIGCONT)
+			disturbance_stopped();
+		else if (number > 0)
+			return number;
+		else if (errno == EAGAIN && atomic_fetch_sub(&limit_left_s, 1) <= 0)
+			return 0;
+	}
+}
+
 /* Waits for a signal, asks the trial to end, and ends the run itself if it does not. */
 static void *watch(void *unused)
 {
 	const uint64_t one = 1;
-	int number;
+	int number = wait_for_signal();
 
 	(void)unused;
-	check(sigwait(&watched, &number), "sigwait");
 	if (number == SIGRTMAX)
 		return NULL;
+	if (number == 0)
+		end_hung();
 	atomic_store(&stop_signal, number);
 	if (write(stop_fd, &one, sizeof(one)) < 0)
 		warn("eventfd");
@@ -134,13 +254,15 @@ static void *watch(void *unused)
 	stop_die();
 }
 
-void stop_watch(void (*end)(const char *signal_name))
+void stop_watch(void (*end)(const char *interrupted))
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 
 	on_stop = end;
 	sigemptyset(&watched);
 	sigaddset(&watched, SIGRTMAX); /* ours, from stop_unwatch() */
+	sigaddset(&watched,
+		  SIGCONT); /* we were stopped, and go on; blocking it does not hinder that */
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		struct sigaction old;
 

@@ -17,7 +17,7 @@ static const int64_t unchanged_ns = 50000000; /* a look is kept that long after 
 
 const char *const cause_names[CAUSES] = {
 	[CAUSE_NONE] = "none",       [CAUSE_PEER] = "peer-window", [CAUSE_SNDBUF] = "send-buffer",
-	[CAUSE_NETWORK] = "network", [CAUSE_SHORT] = "too-short",  [CAUSE_UNTOLD] = "untold"};
+	[CAUSE_NETWORK] = "network", [CAUSE_SHORT] = "too-short",  [CAUSE_UNKNOWN] = "unknown"};
 
 /* --- measuring ----------------------------------------------------------- */
 
@@ -94,7 +94,7 @@ static enum cause cause_of(const struct trace_call *call, const struct tcpinfo *
 		return CAUSE_PEER;
 	if (sndbuf >= half)
 		return CAUSE_SNDBUF;
-	return network >= half ? CAUSE_NETWORK : CAUSE_UNTOLD;
+	return network >= half ? CAUSE_NETWORK : CAUSE_UNKNOWN;
 }
 
 ssize_t trace_send(struct trace *trace, const void *buffer, size_t length)
@@ -132,6 +132,24 @@ void trace_free(struct trace *trace)
 }
 
 /* --- what was seen ------------------------------------------------------- */
+
+const struct row_field trace_fields[] = {
+	{"begin_ns", "since the trial began", .row = "call"},
+	{"elapsed_ns", "of this send", .row = "call"},
+	{"sent_bytes", "accepted so far, with this call", .row = "call"},
+	{"blocked", "1: the thread slept in it", .row = "call"},
+	{"cause", "none, peer-window, send-buffer, network, too-short or unknown", .row = "call",
+	 .text = true},
+	{"rwnd_limited_ns", "how long the peer's window held TCP up meanwhile", .row = "call"},
+	{"at_ns", "since the trial began", .row = "queue"},
+	{"outq_bytes", "in the send queue (SIOCOUTQ)", .row = "queue"},
+	{"inq_bytes", "in the receive queue (SIOCINQ)", .row = "queue"},
+	{"wmem_bytes", "what the send buffer is charged with", .row = "queue"},
+	{"busy_ns", "TCP_INFO's clock: bytes were under way", .row = "queue"},
+	{"rwnd_limited_ns", "TCP_INFO's clock: the peer's window was full", .row = "queue"},
+	{"sndbuf_limited_ns", "TCP_INFO's clock: the send buffer was too small", .row = "queue"},
+	{"backoff", "how often the window probes' timer has doubled", .row = "queue"},
+	{0}};
 
 void trace_record(const struct trace *trace, struct run *run)
 {
@@ -187,6 +205,7 @@ struct trace_sum trace_sum(const struct trace *trace)
 
 		if (look->at_ns < begin_ns || look->at_ns > begin_ns + sum.longest_ns)
 			continue;
+		sum.longest_looks++;
 		if (look->wmem > sum.longest_wmem)
 			sum.longest_wmem = look->wmem;
 		if (look->tcp.backoff > sum.longest_backoff)

@@ -27,6 +27,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
@@ -242,18 +243,18 @@ static void control(struct run *run)
 		size_t ready = stats_nonzero(run_values(run, v, "poll_in"));
 		size_t took = stats_nonzero(run_values(run, v, "rival_took"));
 
-		run_control(run, ready == n, "%s: poll said ready in %zu of %zu trials",
+		old_control(run, ready == n, "%s: poll said ready in %zu of %zu trials",
 			    variants[v].name, ready, n);
-		run_control(run, v < TAKEN || took == n,
+		old_control(run, v < TAKEN || took == n,
 			    "%s: the other process took it in %zu of %zu trials", variants[v].name,
 			    took, n);
 	}
-	run_control(run,
+	old_control(run,
 		    blocked_in(run, QUEUED) == 0 &&
 			    stats_nonzero(run_values(run, QUEUED, "accept_errno")) == 0,
 		    "queued: accept blocked in %zu trials, failed in %zu", blocked_in(run, QUEUED),
 		    stats_nonzero(run_values(run, QUEUED, "accept_errno")));
-	run_control(run, blocked_in(run, TAKEN_NONBLOCK) == 0,
+	old_control(run, blocked_in(run, TAKEN_NONBLOCK) == 0,
 		    "taken-nonblock: accept blocked in %zu trials",
 		    blocked_in(run, TAKEN_NONBLOCK));
 }
@@ -285,7 +286,7 @@ static void judge(struct run *run)
 	control(run);
 	if (resets + takes == 0)
 		return;
-	run_verdict(run, "poll-accept-blocks",
+	old_verdict(run, "poll-accept-blocks",
 		    reset + taken == 0         ? HOLDS
 		    : reset == 0 && resets > 0 ? DEPENDS
 					       : REFUTED,
@@ -301,7 +302,7 @@ static void report(struct run *run)
 {
 	print_table(run);
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"poll says what was so when it looked. Linux leaves a connection that was reset in "
 		"the queue, where accept finds it; one that another process took is gone, and "
 		"accept waits for the next. With O_NONBLOCK it says EAGAIN instead.");
@@ -313,5 +314,5 @@ int main(int argc, char *argv[])
 
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return run_end(run, report);
+	return old_end(run, report);
 }

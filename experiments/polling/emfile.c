@@ -25,6 +25,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
@@ -350,12 +351,12 @@ static void print_servers(struct run *run)
 static void control(struct run *run)
 {
 	if (run_selected(run, FULL))
-		run_control(run,
+		old_control(run,
 			    call_error_in(run, "after_errno", OPEN) == 0 &&
 				    call_error_in(run, "after_errno", ACCEPT) == 0,
 			    "open or accept failed when a descriptor was free again");
 	for (size_t v = LEVEL; v <= SPARE; v++)
-		run_control(run, stats_nonzero(run_values(run, v, "idle_wakeups")) == 0,
+		old_control(run, stats_nonzero(run_values(run, v, "idle_wakeups")) == 0,
 			    "%s: woke up though nobody was there", variants[v].name);
 }
 
@@ -368,7 +369,7 @@ static void judge(struct run *run)
 
 	if (isnan(level) || isnan(spare))
 		return;
-	run_verdict(
+	old_verdict(
 		run, "poll-accept-spin", level > 100 + 10 * spare ? HOLDS : NOT_SEEN,
 		(struct field[]){{"level_wakeups_per_s", (int64_t)level},
 				 {"spare_wakeups_per_s", (int64_t)spare},
@@ -394,7 +395,7 @@ static void report(struct run *run)
 		print_servers(run);
 	control(run);
 	judge(run);
-	run_why(run, "accept takes nobody out of the queue when there is no descriptor for the "
+	old_why(run, "accept takes nobody out of the queue when there is no descriptor for the "
 		     "client, so the listening socket stays ready, level by level.");
 }
 
@@ -410,5 +411,5 @@ int main(int argc, char *argv[])
 		else
 			record_server(run);
 	}
-	return run_end(run, report);
+	return old_end(run, report);
 }

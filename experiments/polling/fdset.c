@@ -30,6 +30,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "files.h"
 #include "span.h"
 #include "text.h"
@@ -272,7 +273,7 @@ static void control(struct run *run, size_t v)
 
 	if (stats_nonzero(run_values(run, v, "refused_errno")))
 		return; /* the limit is lower */
-	run_control(run, stats_nonzero(ready) == ready.n && overwritten == 0,
+	old_control(run, stats_nonzero(ready) == ready.n && overwritten == 0,
 		    "%s: ready in %zu of %zu trials, %.0f bytes overwritten", variants[v].name,
 		    stats_nonzero(ready), ready.n, overwritten);
 }
@@ -303,14 +304,14 @@ static void judge(struct run *run)
 	if (set.n == 0)
 		return;
 	if (stats_nonzero(refused)) {
-		run_verdict(run, "poll-select-1024", SKIPPED, NULL,
+		old_verdict(run, "poll-select-1024", SKIPPED, NULL,
 			    "this process may not open a descriptor of %d: %s", HIGH,
 			    text_errno((int)refused.at[0]));
 		return;
 	}
 	for (size_t i = 0; i < set.n; i++)
 		both += set.at[i] > 0 && call.at[i] > 0;
-	run_verdict(run, "poll-select-1024",
+	old_verdict(run, "poll-select-1024",
 		    stats_nonzero(set) || stats_nonzero(call) ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"overwritten_trials", (int64_t)both},
 				     {"trials", (int64_t)set.n},
@@ -328,7 +329,7 @@ static void report(struct run *run)
 {
 	print_table(run);
 	judge(run);
-	run_why(run, "an fd_set has room for 1,024 bits, and neither FD_SET nor the kernel, which "
+	old_why(run, "an fd_set has room for 1,024 bits, and neither FD_SET nor the kernel, which "
 		     "goes by select's first argument, checks that. The size is compiled in: no "
 		     "limit changes it. poll is told how long its array is.");
 }
@@ -340,5 +341,5 @@ int main(int argc, char *argv[])
 	found = child_share(sizeof(*found));
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return run_end(run, report);
+	return old_end(run, report);
 }

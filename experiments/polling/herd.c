@@ -30,6 +30,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
@@ -347,7 +348,7 @@ static void control(struct run *run, size_t v)
 	struct values orderly = run_values(run, v, "orderly");
 	double made = (double)orderly.n * (double)connections;
 
-	run_control(run,
+	old_control(run,
 		    run_sum(run, v, "accepts") == made &&
 			    run_sum(run, v, "served_connections") == made &&
 			    stats_nonzero(orderly) == orderly.n,
@@ -367,7 +368,7 @@ static void judge(struct run *run)
 		most = fmax(most, woken); /* which leave NAN out: no samples */
 		fewest = fmin(fewest, woken);
 	}
-	run_verdict(run, "poll-herd",
+	old_verdict(run, "poll-herd",
 		    fewest > half ? HOLDS
 		    : most > half ? DEPENDS
 				  : REFUTED,
@@ -383,7 +384,7 @@ static void report(struct run *run)
 {
 	print_table(run);
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"a listener wakes everybody who waits for it but for those who say that one is "
 		"enough, as accept and EPOLLEXCLUSIVE do. A shared epoll instance wakes one, "
 		"and another while the listener is still ready. That epoll_wait passes few of "
@@ -397,5 +398,5 @@ int main(int argc, char *argv[])
 	herd = child_share(MOST_WORKERS * sizeof(*herd));
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return run_end(run, report);
+	return old_end(run, report);
 }

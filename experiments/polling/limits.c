@@ -28,6 +28,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "files.h"
 #include "machine.h"
 #include "text.h"
@@ -256,14 +257,14 @@ static void control(struct run *run)
 {
 	for (size_t v = FOUND; v <= RAISED; v++)
 		if (run_selected(run, v))
-			run_control(
+			old_control(
 				run,
 				figure(run, v, "open_fds") ==
 					(figure(run, v, "errno") ? figure(run, v, "limit") : most),
 				"%s: not as many could be opened as the limit says",
 				variants[v].name);
 	if (run_selected(run, POLL))
-		run_control(run, figure(run, POLL, "fd") < 0 || figure(run, POLL, "ready") == 1,
+		old_control(run, figure(run, POLL, "fd") < 0 || figure(run, POLL, "ready") == 1,
 			    "poll did not see a descriptor of %s",
 			    text_count(figure(run, POLL, "fd")));
 }
@@ -276,7 +277,7 @@ static void judge(struct run *run)
 
 	if (here < 0 || usual < 0 || raised < 0)
 		return;
-	run_verdict(
+	old_verdict(
 		run, "poll-fd-1024", here == USUAL && raised > usual ? HOLDS : DEPENDS,
 		(struct field[]){{"soft_limit", figure(run, FOUND, "soft_limit")},
 				 {"hard_limit", figure(run, FOUND, "hard_limit")},
@@ -302,7 +303,7 @@ static void report(struct run *run)
 		print_poll(run);
 	control(run);
 	judge(run);
-	run_why(run, "a descriptor is an index into the process's table, and RLIMIT_NOFILE is how "
+	old_why(run, "a descriptor is an index into the process's table, and RLIMIT_NOFILE is how "
 		     "long that may get.");
 }
 
@@ -315,5 +316,5 @@ int main(int argc, char *argv[])
 		measure(run_variant(run));
 		record(run, run_variant(run));
 	}
-	return run_end(run, report);
+	return old_end(run, report);
 }

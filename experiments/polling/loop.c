@@ -23,6 +23,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "span.h"
 #include "text.h"
 
@@ -323,7 +324,7 @@ static void judge(struct run *run)
 		}
 	if (isnan(blocks) || isnan(most))
 		return;
-	run_verdict(run, "poll-loop-blocked", blocks > half_ns && most < half_ns ? HOLDS : NOT_SEEN,
+	old_verdict(run, "poll-loop-blocked", blocks > half_ns && most < half_ns ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"block_ns", block_ms * MS},
 				     {"blocks_worst_ns", (int64_t)blocks},
 				     {"least_worst_ns", (int64_t)least},
@@ -339,14 +340,14 @@ static void report(struct run *run)
 {
 	print_table(run);
 	for (size_t v = 0; v < VARIANTS; v++)
-		run_control(run,
+		old_control(run,
 			    run_sum(run, v, "answers") == run_sum(run, v, "requests") &&
 				    run_sum(run, v, "slow_answers") ==
 					    (double)run_values(run, v, "slow_answers").n &&
 				    run_sum(run, v, "wrong_answers") == 0,
 			    "%s: answers were lost or out of order", variants[v].name);
 	judge(run);
-	run_why(run, "whatever a thread would have done next waits, too; of an event loop that is "
+	old_why(run, "whatever a thread would have done next waits, too; of an event loop that is "
 		     "every client.");
 }
 
@@ -356,5 +357,5 @@ int main(int argc, char *argv[])
 
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return run_end(run, report);
+	return old_end(run, report);
 }

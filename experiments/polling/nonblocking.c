@@ -19,6 +19,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "histogram.h"
 #include "net.h"
 #include "span.h"
@@ -317,7 +318,7 @@ static void judge(struct run *run)
 	}
 	if (measured < STATES && slept + spin_sleeps == 0)
 		return;
-	run_verdict(run, "poll-nonblocking-returns", slept + spin_sleeps > 0 ? REFUTED : HOLDS,
+	old_verdict(run, "poll-nonblocking-returns", slept + spin_sleeps > 0 ? REFUTED : HOLDS,
 		    (struct field[]){{"states", measured},
 				     {"calls", (int64_t)calls},
 				     {"slept_calls", (int64_t)slept},
@@ -338,9 +339,9 @@ static void report(struct run *run)
 	print_table(run);
 	judge(run);
 	if (run_selected(run, BLOCKING))
-		run_control(run, run_sum(run, BLOCKING, "slept_calls") > 0,
+		old_control(run, run_sum(run, BLOCKING, "slept_calls") > 0,
 			    "the blocking recv never slept: that others did not proves nothing");
-	run_why(run,
+	old_why(run,
 		"a call that may not wait says EAGAIN or EINPROGRESS instead: when it would be "
 		"worth asking again, the caller has to find out.");
 }
@@ -351,5 +352,5 @@ int main(int argc, char *argv[])
 
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return run_end(run, report);
+	return old_end(run, report);
 }

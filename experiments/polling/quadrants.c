@@ -28,6 +28,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "histogram.h"
 #include "messages.h"
 #include "span.h"
@@ -407,7 +408,7 @@ static void judge(struct run *run)
 			return;
 	}
 	n = seen[0][0] + seen[0][1] + seen[1][0] + seen[1][1];
-	run_verdict(run, "poll-four-quadrants", n == 4 ? HOLDS : NOT_SEEN,
+	old_verdict(run, "poll-four-quadrants", n == 4 ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"combinations", n},
 				     {"recv_asleep_share", .real = &asleep[RECV]},
 				     {"spin_asleep_share", .real = &asleep[SPIN]},
@@ -435,14 +436,14 @@ static void report(struct run *run)
 	print_table(run);
 	judge(run);
 	for (size_t v = 0; v < WORK; v++)
-		run_control(run,
+		old_control(run,
 			    run_sum(run, v, "got_messages") == run_sum(run, v, "sent_messages") &&
 				    run_sum(run, v, "misplaced_messages") == 0,
 			    "%s: messages were lost or out of order", variants[v].name);
 	if (measured(run, WORK))
-		run_control(run, asleep_share(run, WORK) < 1.0 / 3,
+		old_control(run, asleep_share(run, WORK) < 1.0 / 3,
 			    "a thread that only works was seen asleep: its state tells nothing");
-	run_why(run,
+	old_why(run,
 		"blocking is about the call: does the thread sleep in it? Asynchronous is about "
 		"the message: the kernel notes that it came, whether the thread sleeps until then "
 		"(epoll_wait) or works (a signal, a completion).");
@@ -459,5 +460,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		if (run_variant(run) != URING || !ring_error)
 			measure(run);
-	return run_end(run, report);
+	return old_end(run, report);
 }

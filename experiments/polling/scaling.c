@@ -24,6 +24,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "files.h"
 #include "span.h"
 #include "text.h"
@@ -532,11 +533,11 @@ static void judge_scans(struct run *run, const struct interval *exponents)
 	if (!run_selected(run, SELECT) || !run_selected(run, EPOLL))
 		return;
 	if (!isfinite(select.mid) || !isfinite(epoll.mid)) {
-		run_verdict(run, "poll-select-scans", SKIPPED, NULL,
+		old_verdict(run, "poll-select-scans", SKIPPED, NULL,
 			    "too few descriptors are allowed here");
 		return;
 	}
-	run_verdict(run, "poll-select-scans",
+	old_verdict(run, "poll-select-scans",
 		    select.low > 0.8 && epoll.high < 0.2   ? HOLDS
 		    : select.high < 0.5 || epoll.low > 0.2 ? REFUTED
 							   : NOT_SEEN,
@@ -601,7 +602,7 @@ static void judge_default(struct run *run)
 	}
 	if (cases == 0)
 		return;
-	run_verdict(
+	old_verdict(
 		run, "poll-default-selector",
 		worse == 0       ? HOLDS
 		: worse == cases ? REFUTED
@@ -626,13 +627,13 @@ static void report(struct run *run)
 	judge_scans(run, exponents);
 	judge_default(run);
 	for (size_t v = 0; v < VARIANTS; v++)
-		run_control(run, run_sum(run, v, "wrong_waits") == 0,
+		old_control(run, run_sum(run, v, "wrong_waits") == 0,
 			    "%s: a wait found others than those that were ready", variants[v].name);
-	run_why(run, "select and poll look at every descriptor in every call. epoll and io_uring "
+	old_why(run, "select and poll look at every descriptor in every call. epoll and io_uring "
 		     "are told once whom to watch; who becomes ready calls them back, inside the "
 		     "write, and the wait only empties a queue.");
 	if (uring_error)
-		run_note(run, "no io_uring here: %s.", text_errno(uring_error));
+		old_note(run, "no io_uring here: %s.", text_errno(uring_error));
 }
 
 int main(int argc, char *argv[])
@@ -661,5 +662,5 @@ int main(int argc, char *argv[])
 	free(w.polled);
 	free(w.found);
 	free(fds);
-	return run_end(run, report);
+	return old_end(run, report);
 }

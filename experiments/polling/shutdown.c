@@ -32,6 +32,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "rng.h"
 #include "span.h"
@@ -395,7 +396,7 @@ static void judge(struct run *run)
 	if (idle == 0 || slow.n == 0)
 		return;
 	in_time = idle_late * 20 <= idle; /* 5 % may be the scheduler's fault */
-	run_verdict(run, "poll-shutdown-interval",
+	old_verdict(run, "poll-shutdown-interval",
 		    in_time && !slow_late ? HOLDS
 		    : in_time             ? DEPENDS
 					  : REFUTED,
@@ -420,15 +421,15 @@ static void report(struct run *run)
 
 		if (stop.n == 0)
 			continue;
-		run_control(run, stats_quantile(stop, 0) >= 0, "%s: stopped before it was told",
+		old_control(run, stats_quantile(stop, 0) >= 0, "%s: stopped before it was told",
 			    variants[v].name);
 		if (v != COND)
-			run_control(run,
+			old_control(run,
 				    stats_nonzero(run_values(run, v, "answered")) == stop.n &&
 					    run_sum(run, v, "served") == (double)stop.n,
 				    "%s: a client was not served", variants[v].name);
 	}
-	run_why(run, "a flag wakes nobody up, so the loop reads it when its wait is over: half an "
+	old_why(run, "a flag wakes nobody up, so the loop reads it when its wait is over: half an "
 		     "interval later on average. What is in the wait set ends the wait at once. A "
 		     "loop that is serving looks at neither.");
 }
@@ -451,5 +452,5 @@ int main(int argc, char *argv[])
 			record(run, &all[i]);
 	}
 	free(all);
-	return run_end(run, report);
+	return old_end(run, report);
 }

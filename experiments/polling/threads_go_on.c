@@ -24,6 +24,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "span.h"
 #include "team.h"
@@ -357,7 +358,7 @@ static void judge(struct run *run)
 	}
 	if (windows == 0)
 		return;
-	run_verdict(run, "poll-blocking-thread", slowed ? REFUTED : HOLDS,
+	old_verdict(run, "poll-blocking-thread", slowed ? REFUTED : HOLDS,
 		    (struct field[]){{"windows", (int64_t)windows},
 				     {"idle_windows", (int64_t)idle},
 				     {"least_times", .real = &least},
@@ -378,12 +379,12 @@ static void report(struct run *run)
 {
 	print_table(run);
 	for (size_t v = RECV; v <= FUTEX; v++)
-		run_control(run,
+		old_control(run,
 			    stats_nonzero(run_values(run, v, "returned_early")) == 0 &&
 				    stats_nonzero(run_values(run, v, "error")) == 0,
 			    "%s: the call returned early or failed", variants[v].name);
 	judge(run);
-	run_why(run, "the kernel schedules threads: one that waits gives its CPU to others until "
+	old_why(run, "the kernel schedules threads: one that waits gives its CPU to others until "
 		     "it is woken.");
 }
 
@@ -396,5 +397,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		for (int i = 0; i < PAIRS && !run_stopped(); i++)
 			measure_pair(run, run_variant(run), (run_trial(run) + i) % 2 == 0);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -21,6 +21,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
@@ -357,11 +358,11 @@ static const char *control_cures(struct run *run)
 		struct values left = run_values(run, v, "later_stuck_bytes");
 		double misplaced = run_sum(run, v, "misplaced_bytes");
 
-		run_control(run, misplaced == 0, "%s: %.0f bytes were out of place",
+		old_control(run, misplaced == 0, "%s: %.0f bytes were out of place",
 			    variants[v].name, misplaced);
 		if (v == EDGE_ONCE || left.n == 0)
 			continue;
-		run_control(run, stats_nonzero(left) == 0,
+		old_control(run, stats_nonzero(left) == 0,
 			    "%s: bytes were stuck in %zu of %zu trials", variants[v].name,
 			    stats_nonzero(left), left.n);
 		left_behind += stats_sum(left);
@@ -378,7 +379,7 @@ static void judge_edge(struct run *run)
 
 	if (stuck.n == 0)
 		return;
-	run_verdict(run, "poll-edge-trap", lost ? HOLDS : NOT_SEEN,
+	old_verdict(run, "poll-edge-trap", lost ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"stuck_trials", (int64_t)lost},
 				     {"trials", (int64_t)stuck.n},
 				     {"stuck_bytes", median_of(run, EDGE_ONCE, "stuck_bytes")},
@@ -401,12 +402,12 @@ static void judge_out(struct run *run)
 		double wrong =
 			run_sum(run, v, "missing_bytes") + run_sum(run, v, "misplaced_bytes");
 
-		run_control(run, wrong == 0, "%s: %.0f bytes were missing or out of place",
+		old_control(run, wrong == 0, "%s: %.0f bytes were missing or out of place",
 			    variants[v].name, wrong);
 	}
 	if (isnan(forgotten) || isnan(needed))
 		return;
-	run_verdict(run, "poll-epollout-spin", forgotten > 100 + 10 * needed ? HOLDS : NOT_SEEN,
+	old_verdict(run, "poll-epollout-spin", forgotten > 100 + 10 * needed ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"forgotten_wakeups_per_s", (int64_t)forgotten},
 				     {"needed_wakeups_per_s", (int64_t)needed},
 				     {"forgotten_cpu_share", .real = &share},
@@ -427,7 +428,7 @@ static void report(struct run *run)
 		print_out(run);
 	judge_edge(run);
 	judge_out(run);
-	run_why(run, "an edge is told once, when bytes arrive: only EAGAIN proves that none are "
+	old_why(run, "an edge is told once, when bytes arrive: only EAGAIN proves that none are "
 		     "left. A socket with room to write is ready, level by level, for as long as "
 		     "anybody asks.");
 }
@@ -444,5 +445,5 @@ int main(int argc, char *argv[])
 		else
 			measure_out(run, variant);
 	}
-	return run_end(run, report);
+	return old_end(run, report);
 }

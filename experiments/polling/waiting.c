@@ -28,6 +28,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "messages.h"
 #include "net.h"
 #include "rng.h"
@@ -402,7 +403,7 @@ static void judge_polling(struct run *run)
 	if (!measured(run, SPIN) || told_by == VARIANTS)
 		return;
 	told = cost_of(run, told_by);
-	run_verdict(run, "poll-needs-polling", told.wasted < spin.wasted ? DEPENDS : HOLDS,
+	old_verdict(run, "poll-needs-polling", told.wasted < spin.wasted ? DEPENDS : HOLDS,
 		    (struct field[]){{"spin_wasted_per_s", (int64_t)spin.wasted},
 				     {"spin_cpu_share", .real = &spin.cpu_share},
 				     {"spin_p50_ns", (int64_t)spin.p50_ns},
@@ -455,7 +456,7 @@ static void judge_interval(struct run *run)
 	often = cost_of(run, shortest);
 	seldom = cost_of(run, longest);
 	list = halves(run, &furthest);
-	run_verdict(run, "poll-interval",
+	old_verdict(run, "poll-interval",
 		    seldom.p50_ns > often.p50_ns && seldom.cpu_share < often.cpu_share ? HOLDS
 										       : NOT_SEEN,
 		    (struct field[]){{"shortest_ns", interval_of(shortest)},
@@ -477,13 +478,13 @@ static void judge_interval(struct run *run)
 static void check_controls(struct run *run)
 {
 	for (size_t v = 0; v < VARIANTS; v++)
-		run_control(run,
+		old_control(run,
 			    run_sum(run, v, "misplaced_messages") == 0 &&
 				    run_sum(run, v, "got_messages") ==
 					    run_sum(run, v, "sent_messages"),
 			    "%s: messages were lost or out of order", variants[v].name);
 	if (measured(run, RECV))
-		run_control(run, run_sum(run, RECV, "sleeps") > 0,
+		old_control(run, run_sum(run, RECV, "sleeps") > 0,
 			    "the blocking recv never slept: what else is counted proves nothing");
 }
 
@@ -493,12 +494,12 @@ static void report(struct run *run)
 	judge_polling(run);
 	judge_interval(run);
 	check_controls(run);
-	run_why(run,
+	old_why(run,
 		"a call that waits hands the CPU over until the message itself wakes its thread. "
 		"One that does not wait only says whether something is there: who asks has to "
 		"ask again, at once, or an interval later and half of it too late on average.");
 	if (run_cpus() == 1)
-		run_note(run, "there is one CPU: sender and receiver shared it.");
+		old_note(run, "there is one CPU: sender and receiver shared it.");
 }
 
 /* What this machine does not allow. */
@@ -521,5 +522,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		if (!refused[run_variant(run)] && !too_long(run_variant(run)))
 			measure(run);
-	return run_end(run, report);
+	return old_end(run, report);
 }

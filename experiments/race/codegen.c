@@ -27,6 +27,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "scratch.h"
 #include "span.h"
 #include "team.h"
@@ -288,7 +289,7 @@ static void judge(struct run *run)
 		if (lost.n == 0)
 			continue;
 		if (cells[i].kind == ATOMIC) {
-			run_control(run, !stats_nonzero(lost) && !stats_nonzero(lost_several),
+			old_control(run, !stats_nonzero(lost) && !stats_nonzero(lost_several),
 				    "%s: an atomic addition lost updates", names[i]);
 			continue;
 		}
@@ -299,7 +300,7 @@ static void judge(struct run *run)
 		single_lost += cells[i].is.form == ASSEMBLY_ONE && stats_nonzero(lost);
 	}
 	if (measured == 0) {
-		run_verdict(run, "race-nonzero", SKIPPED, NULL, "no such loop was compiled");
+		old_verdict(run, "race-nonzero", SKIPPED, NULL, "no such loop was compiled");
 		return;
 	}
 	if (single > 0)
@@ -307,7 +308,7 @@ static void judge(struct run *run)
 			"Where the update is one instruction, one CPU lost updates in %zu of "
 			"%zu loops.",
 			single_lost, single);
-	run_verdict(run, "race-nonzero", one + several ? HOLDS : NOT_SEEN,
+	old_verdict(run, "race-nonzero", one + several ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"loops", (int64_t)measured},
 				     {"losing_on_one_cpu", (int64_t)one},
 				     {"losing_on_several", (int64_t)several},
@@ -324,7 +325,7 @@ static void report(struct run *run)
 	print_table(run);
 	print_code(run);
 	judge(run);
-	run_why(run, "a thread loses its CPU between two instructions, never within one. So one "
+	old_why(run, "a thread loses its CPU between two instructions, never within one. So one "
 		     "instruction that adds to memory is safe on one CPU, by luck of the compiler; "
 		     "on several it loses too. Folded loops leave one update to interleave: "
 		     "a 0 there proves nothing.");
@@ -437,5 +438,5 @@ int main(int argc, char *argv[])
 		return run_skip(run, "none of the compilers made a loop of those asked for");
 	while (run_next(run))
 		record(run, &cells[run_variant(run)]);
-	return run_end(run, report);
+	return old_end(run, report);
 }

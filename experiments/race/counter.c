@@ -16,17 +16,16 @@
  * Each trial runs two programs: +/- (the notes') and ++ (increments only).  A lost +1 and a lost
  * -1 cancel, so the final x of +/- says that updates were lost, and only ++ says how many.
  */
-#include <err.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdalign.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
 #include "exp.h"
+#include "judge.h"
 #include "span.h"
+#include "steps.h"
 #include "team.h"
 #include "text.h"
 
@@ -40,10 +39,37 @@ static const struct variant variants[] = {
 	[ATOMIC] = {"atomic", "atomic fetch-and-add (control)"},
 	{0}};
 
+static const char is_three_steps[] =
+	"x += 1 is a load, an add and a store. What the other thread stores in between is overwritten: its updates are lost.";
+
 static const struct claim claims[] = {
-	{"race-nonzero", "x += 1 and x -= 1 in two threads leave x not 0"},
-	{"race-mutex-fixes", "a mutex around the update makes it exact"},
-	{"race-zero-is-safe", "x == 0 means that the program is thread-safe"},
+	{"race-nonzero", "x += 1 and x -= 1 in two threads leave x not 0",
+	 "split=atomic,volatile=atomic", NOT_SEEN, .why = {[HOLDS] = is_three_steps}},
+	{"race-mutex-fixes", "a mutex around the update makes it exact", "mutex=volatile", REFUTED},
+	{"race-zero-is-safe", "x == 0 means that the program is thread-safe", "short", REFUTED,
+	 .why = {[REFUTED] =
+			 "threads that hardly overlap lose nothing; the race is there all the same."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"program", "+/- (the notes') or ++ (every thread adds 1)", .text = true},
+	{"error_updates", "of +/-: what is right, minus x at the end", "wrong", SHOW_NONZERO},
+	{"lost_updates", "of ++: updates missing at the end", "lost of ++", SHOW_MEDIAN, "updates"},
+	{"control_lost_updates", "how far x was off, where a lock or an atomic protects it",
+	 .zero = true, .sham = "mutex=volatile,atomic=volatile"},
+	{"final_x", "of +/-: x at the end"},
+	{"increments_x", "of ++: x at the end"},
+	{"threads", "threads that update x"},
+	{"iterations", "updates of each thread"},
+	{"updates", "of all threads"},
+	{"elapsed_ns", "from the first thread's begin to the last one's end", "time an|update",
+	 SHOW_MEDIAN, "updates"},
+	{"cpu_ns", "CPU time of all threads"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_programs", 2,
+	 "a lock that fails loses in nearly every program of so many updates"},
 	{0}};
 
 static const char *const placements[] = {"spread", "same", "free", NULL};
@@ -63,25 +89,17 @@ static const struct opt opts[] = {
 	 .text = &placement, .choices = placements},
 	{0}};
 
-static const struct experiment about = {
-	.name = "counter",
-	.group = "race",
-	.summary = "Two threads update one counter without a lock: how many updates are lost?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 25,
-	.quick_trials = 5,
-	.scatter = "elapsed_ns",
-};
-
-/* Each counter has a cache line to itself, so that the variants fight over nothing but x. */
+/*
+ * Each counter has a cache line to itself, so that the variants fight over nothing but x.  The one
+ * under the mutex is volatile, so that it is the lock that keeps it exact: without one the compiler
+ * would fold the loop, and nothing be lost.
+ */
 static struct {
 	alignas(CACHE_LINE) _Atomic int64_t split;
 	alignas(CACHE_LINE) volatile int64_t naive;
 	alignas(CACHE_LINE) int64_t plain;
 	alignas(CACHE_LINE) _Atomic int64_t atomic;
-	alignas(CACHE_LINE) int64_t locked;
+	alignas(CACHE_LINE) volatile int64_t locked;
 	pthread_mutex_t mutex;
 } x = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -214,197 +232,135 @@ static int64_t calibrate(void)
 	}
 }
 
-static void record(struct run *run, size_t variant, bool increments_only)
+static void record(struct run *run, bool increments_only)
 {
 	struct span all = {0};
-	int64_t value = measure(variant, increments_only, iterations, &all);
+	int64_t value = measure(run_variant(run), increments_only, iterations, &all);
+	int64_t error = exact_x(increments_only) - value;
+	bool is_control = run_label(run) >= MUTEX;
 
-	run_record(run, (struct field[]){{"program", .text = increments_only ? "++" : "+/-"},
-					 {increments_only ? "increments_x" : "final_x", value},
-					 {increments_only ? "lost_updates" : "error_updates",
-					  exact_x(increments_only) - value},
-					 {"threads", threads},
-					 {"iterations", iterations},
-					 {"elapsed_ns", span_wall(&all)},
-					 {"cpu_ns", all.cpu_ns},
-					 {0}});
+	run_record(run,
+		   (struct field[]){{"program", .text = increments_only ? "++" : "+/-"},
+				    {increments_only ? "increments_x" : "final_x", value},
+				    {increments_only ? "lost_updates" : "error_updates", error},
+				    {"threads", threads},
+				    {"iterations", iterations},
+				    {"updates", threads * iterations},
+				    {"elapsed_ns", span_wall(&all)},
+				    {"cpu_ns", all.cpu_ns},
+				    {is_control ? "control_lost_updates" : NULL, error},
+				    {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* How far x was from exact in each trial of the program that the run is about. */
-static struct values errors_of(struct run *run, size_t variant)
+static void one_plain_update(void *n)
 {
-	return run_values(run, variant, same_sign ? "lost_updates" : "error_updates");
+	plain_update(*(int64_t *)n, 1);
 }
 
-/*
- * Of all threads together: what an update costs the program, not how long a thread waits for one.
- */
-static double ns_per_update(struct run *run, size_t variant)
+/* What the compiler made of the plain loop, from the instructions that it executes. */
+static void note_plain(struct run *run)
 {
-	double elapsed = run_median(run, variant, "elapsed_ns");
+	enum { FEW = 100, MANY = 1100, MOST = 1000000 };
+	int64_t few = FEW;
+	int64_t many = MANY;
+	double each = (double)(steps_count(one_plain_update, &many, MOST) -
+			       steps_count(one_plain_update, &few, MOST)) /
+		      (MANY - FEW);
 
-	return elapsed / (double)(threads * iterations);
+	run_note(
+		run,
+		each < 0.5
+			? "plain: the compiler made one addition of the whole loop, which leaves next to nothing to interleave; it is as racy as volatile, and its 0 proves nothing"
+			: "plain: this compiler, with these flags, kept the loop, with {instructions} instructions an update",
+		number_real("instructions", each));
 }
 
-static void print_variant(struct run *run, size_t variant)
+static void judge(struct run *run)
 {
-	struct values errors = errors_of(run, variant);
-	double lost = run_median(run, variant, "lost_updates");
-	size_t wrong = stats_nonzero(errors);
+	struct share wrong = share_add(run_nonzero(run, SPLIT, "error_updates"),
+				       run_nonzero(run, VOLATILE, "error_updates"));
+	struct share exact = share_rest(wrong);
+	struct share lossy = run_nonzero(run, MUTEX, "control_lost_updates");
 
-	for (size_t i = 0; i < errors.n; i++)
-		errors.at[i] = llabs(errors.at[i]);
-	fprintf(run_out(run), "  %-9s %6zu %11s %16s %14s %11.2f\n", variants[variant].name,
-		errors.n, text_format("%zu/%zu", wrong, errors.n),
-		text_count((int64_t)stats_quantile(errors, 0.5)),
-		text_share(lost / (double)(threads * iterations)), ns_per_update(run, variant));
+	run_judge(
+		run, "race-nonzero", same_sign ? SKIPPED : can_happen(wrong),
+		same_sign
+			? "no thread subtracts (--same-sign)"
+			: "{wrong} racy trials ended elsewhere than at the exact value ({wrong.range})",
+		number_share("wrong", wrong));
+	run_judge(
+		run, "race-zero-is-safe",
+		same_sign                                       ? SKIPPED
+		: or_not_seen(never_happens(exact, 1)) == HOLDS ? NOT_SEEN
+		: can_happen(exact) == HOLDS                    ? REFUTED
+								: UNCLEAR,
+		same_sign
+			? "no thread subtracts (--same-sign)"
+			: "{exact} racy trials ended at the exact value and looked safe; race/zero has programs of which more do",
+		number_share("exact", exact));
+	run_judge(run, "race-mutex-fixes",
+		  never_happens(lossy, (int64_t)run_bound(run, "enough_programs")),
+		  "{lossy} programs with the mutex lost an update; each update cost {cost_ns}",
+		  number_share("lossy", lossy),
+		  number_real("cost_ns", run_median(run, MUTEX, "elapsed_ns") /
+						 run_median(run, MUTEX, "updates")));
+	if (run_selected(run, PLAIN))
+		note_plain(run);
 }
 
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"%lld threads on %d CPU%s (%s), %s, %s times each. A safe program ends at %s. "
-		"Lost: of a program in which every thread does x += 1.",
-		(long long)threads, run_cpus(), run_cpus() == 1 ? "" : "s", placement,
-		same_sign ? "each x += 1" : "x += 1 in one, x -= 1 in the next",
-		text_count(iterations), text_count(exact_x(same_sign)));
-	fputs("\n", out);
-	fprintf(out, "  %-9s %6s %11s %16s %14s %11s\n", "variant", "trials", "wrong",
-		"median |error|", "lost (x += 1)", "ns/update");
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (run_selected(run, v))
-			print_variant(run, v);
-	fprintf(out, "\n  x at the end of every trial:\n");
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (run_selected(run, v)) {
-			fprintf(out, "  %-9s ", variants[v].name);
-			text_values(out, 12, 12,
-				    run_values(run, v, same_sign ? "increments_x" : "final_x"));
-		}
-}
-
-static void print_histogram(struct run *run)
+static void draw(struct run *run)
 {
 	struct values xs = run_values(run, SPLIT, "final_x");
 	double reach = fmax(fabs(stats_quantile(xs, 0)), fabs(stats_quantile(xs, 1)));
 
-	if (xs.n == 0 || reach == 0)
-		return;
-	fprintf(run_out(run), "  split, all trials: %s |", text_count(-(int64_t)reach));
-	text_histogram(run_out(run), xs, -reach, reach, 24);
-	fprintf(run_out(run), "| +%s\n", text_count((int64_t)reach));
-}
-
-static void judge_racy(struct run *run)
-{
-	size_t trials = 0;
-	size_t wrong = 0;
-	struct interval share;
-
-	for (size_t v = SPLIT; v <= VOLATILE; v++) {
-		trials += errors_of(run, v).n;
-		wrong += stats_nonzero(errors_of(run, v));
+	fprintf(run_out(run), "  x at the end of every trial:\n");
+	for (size_t v = 0; v < VARIANTS; v++)
+		if (run_selected(run, v)) {
+			fprintf(run_out(run), "  %-9s ", variants[v].name);
+			text_values(run_out(run), 12, 12,
+				    run_values(run, v, same_sign ? "increments_x" : "final_x"));
+		}
+	if (xs.n > 0 && reach > 0) {
+		fprintf(run_out(run), "  split, all trials: %s |", text_count(-(int64_t)reach));
+		text_histogram(run_out(run), xs, -reach, reach, 24);
+		fprintf(run_out(run), "| +%s\n", text_count((int64_t)reach));
 	}
-	if (trials == 0)
-		return;
-	if (same_sign) {
-		run_verdict(run, "race-nonzero", SKIPPED, NULL,
-			    "no thread subtracts (--same-sign)");
-		run_verdict(run, "race-zero-is-safe", SKIPPED, NULL,
-			    "no thread subtracts (--same-sign)");
-		return;
-	}
-	share = stats_share(wrong, trials);
-	run_verdict(run, "race-nonzero", wrong ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"wrong_trials", (int64_t)wrong},
-				     {"trials", (int64_t)trials},
-				     {"wrong_share", .real = &share.mid},
-				     {"wrong_share_low", .real = &share.low},
-				     {"wrong_share_high", .real = &share.high},
-				     {0}},
-		    "%zu of %zu racy trials ended elsewhere than at %s (95 %% interval %.0f to "
-		    "%.0f %%)",
-		    wrong, trials, text_count(exact_x(false)), share.low * 100, share.high * 100);
-	run_verdict(run, "race-zero-is-safe", wrong && wrong < trials ? REFUTED : NOT_SEEN,
-		    (struct field[]){{"exact_trials", (int64_t)(trials - wrong)},
-				     {"trials", (int64_t)trials},
-				     {0}},
-		    "%zu of %zu racy trials ended at %s and looked safe; race/zero has programs of "
-		    "which more do",
-		    trials - wrong, trials, text_count(exact_x(false)));
-}
-
-static void judge_controls(struct run *run)
-{
-	size_t programs[VARIANTS] = {0};
-	size_t wrong[VARIANTS] = {0};
-
-	for (size_t v = MUTEX; v <= ATOMIC; v++) {
-		struct values errors = run_values(run, v, "error_updates");
-		struct values lost = run_values(run, v, "lost_updates");
-
-		programs[v] = errors.n + lost.n;
-		wrong[v] = stats_nonzero(errors) + stats_nonzero(lost);
-		run_control(run, wrong[v] == 0, "%s: %zu of %zu programs lost updates",
-			    variants[v].name, wrong[v], programs[v]);
-	}
-	if (programs[MUTEX] > 0)
-		run_verdict(run, "race-mutex-fixes", wrong[MUTEX] ? REFUTED : HOLDS,
-			    (struct field[]){{"wrong_programs", (int64_t)wrong[MUTEX]},
-					     {"programs", (int64_t)programs[MUTEX]},
-					     {0}},
-			    "%zu of %zu programs with the mutex lost an update; each update cost "
-			    "%.0f ns",
-			    wrong[MUTEX], programs[MUTEX], ns_per_update(run, MUTEX));
-}
-
-/* What the optimiser did to the plain loop, told from its speed: no loop takes 0.05 ns a turn. */
-static void explain_plain(struct run *run)
-{
-	double elapsed = run_median(run, PLAIN, "elapsed_ns");
-
-	if (ns_per_update(run, PLAIN) < 0.05)
-		run_note(run,
-			 "plain took %s in all: the compiler made one addition of the whole loop, "
-			 "which "
-			 "leaves next to nothing to interleave. It is as racy as volatile; 0 "
-			 "proves nothing.",
-			 text_time(elapsed));
-	else
-		run_note(run,
-			 "plain took %s, %.2f ns an update: this compiler, with these flags, kept "
-			 "the loop.",
-			 text_time(elapsed), ns_per_update(run, PLAIN));
-}
-
-static void report(struct run *run)
-{
-	print_table(run);
-	print_histogram(run);
 	fputs("\n", run_out(run));
-	judge_racy(run);
-	judge_controls(run);
-	run_why(run,
-		"x += 1 is a load, an add and a store. What the other thread stores in between "
-		"is overwritten: its updates are lost.");
-	if (run_selected(run, PLAIN))
-		explain_plain(run);
 }
+
+static const struct experiment about = {
+	.name = "counter",
+	.group = "race",
+	.order = 101,
+	.summary = "Two threads update one counter without a lock: how many updates are lost?",
+	.intro =
+		"{threads} threads on {cpus} CPUs, {iterations} updates each, x += 1 in one and x -= 1 in the next; of ++: x += 1 in all.",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.fields = fields,
+	.bounds = bounds,
+	.trials = 25,
+	.quick_trials = 5,
+	.judge = judge,
+	.draw = draw,
+	.scatter = "elapsed_ns",
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	if (run_sham(run, "short"))
+		iterations = 10;
 	if (iterations == 0)
 		iterations = calibrate();
 	while (run_next(run)) {
 		if (!same_sign)
-			record(run, run_variant(run), false);
-		record(run, run_variant(run), true);
+			record(run, false);
+		record(run, true);
 	}
-	return run_end(run, report);
+	return run_end(run);
 }

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "exp.h"
+#include "old.h"
 #include "schedule.h"
 #include "span.h"
 #include "text.h"
@@ -234,7 +235,7 @@ static const char *number_shown(const mpz_t number)
 	return text;
 }
 
-static double share_of(const struct counted *c, const mpz_t number)
+static double part_of(const struct counted *c, const mpz_t number)
 {
 	return mpz_get_d(number) / mpz_get_d(c->all);
 }
@@ -258,7 +259,7 @@ static double unlost_share(const struct counted *c)
 
 	mpz_init(whole);
 	count_all(whole, (unsigned long)c->s.threads, (unsigned long)c->s.n);
-	share = share_of(c, whole);
+	share = part_of(c, whole);
 	mpz_clear(whole);
 	return share;
 }
@@ -279,7 +280,7 @@ static void print_sizes(struct run *run, size_t p)
 	for (const struct counted *c = counted[p]; c < counted[p] + SCHEDULE_SIZES && c->s.n; c++)
 		fprintf(out, "  %7d %19s %11s %8s %8s %19s\n", c->s.n, number_shown(c->all),
 			ends_shown(c),
-			share_shown(share_of(c, *ends_at(c, schedules_exact_x(&c->s)))),
+			share_shown(part_of(c, *ends_at(c, schedules_exact_x(&c->s)))),
 			share_shown(unlost_share(c)), number_shown(*ends_at(c, c->low)));
 }
 
@@ -291,7 +292,7 @@ static void print_bars(struct run *run, size_t p, const struct counted *c)
 	double most = 0;
 
 	for (size_t i = 0; i < c->s.xs; i++) {
-		bar[i / each] += share_of(c, c->ends[i]);
+		bar[i / each] += part_of(c, c->ends[i]);
 		most = bar[i / each] > most ? bar[i / each] : most;
 	}
 	fprintf(run_out(run), "  %-3s N = %3d  %4d |", variants[p].name, c->s.n, c->s.low);
@@ -310,8 +311,8 @@ static void judge_controls(struct run *run)
 		sums += stats_nonzero(run_values(run, p, "wrong_sums"));
 		wrong += stats_nonzero(run_values(run, p, "wrong_executed"));
 	}
-	run_control(run, sums == 0, "%zu distributions do not add up to all schedules", sums);
-	run_control(run, wrong == 0, "%zu distributions differ from executing every schedule",
+	old_control(run, sums == 0, "%zu distributions do not add up to all schedules", sums);
+	old_control(run, wrong == 0, "%zu distributions differ from executing every schedule",
 		    wrong);
 	if (executed > 0)
 		run_say(run, "Executed one by one, %s schedules: they end as counted.",
@@ -336,7 +337,7 @@ static void judge(struct run *run, size_t sizes)
 		widest = text_format("%s%s%s %s", widest, *widest ? ", " : "", variants[p].name,
 				     ends_shown(c));
 	}
-	run_verdict(run, "race-interleavings", gaps ? REFUTED : HOLDS,
+	old_verdict(run, "race-interleavings", gaps ? REFUTED : HOLDS,
 		    (struct field[]){{"distributions", (int64_t)all},
 				     {"with_gaps", (int64_t)gaps},
 				     {"largest_n", largest},
@@ -366,7 +367,7 @@ static void report(struct run *run)
 	fputc('\n', run_out(run));
 	judge_controls(run);
 	judge(run, sizes);
-	run_why(run, "x at the end follows from a chain of updates, each of which loads what the "
+	old_why(run, "x at the end follows from a chain of updates, each of which loads what the "
 		     "one before stored; all others are overwritten. A chain may be as short as "
 		     "one or two updates, or hold all.");
 }
@@ -380,5 +381,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		for (size_t i = 0; i < sizes && !run_stopped(); i++)
 			measure(run, n[i], &counted[run_variant(run)][i]);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -28,6 +28,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "lock/futex.h"
 #include "lock/mcs.h"
 #include "lock/pause.h"
@@ -490,7 +491,7 @@ static void judge(struct run *run)
 	for (size_t v = RELAXED; v < VARIANTS; v++) {
 		size_t wrong = stats_nonzero(run_values(run, v, "lost_updates"));
 
-		run_control(run, wrong == 0, "%s: %zu of %zu counters are not the sum",
+		old_control(run, wrong == 0, "%s: %zu of %zu counters are not the sum",
 			    variants[v].name, wrong, run_values(run, v, "updates").n);
 	}
 	if (!run_selected(run, MUTEX))
@@ -499,7 +500,7 @@ static void judge(struct run *run)
 		updates += run_sum(run, v, "updates");
 		lost += run_sum(run, v, "lost_updates");
 	}
-	run_verdict(run, "race-mutex-fixes", lost != 0 ? REFUTED : HOLDS,
+	old_verdict(run, "race-mutex-fixes", lost != 0 ? REFUTED : HOLDS,
 		    (struct field[]){
 			    {"lost_updates", (int64_t)lost}, {"updates", (int64_t)updates}, {0}},
 		    "%s of %s updates under a mutex were lost; one cost %.0f ns alone, %.0f with "
@@ -524,7 +525,7 @@ static void report(struct run *run)
 	print_tables(run);
 	explain_marks(run);
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"alone, a lock costs its atomic instructions. With others on other CPUs it costs "
 		"the way of its cache line from CPU to CPU, or a sleep and a wake-up. A spinning "
 		"lock with more threads than CPUs waits for a thread that does not run, a time "
@@ -539,5 +540,5 @@ int main(int argc, char *argv[])
 		for (size_t c = 0; c < CELLS && !run_stopped(); c++)
 			if (exists(&cells[c]))
 				measure(run, &cells[c]);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -19,6 +19,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "schedule.h"
 #include "span.h"
 #include "team.h"
@@ -370,9 +371,9 @@ static void judge_controls(struct run *run)
 		more += stats_nonzero(run_values(run, p, "wrong_executed"));
 		elsewhere += stats_nonzero(run_values(run, p, "wrong_replays"));
 	}
-	run_control(run, more == 0,
+	old_control(run, more == 0,
 		    "for %zu N executing every schedule found other fewest switches", more);
-	run_control(run, elsewhere == 0,
+	old_control(run, elsewhere == 0,
 		    "for %zu N a schedule, executed by threads, ended elsewhere", elsewhere);
 	run_say(run, "%s schedules were run by real threads, %s executed one by one.",
 		text_count((int64_t)replays), text_count((int64_t)executed));
@@ -395,10 +396,10 @@ static void judge(struct run *run)
 	if (!run_selected(run, INCREMENTS))
 		return;
 	if (sizes == 0) {
-		run_verdict(run, "race-ends-at-two", SKIPPED, NULL, "with N = 1, 2 is right");
+		old_verdict(run, "race-ends-at-two", SKIPPED, NULL, "with N = 1, 2 is right");
 		return;
 	}
-	run_verdict(run, "race-ends-at-two", ended ? HOLDS : NOT_SEEN,
+	old_verdict(run, "race-ends-at-two", ended ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"sizes", sizes},
 				     {"ended_at_two", ended},
 				     {"most_switches", most},
@@ -423,7 +424,7 @@ static void report(struct run *run)
 	fputc('\n', run_out(run));
 	judge_controls(run);
 	judge(run);
-	run_why(run, "a thread that has loaded x may lose its CPU for any time; then it stores "
+	old_why(run, "a thread that has loaded x may lose its CPU for any time; then it stores "
 		     "over all that the other has done meanwhile. Two such waits are enough to "
 		     "end at 2.");
 }
@@ -437,5 +438,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		for (size_t i = 0; i < sizes && !run_stopped(); i++)
 			measure(run, n[i]);
-	return run_end(run, report);
+	return old_end(run, report);
 }

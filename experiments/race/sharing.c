@@ -25,6 +25,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "span.h"
 #include "text.h"
 
@@ -255,7 +256,7 @@ static void judge(struct run *run)
 
 	if (!n_shared || !n_own || !n_all)
 		return;
-	run_verdict(run, "race-shared-memory", holds ? HOLDS : REFUTED,
+	old_verdict(run, "race-shared-memory", holds ? HOLDS : REFUTED,
 		    (struct field[]){{"thread_shared_seen", (int64_t)seen},
 				     {"thread_shared_trials", (int64_t)n_shared},
 				     {"thread_own_stack_seen", (int64_t)leaked},
@@ -270,7 +271,7 @@ static void judge(struct run *run)
 		    "address",
 		    seen, n_shared, leaked, n_own, crossed, n_all, same);
 	if (reached)
-		run_note(run,
+		old_note(run,
 			 "a stack of its own is not a protected one: %zu of %zu writes to the "
 			 "other thread's stack, "
 			 "through "
@@ -293,8 +294,8 @@ static void judge_control(struct run *run)
 			seen += stats_nonzero(values);
 		}
 	}
-	run_control(run, written == writes, "only %zu of %zu writes took place", written, writes);
-	run_control(run, seen == mapped, "the shared mapping showed %zu of %zu writes", seen,
+	old_control(run, written == writes, "only %zu of %zu writes took place", written, writes);
+	old_control(run, seen == mapped, "the shared mapping showed %zu of %zu writes", seen,
 		    mapped);
 }
 
@@ -303,7 +304,7 @@ static void report(struct run *run)
 	print_tables(run);
 	judge(run);
 	judge_control(run);
-	run_why(run, "an address means something only within one process. Threads use one table of "
+	old_why(run, "an address means something only within one process. Threads use one table of "
 		     "pages; "
 		     "fork copies it, and a page that either writes to becomes two: the same "
 		     "address, other "
@@ -332,5 +333,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		measure(run, heap, mapping);
 	free(heap);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -22,6 +22,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "python.h"
 #include "span.h"
 #include "team.h"
@@ -335,13 +336,13 @@ static void judge_parallelism(struct run *run)
 	if (!one.trials || !all.trials)
 		return;
 	if (run_cpus() < 2) {
-		run_verdict(run, claim, SKIPPED, NULL,
+		old_verdict(run, claim, SKIPPED, NULL,
 			    "one CPU only: threads interleave there (in %zu of %zu trials), but "
 			    "nothing can run at the same time",
 			    interleaved, one.trials);
 		return;
 	}
-	run_verdict(
+	old_verdict(
 		run, claim,
 		one.parallel                  ? REFUTED
 		: all.parallel && interleaved ? HOLDS
@@ -375,13 +376,13 @@ static void judge_gil(struct run *run)
 	if (!control.trials || !locked.trials)
 		return;
 	if (run_cpus() < 2 || !control.parallel) {
-		run_verdict(run, claim, SKIPPED, NULL, "%s",
+		old_verdict(run, claim, SKIPPED, NULL, "%s",
 			    run_cpus() < 2
 				    ? "one CPU only: no threads could be faster there"
 				    : "not even threads without a lock had two CPUs at once");
 		return;
 	}
-	run_verdict(
+	old_verdict(
 		run, claim, parallel ? REFUTED : HOLDS,
 		(struct field[]){{"free_parallel_trials", (int64_t)control.parallel},
 				 {"free_trials", (int64_t)control.trials},
@@ -410,10 +411,10 @@ static void report(struct run *run)
 	judge_gil(run);
 	for (size_t v = 0; v < (size_t)WAYS * COUNTS; v++)
 		wrong += stats_nonzero(run_values(run, v, "wrong_sums"));
-	run_control(run, wrong == 0, "the sum was wrong in %zu trials", wrong);
+	old_control(run, wrong == 0, "the sum was wrong in %zu trials", wrong);
 	if (!*python.name)
-		run_note(run, "no CPython was found: the claim on the GIL rests on the lock in C");
-	run_why(run, "a CPU runs one thread at a time, whatever the number of threads. A lock that "
+		old_note(run, "no CPython was found: the claim on the GIL rests on the lock in C");
+	old_why(run, "a CPU runs one thread at a time, whatever the number of threads. A lock that "
 		     "must be "
 		     "held to compute makes several CPUs one; handing it over costs time on top.");
 }
@@ -433,5 +434,5 @@ int main(int argc, char *argv[])
 		iterations = calibrate();
 	while (run_next(run))
 		measure(run);
-	return run_end(run, report);
+	return old_end(run, report);
 }

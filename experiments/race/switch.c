@@ -33,6 +33,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "span.h"
 #include "stack.h"
 #include "text.h"
@@ -366,7 +367,7 @@ static void judge(struct run *run)
 		if (!run_selected(run, fast) || !run_selected(run, v))
 			return;
 	if (left_out(fast)) {
-		run_verdict(run, "srv-coroutine-switch", SKIPPED, NULL, "%s", left_out(fast));
+		old_verdict(run, "srv-coroutine-switch", SKIPPED, NULL, "%s", left_out(fast));
 		return;
 	}
 	for (size_t v = 0; v < TWO_CPUS; v++)
@@ -378,7 +379,7 @@ static void judge(struct run *run)
 		less += (coroutine_to_thread < 0) + (thread_to_process < 0);
 		more += (coroutine_to_thread > 0) + (thread_to_process > 0);
 	}
-	run_verdict(
+	old_verdict(
 		run, "srv-coroutine-switch",
 		less == 4 ? HOLDS
 		: more    ? REFUTED
@@ -409,10 +410,10 @@ static void judge_controls(struct run *run)
 		double turns = run_sum(run, v, "switches");
 		size_t missing = stats_nonzero(run_values(run, v, "missing_turns"));
 
-		run_control(run, missing == 0, "%s: turns are missing in %zu trials",
+		old_control(run, missing == 0, "%s: turns are missing in %zu trials",
 			    variants[v].name, missing);
 		/* the last turn of a trial is passed to nobody, and the first may be taken at once */
-		run_control(run,
+		old_control(run,
 			    v >= TWO_CPUS || !counted.n ||
 				    kernel >= turns - 2.0 * (double)counted.n,
 			    "%s: %.0f turns on one CPU, but only %.0f context switches",
@@ -433,7 +434,7 @@ static void report(struct run *run)
 	fputs("\n", out);
 	judge(run);
 	judge_controls(run);
-	run_why(run,
+	old_why(run,
 		"a coroutine saves a few registers and jumps. Threads go through the kernel, which "
 		"saves all registers, puts one to sleep and chooses the next; between processes it "
 		"changes the page tables as well. On two CPUs nothing is switched: the time is "
@@ -461,5 +462,5 @@ int main(int argc, char *argv[])
 		else
 			measure_sides(run, v >= TWO_CPUS ? 2 : 1, way / 2, way % 2);
 	}
-	return run_end(run, report);
+	return old_end(run, report);
 }

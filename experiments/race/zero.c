@@ -21,6 +21,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "span.h"
 #include "text.h"
 
@@ -231,7 +232,7 @@ static void judge(struct run *run)
 	}
 	if (all.runs == 0)
 		return;
-	run_verdict(run, "race-zero-is-safe", all.zero && all.zero < all.runs ? REFUTED : NOT_SEEN,
+	old_verdict(run, "race-zero-is-safe", all.zero && all.zero < all.runs ? REFUTED : NOT_SEEN,
 		    (struct field[]){{"zero_runs", (int64_t)all.zero},
 				     {"runs", (int64_t)all.runs},
 				     {"zero_runs_of_smallest", (int64_t)small.zero},
@@ -252,13 +253,13 @@ static void report(struct run *run)
 	double zero = run_sum(run, ATOMIC, "zero_runs");
 
 	print_table(run);
-	run_control(run, zero == runs, "atomic: %.0f of %.0f runs did not end at 0", runs - zero,
+	old_control(run, zero == runs, "atomic: %.0f of %.0f runs did not end at 0", runs - zero,
 		    runs);
 	if (runs > 0)
 		run_say(run, "The control, an atomic update, ended at 0 in %s of %s runs.",
 			text_count((int64_t)zero), text_count((int64_t)runs));
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"an update is lost only where the threads overlap. A short thread is done before "
 		"the other has started, and on one CPU before its time slice ends; the race is "
 		"there all the same.");
@@ -272,5 +273,5 @@ int main(int argc, char *argv[])
 		for (int64_t n = SMALLEST; n <= largest && !run_stopped(); n *= 10)
 			if (run_variant(run) != ATOMIC || n <= MAX_CONTROL)
 				measure(run, n);
-	return run_end(run, report);
+	return old_end(run, report);
 }

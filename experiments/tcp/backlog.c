@@ -23,6 +23,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "files.h"
 #include "machine.h"
 #include "net.h"
@@ -457,7 +458,7 @@ static void judge(struct run *run)
 		found = text_format("%s%s%s for %s", found, i ? ", " : "",
 				    text_count(of(run, "completed_connects", i)),
 				    text_count(asked[i]));
-	run_verdict(run, "tcp-backlog-n", exact == n.n && waiting == 0 ? HOLDS : REFUTED,
+	old_verdict(run, "tcp-backlog-n", exact == n.n && waiting == 0 ? HOLDS : REFUTED,
 		    (struct field[]){{"queues", (int64_t)n.n},
 				     {"queues_of_n", (int64_t)exact},
 				     {"queues_of_n_plus_1", (int64_t)one_more},
@@ -479,22 +480,22 @@ static void report(struct run *run)
 		      run_sum(run, 0, "refused_connects") - run_sum(run, 0, "waiting_connects");
 
 	print_table(run);
-	run_control(run, strangers == 0,
+	old_control(run, strangers == 0,
 		    "accept handed out %.0f connections that nobody here had asked for", strangers);
-	run_control(run, lost == 0, "%.0f connects are not accounted for", lost);
+	old_control(run, lost == 0, "%.0f connects are not accounted for", lost);
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"the kernel finishes handshakes by itself and queues one more than n; when the "
 		"queue is full it ignores a SYN, as if the network had lost it. The client tries "
 		"again: since Linux 6.5 each second at first (tcp_syn_linear_timeouts), then "
 		"after waits that double. So who came first may get in last.");
 	if (half > 0)
-		run_note(run,
+		old_note(run,
 			 "%.0f of the waiting believe to be connected and are not: their SYN found "
 			 "room, their ACK found none, and was ignored",
 			 half);
 	if (used < LISTENERS)
-		run_note(run, "listen(%lld) was left out: it would take too many %s",
+		old_note(run, "listen(%lld) was left out: it would take too many %s",
 			 (long long)asked[LISTENERS - 1],
 			 most < asked[LISTENERS - 1] ? "connects (--most)"
 						     : "connects or descriptors here");
@@ -521,5 +522,5 @@ int main(int argc, char *argv[])
 		record(run, &last);
 		close_queues(&last);
 	}
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -22,6 +22,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
@@ -354,7 +355,7 @@ static void judge(struct run *run)
 			refused += bind_cell(run, s, c) > 0;
 			allowed += bind_cell(run, s, c) == 0;
 		}
-	run_verdict(run, "tcp-bind-owns-port",
+	old_verdict(run, "tcp-bind-owns-port",
 		    !allowed  ? HOLDS
 		    : refused ? DEPENDS
 			      : REFUTED,
@@ -378,14 +379,14 @@ static void report(struct run *run)
 	double unreached = run_sum(run, 0, "unreached_cells");
 
 	print_table(run);
-	run_control(run, got == all, "two listeners got %.0f of %.0f connections together", got,
+	old_control(run, got == all, "two listeners got %.0f of %.0f connections together", got,
 		    all);
 	judge(run);
-	run_why(run, "a segment belongs to the connection that has all four numbers, and only if "
+	old_why(run, "a segment belongs to the connection that has all four numbers, and only if "
 		     "there is none, to a listener. So bind must only keep two listeners apart, "
 		     "unless both ask to share: then a hash of the four numbers chooses one.");
 	if (unreached > 0)
-		run_note(run, "TIME_WAIT was not reached in %.0f cases, which are left out",
+		old_note(run, "TIME_WAIT was not reached in %.0f cases, which are left out",
 			 unreached);
 }
 
@@ -415,5 +416,5 @@ int main(int argc, char *argv[])
 	second = child_share(sizeof(*second));
 	while (run_next(run))
 		measure(run);
-	return run_end(run, report);
+	return old_end(run, report);
 }

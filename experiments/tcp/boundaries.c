@@ -22,6 +22,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "rng.h"
@@ -316,7 +317,7 @@ static void check_books(struct run *run)
 
 		for (size_t i = 0; i < lost.n; i++)
 			untold += lost.at[i] && !told.at[i];
-		run_control(run, untold + changed + left == 0,
+		old_control(run, untold + changed + left == 0,
 			    "%s: of %zu programs %zu lost bytes that MSG_TRUNC did not tell, %zu "
 			    "changed some, %zu left some",
 			    variants[kind].name, lost.n, untold, changed, left);
@@ -345,7 +346,7 @@ static void judge_cut(struct run *run)
 		}
 	if (messages == 0)
 		return;
-	run_verdict(run, "tcp-recv-cut", most <= (double)recv_size ? HOLDS : REFUTED,
+	old_verdict(run, "tcp-recv-cut", most <= (double)recv_size ? HOLDS : REFUTED,
 		    (struct field[]){{"largest_bytes", (int64_t)most},
 				     {"recv_bytes", recv_size},
 				     {"messages", (int64_t)messages},
@@ -380,12 +381,12 @@ static void judge_boundaries(struct run *run)
 	if (tcp_programs == 0 || udp_programs == 0)
 		return;
 	if (recv_size < EACH) { /* every datagram is cut, so nothing can be told */
-		run_verdict(run, "tcp-stream-no-boundary", SKIPPED, NULL,
+		old_verdict(run, "tcp-stream-no-boundary", SKIPPED, NULL,
 			    "a recv of %lld bytes cuts every message of %d", (long long)recv_size,
 			    EACH);
 		return;
 	}
-	run_verdict(run, "tcp-stream-no-boundary",
+	old_verdict(run, "tcp-stream-no-boundary",
 		    udp   ? REFUTED
 		    : tcp ? HOLDS
 			  : NOT_SEEN,
@@ -405,7 +406,7 @@ static void report(struct run *run)
 	check_books(run);
 	judge_cut(run);
 	judge_boundaries(run);
-	run_why(run, "TCP numbers bytes, not messages. send appends to one queue, recv takes what "
+	old_why(run, "TCP numbers bytes, not messages. send appends to one queue, recv takes what "
 		     "is there from another, and segments are cut as suits the network.");
 }
 
@@ -424,5 +425,5 @@ int main(int argc, char *argv[])
 				measure(&t);
 				record(run, &t);
 			}
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -23,6 +23,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "files.h"
 #include "net.h"
 #include "pattern.h"
@@ -270,7 +271,7 @@ static void judge(struct run *run)
 	bool unique = names == all && stats_nonzero(twice) == twice.n;
 	bool elsewhere = run_sum(run, 0, "same_port_elsewhere_errno") == 0;
 
-	run_verdict(run, "tcp-five-tuple", unique && one_port && elsewhere ? HOLDS : REFUTED,
+	old_verdict(run, "tcp-five-tuple", unique && one_port && elsewhere ? HOLDS : REFUTED,
 		    (struct field[]){{"connections", (int64_t)all},
 				     {"names", (int64_t)names},
 				     {"trials", (int64_t)twice.n},
@@ -289,9 +290,9 @@ static void report(struct run *run)
 	double wrong = run_sum(run, 0, "wrong_pieces") + run_sum(run, 0, "udp_wrong_pieces");
 
 	print_table(run);
-	run_control(run, wrong == 0, "%.0f pieces came to another connection", wrong);
+	old_control(run, wrong == 0, "%.0f pieces came to another connection", wrong);
 	judge(run);
-	run_why(run, "a segment is looked up by all four numbers and the protocol first, then by "
+	old_why(run, "a segment is looked up by all four numbers and the protocol first, then by "
 		     "the local two among the listeners.");
 }
 
@@ -302,5 +303,5 @@ int main(int argc, char *argv[])
 	files_allow(clients * 2 + 64); /* what the hard limit forbids fails where it is missing */
 	while (run_next(run))
 		measure(run);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -25,6 +25,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "link.h"
 #include "net.h"
 #include "pattern.h"
@@ -43,7 +44,7 @@ static const struct variant variants[] = {[THERE] = {"there", "one way"},
 static const struct claim claims[] = {
 	{"tcp-full-duplex", "both ends send and receive at the same time, independently"}, {0}};
 
-enum { LOOKS = 40, LINK_BURST = 16 << 10, PAGE = 4 << 10 };
+enum { MARKS = 40, LINK_BURST = 16 << 10, PAGE = 4 << 10 };
 
 static int64_t rate = 5 << 19; /* 21 Mbit/s */
 static int64_t total = 640 << 10;
@@ -90,7 +91,7 @@ struct direction {
 	int64_t looks_n;
 	struct {
 		int64_t at_ns, received;
-	} looks[LOOKS + 1]; /* CLOCK_MONOTONIC */
+	} looks[MARKS + 1]; /* CLOCK_MONOTONIC */
 };
 
 struct trial {
@@ -132,7 +133,7 @@ static void receive_part(struct direction *d, int64_t until)
 			break;
 		d->misplaced += (int64_t)pattern_misplaced(page, (size_t)n, (uint64_t)d->received);
 		d->received += n;
-		if (d->received * LOOKS >= (d->looks_n + 1) * total && d->looks_n < LOOKS) {
+		if (d->received * MARKS >= (d->looks_n + 1) * total && d->looks_n < MARKS) {
 			d->looks[d->looks_n].at_ns = span_now();
 			d->looks[d->looks_n++].received = d->received;
 		}
@@ -305,14 +306,14 @@ static void judge(struct run *run)
 	double one = fmax(speed(run, THERE, "there_ns"), speed(run, BACK, "back_ns"));
 
 	if (half.mid < 1.2)
-		run_note(
+		old_note(
 			run,
 			"by turns took only %.2f times as long as both at once: the bytes saved up "
 			"between the turns, or other programs, count for much. Raise --total.",
 			half.mid);
 	if (!run_selected(run, THERE) || !run_selected(run, BACK) || !run_selected(run, BOTH))
 		return;
-	run_verdict(
+	old_verdict(
 		run, "tcp-full-duplex",
 		there.mid > SHARED && back.mid > SHARED   ? HOLDS
 		: there.mid > SHARED || back.mid > SHARED ? DEPENDS
@@ -344,12 +345,12 @@ static void report(struct run *run)
 		struct values missing = run_values(run, v, "missing_bytes");
 		struct values misplaced = run_values(run, v, "misplaced_bytes");
 
-		run_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
+		old_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
 			    "%s: bytes were lost or changed in %zu of %zu trials", variants[v].name,
 			    stats_nonzero(missing) + stats_nonzero(misplaced), missing.n);
 	}
 	judge(run);
-	run_why(run, "a connection is two streams, each with its own sequence numbers, buffers and "
+	old_why(run, "a connection is two streams, each with its own sequence numbers, buffers and "
 		     "window, and the cable has a wire for each. What both ways together lack: the "
 		     "acknowledgements of one wait behind the data of the other.");
 }
@@ -379,5 +380,5 @@ int main(int argc, char *argv[])
 		measure(run);
 	if (cable)
 		link_close(cable);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -24,6 +24,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "python.h"
@@ -369,7 +370,7 @@ static void judge(struct run *run)
 
 	if (bare.n == 0 || restart.n == 0)
 		return;
-	run_verdict(run, "tcp-eintr",
+	old_verdict(run, "tcp-eintr",
 		    new.resumed < new.n || bare.eintr < bare.n ? REFUTED
 		    : restart.resumed                          ? DEPENDS
 							       : HOLDS,
@@ -397,12 +398,12 @@ static void report(struct run *run)
 		struct values done = run_values(run, v, "completed");
 		struct values ran = run_values(run, v, "handled");
 
-		run_control(run, stats_nonzero(done) == done.n && stats_nonzero(ran) == ran.n,
+		old_control(run, stats_nonzero(done) == done.n && stats_nonzero(ran) == ran.n,
 			    "%s: in %zu of %zu trials it did not end as it should",
 			    variants[v].name, done.n - stats_nonzero(done), done.n);
 	}
 	judge(run);
-	run_why(run, "a signal must run its handler, so the call comes back: with EINTR if it has "
+	old_why(run, "a signal must run its handler, so the call comes back: with EINTR if it has "
 		     "done nothing, unless it can be started anew with nothing changed, which a "
 		     "running timeout forbids.");
 }
@@ -425,5 +426,5 @@ int main(int argc, char *argv[])
 		else
 			measure_python(run, script);
 	}
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -32,6 +32,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
@@ -416,7 +417,7 @@ static void check_books(struct run *run)
 			wrong += stats_nonzero(lost);
 		if (v <= SHUTDOWN)
 			wrong += lost.n - count(run, v, v, "back_received_bytes", TWICE, &n);
-		run_control(run, wrong == 0, "%s: bytes were lost or changed in %zu of %zu trials",
+		old_control(run, wrong == 0, "%s: bytes were lost or changed in %zu of %zu trials",
 			    variants[v].name, wrong, lost.n);
 	}
 }
@@ -436,7 +437,7 @@ static void judge_ends(struct run *run)
 		lost += run_sum(run, v, "lost_bytes");
 	if (ends == 0 || opens == 0)
 		return;
-	run_verdict(
+	old_verdict(
 		run, "tcp-eof",
 		alive || zero < ends ? REFUTED
 		: false_zero         ? DEPENDS
@@ -467,7 +468,7 @@ static void report(struct run *run)
 	print_table(run);
 	check_books(run);
 	judge_ends(run);
-	run_why(run,
+	old_why(run,
 		"close and shutdown queue a FIN behind the bytes; the kernel does it for a "
 		"process that dies. The receiver reads the bytes first, then 0, as often as it "
 		"asks. Unread bytes make it a reset, which overtakes what is still queued.");
@@ -484,5 +485,5 @@ int main(int argc, char *argv[])
 
 	while (run_next(run))
 		measure(run);
-	return run_end(run, report);
+	return old_end(run, report);
 }

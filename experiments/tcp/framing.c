@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "rng.h"
@@ -343,7 +344,7 @@ static void judge(struct run *run)
 		double all = run_sum(run, v, "messages");
 		double wrong = run_sum(run, v, "broken");
 
-		run_control(run, wrong == 0, "%s: %.0f of %.0f messages broke", variants[v].name,
+		old_control(run, wrong == 0, "%s: %.0f of %.0f messages broke", variants[v].name,
 			    wrong, all);
 		framed += all;
 		broken += wrong;
@@ -351,11 +352,11 @@ static void judge(struct run *run)
 	if (framed == 0 || sent == 0)
 		return;
 	if (naive == 0 && broken == 0) {
-		run_verdict(run, "tcp-framing", SKIPPED, NULL,
+		old_verdict(run, "tcp-framing", SKIPPED, NULL,
 			    "no cut broke a message of any reader: nothing was tested");
 		return;
 	}
-	run_verdict(run, "tcp-framing", broken ? REFUTED : HOLDS,
+	old_verdict(run, "tcp-framing", broken ? REFUTED : HOLDS,
 		    (struct field[]){{"framed_messages", (int64_t)framed},
 				     {"framed_broken", (int64_t)broken},
 				     {"naive_messages", (int64_t)sent},
@@ -372,7 +373,7 @@ static void report(struct run *run)
 {
 	print_table(run);
 	judge(run);
-	run_why(run, "a program must say in the bytes themselves where a message ends: then it "
+	old_why(run, "a program must say in the bytes themselves where a message ends: then it "
 		     "does not matter how TCP cuts them.");
 }
 
@@ -388,5 +389,5 @@ int main(int argc, char *argv[])
 			measure(&t, run_variant(run), cut, seed);
 			record(run, &t, cut);
 		}
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -19,6 +19,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "filter.h"
 #include "net.h"
 #include "span.h"
@@ -196,10 +197,10 @@ static void judge(struct run *run)
 		read += seen.at[i] >= 0;
 		wrong += seen.at[i] >= 0 && seen.at[i] != known.at[i];
 	}
-	run_control(run, wrong == 0,
+	old_control(run, wrong == 0,
 		    "the filter told another number than the SYN's in %zu of %zu connections",
 		    wrong, read);
-	run_verdict(run, "tcp-handshake",
+	old_verdict(run, "tcp-handshake",
 		    first < syn.n || clients == 1 || servers == 1 ? REFUTED
 		    : three > 0 && read > 0                       ? HOLDS
 								  : NOT_SEEN,
@@ -227,7 +228,7 @@ static void report(struct run *run)
 	else if (place.own)
 		run_say(run, "This ran in a network namespace of its own: this kernel filters TCP "
 			     "only for who owns the namespace.");
-	run_why(run, "bytes are numbered from a number that nobody else can guess, so that a "
+	old_why(run, "bytes are numbered from a number that nobody else can guess, so that a "
 		     "stranger, or a late segment of an earlier connection, does not fit. Each "
 		     "side must tell its own, and have it acknowledged: the server does both in "
 		     "one segment, so three suffice.");
@@ -242,7 +243,7 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		for (int64_t i = 0; i < connections && !run_stopped(); i++)
 			measure(run);
-	status = run_end(run, report);
+	status = old_end(run, report);
 	filter_leave(&place);
 	return status;
 }

@@ -25,6 +25,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
@@ -316,7 +317,7 @@ static void judge_listen(struct run *run)
 	double looks = run_sum(run, 0, "accept_looks");
 	double share = run_sum(run, 0, "accept_asleep_looks") / looks;
 
-	run_verdict(run, "tcp-listen-blocks", asleep == all ? HOLDS : REFUTED,
+	old_verdict(run, "tcp-listen-blocks", asleep == all ? HOLDS : REFUTED,
 		    (struct field[]){{"listen_calls", (int64_t)all},
 				     {"listen_asleep_calls", (int64_t)asleep},
 				     {"listen_ns", (int64_t)each_listen_ns(run)},
@@ -340,7 +341,7 @@ static void judge_sockets(struct run *run)
 	bool refuses = stats_nonzero(recv_errors) == recv_errors.n &&
 		       stats_nonzero(send_errors) == send_errors.n;
 
-	run_verdict(run, "tcp-accept-new-socket",
+	old_verdict(run, "tcp-accept-new-socket",
 		    fresh == accepted && refuses && stats_nonzero(listens) == listens.n ? HOLDS
 											: REFUTED,
 		    (struct field[]){{"accepted_sockets", (int64_t)accepted},
@@ -361,14 +362,14 @@ static void report(struct run *run)
 	double misplaced = run_sum(run, 0, "misplaced_bytes");
 
 	print_table(run);
-	run_control(run, stats_nonzero(slept) == slept.n,
+	old_control(run, stats_nonzero(slept) == slept.n,
 		    "accept slept in %zu of %zu trials only, though its client came late",
 		    stats_nonzero(slept), slept.n);
-	run_control(run, misplaced == 0, "%.0f bytes arrived at another socket or changed",
+	old_control(run, misplaced == 0, "%.0f bytes arrived at another socket or changed",
 		    misplaced);
 	judge_listen(run);
 	judge_sockets(run);
-	run_why(run, "listen only tells the kernel to queue connections for this socket, which is "
+	old_why(run, "listen only tells the kernel to queue connections for this socket, which is "
 		     "done at once. accept takes one out of the queue, as a socket of its own, and "
 		     "waits while there is none.");
 }
@@ -385,5 +386,5 @@ int main(int argc, char *argv[])
 		measure_sockets(&found);
 		record(run, &server, &found);
 	}
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -16,6 +16,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
@@ -231,7 +232,7 @@ static void judge(struct run *run)
 	double wrong = run_sum(run, UDP, "wrong_answers");
 
 	if (answers > 0)
-		run_verdict(run, "udp-many-peers", wrong == 0 ? HOLDS : NOT_SEEN,
+		old_verdict(run, "udp-many-peers", wrong == 0 ? HOLDS : NOT_SEEN,
 			    (struct field[]){{"peers", peers},
 					     {"right_answers", (int64_t)(answers - wrong)},
 					     {"answers", (int64_t)answers},
@@ -246,9 +247,9 @@ static void report(struct run *run)
 	double wrong = run_sum(run, TCP, "wrong_answers");
 
 	print_table(run);
-	run_control(run, wrong == 0, "TCP: %.0f answers went wrong", wrong);
+	old_control(run, wrong == 0, "TCP: %.0f answers went wrong", wrong);
 	judge(run);
-	run_why(run, "a UDP socket that is not connected takes datagrams from anybody, each with "
+	old_why(run, "a UDP socket that is not connected takes datagrams from anybody, each with "
 		     "its sender's address. A TCP connection has two ends, and never more.");
 }
 
@@ -268,5 +269,5 @@ int main(int argc, char *argv[])
 						 {"elapsed_ns", t.elapsed_ns},
 						 {0}});
 	}
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -21,6 +21,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "link.h"
 #include "net.h"
 #include "span.h"
@@ -293,10 +294,10 @@ static void check_outsiders(struct run *run)
 		trapped += stats_nonzero(got);
 		trials += is_multicast(v) ? got.n : 0;
 	}
-	run_control(run, outsiders == 0,
+	old_control(run, outsiders == 0,
 		    "a socket that was not asked received something in %zu trials", outsiders);
 	if (trapped)
-		run_note(run,
+		old_note(run,
 			 "in %zu of %zu trials a socket that had joined no group received the "
 			 "multicast all the same: another one of its host had joined, and "
 			 "IP_MULTICAST_ALL is on by default.",
@@ -330,7 +331,7 @@ static void judge(struct run *run)
 
 	if (broadcasts == 0 || multicasts == 0)
 		return;
-	run_verdict(run, "udp-reaches-several", broad && multi ? HOLDS : NOT_SEEN,
+	old_verdict(run, "udp-reaches-several", broad && multi ? HOLDS : NOT_SEEN,
 		    (struct field[]){{"receivers", receivers},
 				     {"broadcast_trials", (int64_t)broadcasts},
 				     {"broadcast_reached_trials", (int64_t)broad},
@@ -349,10 +350,10 @@ static void report(struct run *run)
 	print_table(run);
 	check_outsiders(run);
 	judge(run);
-	run_why(run, "the kernel hands a copy of a broadcast or multicast to each socket it is "
+	old_why(run, "the kernel hands a copy of a broadcast or multicast to each socket it is "
 		     "for. A TCP connection has two ends, and never more.");
 	if (no_cable)
-		run_note(run, "broadcast-link and multicast-link are skipped: %s.", no_cable);
+		old_note(run, "broadcast-link and multicast-link are skipped: %s.", no_cable);
 }
 
 int main(int argc, char *argv[])
@@ -384,5 +385,5 @@ int main(int argc, char *argv[])
 	}
 	if (cable)
 		link_close(cable);
-	return run_end(run, report);
+	return old_end(run, report);
 }

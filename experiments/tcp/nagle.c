@@ -23,12 +23,12 @@
 
 #include "check.h"
 #include "exp.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
 #include "tcpinfo.h"
 #include "team.h"
-#include "text.h"
 
 enum { PLAIN, NODELAY, QUICKACK, WRITEV, CORK, MORE, WRITE_READ, ACK, VARIANTS };
 
@@ -44,7 +44,35 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"tcp-nagle", "write, write, read stalls for about 40 ms, the delayed acknowledgement"},
+	{"tcp-nagle", "write, write, read stalls for about 40 ms, the delayed acknowledgement",
+	 "plain=nodelay", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "Nagle's algorithm holds the second part back until the first one is acknowledged; the reader delays that until it has something to send, which it has not before both parts are there. Both wait until the delayed acknowledgement's timer runs out."}},
+	{0}};
+
+static const struct control controls[] = {
+	{"dialogue-does-not-stall", "write, read, write, read does not stall", "write-read=plain"},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"exchange", "its number within the trial"},
+	{"stalled", "1: it took stalled_ns or longer", "stalled", SHOW_NONZERO},
+	{"latency_ns", "from the first write to the whole answer", "p50"},
+	{"latency_ns", .column = "p99", .show = SHOW_P99},
+	{"gap_ns", "between the arrival of the two parts", "between|parts"},
+	{"acks", "acknowledgements without data that the server sent meanwhile",
+	 "ACKs without|data, each", SHOW_SUM, "exchanges"},
+	{"exchanges", "1"},
+	{"misplaced_bytes", "bytes of requests that arrived changed", .zero = true,
+	 .sham = "corrupt"},
+	{"ack_ns", "from a write that nobody answers to its acknowledgement", "delayed|ACK"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"stalled_ns", 20e6, "half of the shortest delayed ACK of Linux (TCP_DELACK_MIN, 40 ms)"},
+	{"usual_share", 0.5, "a claim of what happens is one of most exchanges"},
+	{"delayed_low_ns", 30e6, "about 40 ms: a quarter less"},
+	{"delayed_high_ns", 60e6, "about 40 ms: half more, for a tick of 4 or 10 ms and a wake-up"},
 	{0}};
 
 static int64_t exchanges = 100;
@@ -59,17 +87,6 @@ static const struct opt opts[] = {
 	 .unit = OPT_BYTES},
 	{0}};
 
-static const struct experiment about = {
-	.name = "nagle",
-	.group = "tcp",
-	.summary = "Why does a request of two small writes take tens of milliseconds?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 5,
-	.quick_trials = 1,
-};
-
 /* One trial; the client's fields and the server's are written by its thread. */
 struct talk {
 	size_t variant;
@@ -78,6 +95,7 @@ struct talk {
 	int64_t done;
 	int64_t *gap; /* between the arrival of the two parts */
 	int64_t misplaced, read;
+	bool corrupts; /* a sham */
 };
 
 /* Reads exactly so many bytes; false at the end of the stream. */
@@ -148,6 +166,7 @@ static void ask(void *argument)
 		int64_t begin_ns;
 
 		pattern_fill(request, (size_t)(2 * part), (uint64_t)(2 * part * t->done));
+		request[0] ^= t->corrupts;
 		begin_ns = span_now();
 		exchange(t, request, answer);
 		t->latency[t->done] = span_now() - begin_ns;
@@ -186,7 +205,10 @@ static void answer_all(void *argument)
 
 static void measure(struct run *run, size_t variant)
 {
-	struct talk t = {.variant = variant, .fd = net_pair(NET_TCP, (struct net_ask){0})};
+	struct talk t = {.variant = variant,
+			 .fd = net_pair(NET_TCP, (struct net_ask){0}),
+			 .corrupts = run_sham(run, "corrupt")};
+	double stalled_ns = run_bound(run, "stalled_ns");
 	struct team team;
 
 	t.latency = calloc((size_t)exchanges, 3 * sizeof(*t.latency));
@@ -200,7 +222,9 @@ static void measure(struct run *run, size_t variant)
 	team_join(&team);
 	for (int64_t i = 0; i < t.done; i++)
 		run_record(run, (struct field[]){{"exchange", i},
+						 {"exchanges", 1},
 						 {"latency_ns", t.latency[i]},
+						 {"stalled", (double)t.latency[i] >= stalled_ns},
 						 {"gap_ns", t.gap[i]},
 						 {"acks", t.acks[i]},
 						 {"misplaced_bytes", i ? 0 : t.misplaced},
@@ -219,7 +243,7 @@ static void measure_ack(struct run *run)
 	uint8_t buffer[1024] = {0};
 	int64_t end_ns = span_now() + 2000000000;
 
-	for (int times = 0; times < 3 && !run_stopped(); times++) {
+	for (int times = 0; times < 8 && !run_stopped(); times++) {
 		int64_t begin_ns;
 
 		for (int i = 0; i < 8; i++) {
@@ -241,105 +265,51 @@ static void measure_ack(struct run *run)
 	net_close(&fd);
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* An exchange that took half as long as a delayed acknowledgement, or longer, waited for it. */
-static size_t stalls(struct run *run, size_t variant, double ack_ns)
+static void judge(struct run *run)
 {
-	struct values latency = run_values(run, variant, "latency_ns");
-	size_t n = 0;
+	double usual = run_bound(run, "usual_share");
+	struct share stalled = run_nonzero(run, PLAIN, "stalled");
+	struct share control = run_nonzero(run, WRITE_READ, "stalled");
+	struct interval latency = run_interval(run, PLAIN, "latency_ns");
+	struct interval ack = run_interval(run, ACK, "ack_ns");
+	struct share cured = {0};
+	enum verdict about_40_ms = is_within(latency, run_bound(run, "delayed_low_ns"),
+					     run_bound(run, "delayed_high_ns"));
+	enum verdict is_delayed_ack = is_above(ack, run_bound(run, "stalled_ns"));
 
-	for (size_t i = 0; i < latency.n; i++)
-		n += (double)latency.at[i] >= ack_ns / 2;
-	return n;
+	for (size_t v = NODELAY; v <= MORE; v++)
+		cured = share_add(cured, run_nonzero(run, v, "stalled"));
+	run_judge(
+		run, "tcp-nagle",
+		or_not_seen(all_of(share_above(stalled, usual), about_40_ms, is_delayed_ack,
+				   share_below(cured, usual))),
+		"{stalled} exchanges stalled, for {latency_ns} (p50); the delayed acknowledgement takes {ack_ns}; with one of five cures {cured} stalled",
+		number_share("stalled", stalled), number_interval("latency_ns", latency),
+		number_interval("ack_ns", ack), number_share("cured", cured));
+	run_check(run, "dialogue-does-not-stall", share_below(control, usual),
+		  "{control} stalled: it is not two writes in a row that do it",
+		  number_share("control", control));
 }
 
-static void print_table(struct run *run, double ack_ns)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"A request of two parts of %s over loopback, and its answer of %s. "
-		"%s",
-		text_bytes(part), text_bytes(part),
-		ack_ns > 0 ? text_format("A segment that nobody answers is acknowledged after %s: "
-					 "an exchange "
-					 "stalls if it takes half of that.",
-					 text_time(ack_ns))
-			   : "Without the variant ack a stall is not defined.");
-	fprintf(out, "\n  %-10s %9s %8s %8s %8s %13s %12s\n", "", "", "", "", "", "between",
-		"ACKs without");
-	fprintf(out, "  %-10s %9s %8s %8s %8s %13s %12s\n", "variant", "exchanges", "stalled",
-		"p50", "p99", "parts, p50", "data, each");
-	for (size_t v = 0; v < ACK; v++) {
-		struct values latency = run_values(run, v, "latency_ns");
-
-		if (latency.n)
-			fprintf(out, "  %-10s %9zu %8s %8s %8s %13s %12.2f\n", variants[v].name,
-				latency.n,
-				ack_ns > 0 ? text_format("%zu", stalls(run, v, ack_ns)) : "?",
-				text_time(stats_quantile(latency, 0.5)),
-				text_time(stats_quantile(latency, 0.99)),
-				text_time(run_median(run, v, "gap_ns")),
-				run_sum(run, v, "acks") / (double)latency.n);
-	}
-	fputs("\n", out);
-}
-
-/* "nodelay 24.1 us, writev ..." of those that do not stall. */
-static const char *cures(struct run *run, double ack_ns)
-{
-	const char *list = "";
-
-	for (size_t v = NODELAY; v <= MORE; v++) {
-		size_t n = run_values(run, v, "latency_ns").n;
-
-		if (n && stalls(run, v, ack_ns) * 2 < n)
-			list = text_format("%s%s%s %s", list, *list ? ", " : "", variants[v].name,
-					   text_time(run_median(run, v, "latency_ns")));
-	}
-	return *list ? list : "none of them";
-}
-
-static void judge(struct run *run, double ack_ns)
-{
-	struct values plain = run_values(run, PLAIN, "latency_ns");
-	size_t stalled = stalls(run, PLAIN, ack_ns);
-	double typical = stats_quantile(plain, 0.5);
-
-	if (plain.n && ack_ns > 0)
-		run_verdict(
-			run, "tcp-nagle", stalled * 2 > plain.n ? HOLDS : NOT_SEEN,
-			(struct field[]){{"stalled", (int64_t)stalled},
-					 {"exchanges", (int64_t)plain.n},
-					 {"p50_ns", (int64_t)typical},
-					 {"ack_ns", (int64_t)ack_ns},
-					 {0}},
-			"%zu of %zu exchanges stalled, for %s (p50); the delayed acknowledgement "
-			"takes %s. Without a stall: %s",
-			stalled, plain.n, text_time(typical), text_time(ack_ns),
-			cures(run, ack_ns));
-}
-
-static void report(struct run *run)
-{
-	double ack_ns = run_median(run, ACK, "ack_ns");
-	struct values control = run_values(run, WRITE_READ, "latency_ns");
-
-	print_table(run, ack_ns);
-	judge(run, ack_ns);
-	if (control.n && ack_ns > 0)
-		run_control(run, stalls(run, WRITE_READ, ack_ns) * 2 < control.n,
-			    "%s stalls too: it is not two writes in a row that do it",
-			    variants[WRITE_READ].name);
-	for (size_t v = 0; v < ACK; v++)
-		run_control(run, run_sum(run, v, "misplaced_bytes") == 0,
-			    "%s: a request arrived changed", variants[v].name);
-	run_why(run, "Nagle's algorithm holds the second part back until the first one is "
-		     "acknowledged; the reader delays that until it has something to send, which "
-		     "it has not before both parts are there. Both wait until the delayed "
-		     "acknowledgement's timer runs out.");
-}
+static const struct experiment about = {
+	.name = "nagle",
+	.group = "tcp",
+	.order = 401,
+	.summary = "Why does a request of two small writes take tens of milliseconds?",
+	.intro = "A request of two parts of {part_bytes} over loopback, and its answer of as many.",
+	.claims = claims,
+	.controls = controls,
+	.opts = opts,
+	.variants = variants,
+	.fields = fields,
+	.bounds = bounds,
+	.trials = 5,
+	.quick_trials = 1,
+	.timed = true,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -351,5 +321,5 @@ int main(int argc, char *argv[])
 		else
 			measure(run, run_variant(run));
 	}
-	return run_end(run, report);
+	return run_end(run);
 }

@@ -32,6 +32,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
@@ -335,7 +336,7 @@ static void judge(struct run *run)
 	}
 	if (!killed.n || !run_selected(run, SILENT))
 		return;
-	run_verdict(
+	old_verdict(
 		run, "tcp-connect-refused",
 		refused < trials               ? REFUTED
 		: longest < silent && dead > 0 ? HOLDS
@@ -362,13 +363,13 @@ static void report(struct run *run)
 	struct values polled = run_values(run, SILENT_POLL, "later_errno");
 
 	print_table(run);
-	run_control(run, stats_nonzero(listens) == 0 && connected == listens.n,
+	old_control(run, stats_nonzero(listens) == 0 && connected == listens.n,
 		    "connecting to a server that listens failed in %zu of %zu trials",
 		    stats_nonzero(listens), listens.n);
-	run_control(run, stats_nonzero(silent) == silent.n && stats_nonzero(polled) == polled.n,
+	old_control(run, stats_nonzero(silent) == silent.n && stats_nonzero(polled) == polled.n,
 		    "a listener whose queue is full let somebody in");
 	judge(run);
-	run_why(run,
+	old_why(run,
 		"the kernel of the host answers for a port that nobody listens on: with a reset, "
 		"of "
 		"UDP with an ICMP message that the next call reports. A host that is off, or a "
@@ -386,5 +387,5 @@ int main(int argc, char *argv[])
 
 		record(run, &o);
 	}
-	return run_end(run, report);
+	return old_end(run, report);
 }

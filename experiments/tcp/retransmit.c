@@ -27,6 +27,7 @@
 #include <sys/socket.h>
 
 #include "exp.h"
+#include "old.h"
 #include "filter.h"
 #include "net.h"
 #include "pattern.h"
@@ -391,7 +392,7 @@ static void judge(struct run *run)
 	}
 	if (trials == 0)
 		return;
-	run_verdict(run, "tcp-retransmit",
+	old_verdict(run, "tcp-retransmit",
 		    wrong                                             ? REFUTED
 		    : dropped > 0 && retransmits > 0 && late < trials ? HOLDS
 								      : NOT_SEEN,
@@ -413,11 +414,11 @@ static void judge(struct run *run)
 
 static void judge_controls(struct run *run)
 {
-	run_control(run, wrong_trials(run, 0) == 0 && run_sum(run, 0, "dropped_segments") == 0,
+	old_control(run, wrong_trials(run, 0) == 0 && run_sum(run, 0, "dropped_segments") == 0,
 		    "%s: segments were lost, or bytes changed, though the filter drops nothing",
 		    variants[0].name);
 	for (size_t v = UDP; v < VARIANTS; v++)
-		run_control(run,
+		old_control(run,
 			    run_sum(run, v, "lost_datagrams") == run_sum(run, v, "drops") &&
 				    run_sum(run, v, "misplaced_datagrams") == 0 &&
 				    run_sum(run, v, "again_datagrams") == 0 &&
@@ -430,7 +431,7 @@ static void report(struct run *run)
 {
 	print_table(run);
 	if (place.refused)
-		run_verdict(run, "tcp-retransmit", SKIPPED, NULL,
+		old_verdict(run, "tcp-retransmit", SKIPPED, NULL,
 			    "this kernel filters TCP only for who owns the network namespace: %s",
 			    place.refused);
 	else
@@ -439,11 +440,11 @@ static void report(struct run *run)
 	if (place.own && !place.refused)
 		run_say(run, "TCP ran in a network namespace of its own: this kernel filters it "
 			     "only for who owns the namespace.");
-	run_why(run,
+	old_why(run,
 		"each byte has a number. Acknowledgements name the next one that is missing, so "
 		"the sender knows what was lost; where too few follow to tell, a timer does.");
 	if (run_sum(run, RATES - 1, "timers_ns") > 0)
-		run_note(run,
+		old_note(run,
 			 "the model K/sqrt(p) counts round trips, which are short on loopback, and "
 			 "knows no timers, which took %s of %s's time",
 			 text_share(run_sum(run, RATES - 1, "timers_ns") /
@@ -465,7 +466,7 @@ int main(int argc, char *argv[])
 		else if (!place.refused)
 			measure_tcp(run, percent[v]);
 	}
-	status = run_end(run, report);
+	status = old_end(run, report);
 	filter_leave(&place);
 	return status;
 }

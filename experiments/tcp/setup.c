@@ -27,6 +27,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
@@ -383,7 +384,7 @@ static void judge(struct run *run)
 	}
 	if (cases == 0)
 		return;
-	run_verdict(
+	old_verdict(
 		run, "tcp-udp-setup",
 		faster == cases ? HOLDS
 		: faster        ? DEPENDS
@@ -406,16 +407,16 @@ static void report(struct run *run)
 	judge(run);
 	for (size_t v = 0; v < VARIANTS; v++)
 		if (run_selected(run, v))
-			run_control(run,
+			old_control(run,
 				    run_sum(run, v, "wrong_answers") == 0 &&
 					    run_sum(run, v, "lost_requests") == 0,
 				    "%s: answers were lost or changed", variants[v].name);
-	run_why(run,
+	old_why(run,
 		"the set-up is work: more calls, more CPU time. But the kernel does it without the "
 		"server's thread, which on two CPUs wakes up meanwhile. Between two machines it "
 		"waits for a round trip as well, and that is what UDP saves.");
 	if (run_cpus() == 1)
-		run_note(run, "there is one CPU: the variants without 1cpu ran on it too.");
+		old_note(run, "there is one CPU: the variants without 1cpu ran on it too.");
 }
 
 int main(int argc, char *argv[])
@@ -425,5 +426,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		measure(run, &ways[run_variant(run) % WAYS],
 			run_variant(run) / WAYS == ONE_CPU ? TEAM_SAME : TEAM_SPREAD);
-	return run_end(run, report);
+	return old_end(run, report);
 }

@@ -26,6 +26,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "old.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
@@ -218,7 +219,7 @@ static void judge(struct run *run)
 			bad += missing.at[i] != 0 || misplaced.at[i] != 0;
 			cut += v != BLOCK && result.at[i] >= 0 && result.at[i] < total;
 		}
-		run_control(run, bad == 0,
+		old_control(run, bad == 0,
 			    "%s: the loop lost or changed bytes in %zu of %zu trials",
 			    variants[v].name, bad, result.n);
 		wrong += bad;
@@ -229,7 +230,7 @@ static void judge(struct run *run)
 	}
 	if (cuts == 0)
 		return;
-	run_verdict(run, "tcp-send-short",
+	old_verdict(run, "tcp-send-short",
 		    wrong ? REFUTED
 		    : cut ? HOLDS
 			  : NOT_SEEN,
@@ -252,7 +253,7 @@ static void report(struct run *run)
 {
 	print_table(run);
 	judge(run);
-	run_why(run, "send returns what it has copied into the kernel. A signal must run its "
+	old_why(run, "send returns what it has copied into the kernel. A signal must run its "
 		     "handler, so a call that waits comes back, and says what was taken by then.");
 }
 
@@ -262,5 +263,5 @@ int main(int argc, char *argv[])
 
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return run_end(run, report);
+	return old_end(run, report);
 }

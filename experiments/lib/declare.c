@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an experiment declares: looked up, checked and described.
+ */
+#include <err.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run.h"
+
+static void add_fields(struct run *run, const struct row_field *fields)
+{
+	for (const struct row_field *f = fields; f && (f->name || f->also); f++) {
+		if (f->also) {
+			add_fields(run, f->also);
+			continue;
+		}
+		if (run->fields_n == MAX_FIELDS)
+			errx(EXIT_USAGE, "more than %d fields", MAX_FIELDS);
+		run->fields[run->fields_n++] = f;
+	}
+}
+
+void declare_fields(struct run *run)
+{
+	add_fields(run, run->about->fields);
+}
+
+const struct row_field *declare_field(const struct run *run, const char *row, const char *name)
+{
+	for (size_t i = 0; i < run->fields_n; i++)
+		if (strcmp(run->fields[i]->name, name) == 0 &&
+		    strcmp(run->fields[i]->row ? run->fields[i]->row : "sample", row) == 0)
+			return run->fields[i];
+	if (run->fields_n == 0)
+		return NULL; /* old */
+	errx(EXIT_USAGE, "'%s' is not among the declared fields of a %s row", name, row);
+}
+
+double run_bound(const struct run *run, const char *name)
+{
+	for (const struct bound *b = run->about->bounds; b && b->name; b++)
+		if (strcmp(b->name, name) == 0)
+			return b->value;
+	errx(EXIT_USAGE, "'%s' is not among the declared bounds", name);
+}
+
+/* --- shams --------------------------------------------------------------- */
+
+/* Calls `use` for the sham of each claim, control and field that has one, until it says true. */
+static bool each_sham(const struct run *run,
+		      bool (*use)(const char *id, const char *sham, void *argument), void *argument)
+{
+	for (const struct claim *c = run->about->claims; c->id; c++)
+		if (c->sham && use(c->id, c->sham, argument))
+			return true;
+	for (const struct control *c = run->about->controls; c && c->id; c++)
+		if (c->sham && use(c->id, c->sham, argument))
+			return true;
+	for (size_t i = 0; i < run->fields_n; i++)
+		if (run->fields[i]->sham &&
+		    use(run->fields[i]->name, run->fields[i]->sham, argument))
+			return true;
+	return false;
+}
+
+struct wanted {
+	const char *id;
+	const char *sham;
+};
+
+static bool find_sham(const char *id, const char *sham, void *argument)
+{
+	struct wanted *wanted = argument;
+
+	wanted->sham = sham;
+	return strcmp(id, wanted->id) == 0;
+}
+
+/* Whether a comma-separated list has the item. */
+static bool has_item(const char *list, const char *item)
+{
+	size_t length = strlen(item);
+
+	for (const char *at = list; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (strncmp(at, item, length) == 0 && (!at[length] || at[length] == ','))
+			return true;
+	}
+	return false;
+}
+
+static bool sets_hook(const char *id, const char *sham, void *hook)
+{
+	(void)id;
+	return has_item(sham, hook);
+}
+
+static const char *active_sham(const struct run *run)
+{
+	struct wanted wanted = {run->options.sham, NULL};
+
+	if (!run->options.sham || !each_sham(run, find_sham, &wanted))
+		return NULL;
+	return wanted.sham;
+}
+
+bool run_sham(const struct run *run, const char *hook)
+{
+	const char *sham = active_sham(run);
+
+	if (!each_sham(run, sets_hook, (void *)hook))
+		errx(EXIT_USAGE, "'%s' stands in no sham", hook);
+	return sham && has_item(sham, hook);
+}
+
+static size_t variant_named(const struct run *run, const char *name, size_t length)
+{
+	const struct variant *v = run->about->variants;
+
+	for (size_t i = 0; v && v[i].name; i++)
+		if (strlen(v[i].name) == length && strncmp(v[i].name, name, length) == 0)
+			return i;
+	errx(EXIT_USAGE, "a sham names the variant '%.*s', which there is not", (int)length, name);
+}
+
+void declare_sham(struct run *run)
+{
+	const char *item = active_sham(run);
+
+	for (size_t i = 0; i < MAX_VARIANTS; i++)
+		run->treatment[i] = i;
+	if (run->options.sham && !item)
+		errx(EXIT_USAGE,
+		     "--sham: '%s' is no claim, control or field with one (see --describe)",
+		     run->options.sham);
+	for (; item; item = strchr(item, ',')) {
+		size_t length;
+		const char *as;
+		size_t to;
+
+		item += *item == ',';
+		length = strcspn(item, ",");
+		as = memchr(item, '=', length);
+		if (!as)
+			continue; /* a hook */
+		to = variant_named(run, as + 1, length - (size_t)(as + 1 - item));
+		if (*item != '*')
+			run->treatment[variant_named(run, item, (size_t)(as - item))] = to;
+		for (size_t i = 0; *item == '*' && i < MAX_VARIANTS; i++)
+			run->treatment[i] = to;
+	}
+}
+
+/* --- as JSON ------------------------------------------------------------- */
+
+static json_t *claims_table(const struct run *run)
+{
+	json_t *table = json_object();
+
+	for (const struct claim *c = run->about->claims; c->id; c++)
+		json_object_set_new(table, c->id, json_string(c->text));
+	return table;
+}
+
+static json_t *variants_table(const struct run *run)
+{
+	json_t *table = json_object();
+
+	for (const struct variant *v = run->about->variants; v && v->name; v++)
+		json_object_set_new(table, v->name, json_string(v->help));
+	return table;
+}
+
+static json_t *bounds_table(const struct run *run)
+{
+	json_t *table = json_object();
+
+	for (const struct bound *b = run->about->bounds; b && b->name; b++)
+		json_object_set_new(table, b->name,
+				    json_pack("{s:f,s:s}", "value", b->value, "why", b->why));
+	return table;
+}
+
+static json_t *fields_table(const struct run *run)
+{
+	json_t *table = json_array();
+
+	for (size_t i = 0; i < run->fields_n; i++) {
+		const struct row_field *f = run->fields[i];
+		json_t *field = json_pack("{s:s,s:s,s:s,s:s}", "name", f->name, "row",
+					  f->row ? f->row : "sample", "type",
+					  f->text ? "text" : "integer", "help", f->help);
+
+		if (f->column)
+			json_object_set_new(field, "column", json_string(f->column));
+		if (f->per)
+			json_object_set_new(field, "per", json_string(f->per));
+		if (f->key)
+			json_object_set_new(field, "key", json_true());
+		if (f->zero)
+			json_object_set_new(field, "zero", json_true());
+		json_array_append_new(table, field);
+	}
+	return table;
+}
+
+static json_t *shams_table(const struct run *run)
+{
+	json_t *table = json_object();
+
+	for (const struct claim *c = run->about->claims; c->id; c++)
+		if (c->sham)
+			json_object_set_new(table, c->id,
+					    json_pack("{s:s,s:s,s:s}", "of", "claim", "sham",
+						      c->sham, "then", verdict_word(c->then)));
+	for (const struct control *c = run->about->controls; c && c->id; c++)
+		if (c->sham)
+			json_object_set_new(table, c->id,
+					    json_pack("{s:s,s:s,s:s}", "of", "control", "sham",
+						      c->sham, "then", "control failed"));
+	for (size_t i = 0; i < run->fields_n; i++)
+		if (run->fields[i]->sham)
+			json_object_set_new(table, run->fields[i]->name,
+					    json_pack("{s:s,s:s,s:s}", "of", "control", "sham",
+						      run->fields[i]->sham, "then",
+						      "control failed"));
+	return table;
+}
+
+static json_t *controls_table(const struct run *run)
+{
+	json_t *table = json_object();
+
+	for (const struct control *c = run->about->controls; c && c->id; c++)
+		json_object_set_new(table, c->id, json_string(c->text));
+	for (size_t i = 0; i < run->fields_n; i++)
+		if (run->fields[i]->zero)
+			json_object_set_new(table, run->fields[i]->name,
+					    json_string(run->fields[i]->help));
+	return table;
+}
+
+json_t *declare_table(const struct run *run, const char *what)
+{
+	static const struct {
+		const char *name;
+		json_t *(*make)(const struct run *run);
+	} tables[] = {{"claims", claims_table}, {"variants", variants_table},
+		      {"bounds", bounds_table}, {"fields", fields_table},
+		      {"shams", shams_table},   {"controls", controls_table}};
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		if (strcmp(tables[i].name, what) == 0)
+			return tables[i].make(run);
+	errx(EXIT_USAGE, "there is no table of %s", what);
+}
+
+_Noreturn void declare_describe(const struct run *run)
+{
+	static const char *const tables[] = {"claims", "controls", "variants",
+					     "fields", "bounds",   "shams"};
+	const struct experiment *about = run->about;
+	json_t *described =
+		json_pack("{s:s,s:s,s:i,s:s,s:b}", "experiment", about->name, "group", about->group,
+			  "order", about->order, "summary", about->summary, "timed", about->timed);
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		json_object_set_new(described, tables[i], declare_table(run, tables[i]));
+	json_object_set_new(described, "params", options_params(about, &run->options));
+	if (json_dumpf(described, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0 ||
+	    putchar('\n') == EOF || fflush(stdout) != 0)
+		err(EXIT_USAGE, "standard output");
+	exit(0); /* NOLINT(concurrency-mt-unsafe): no thread runs yet */
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "evidence.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+const char *verdict_word(enum verdict verdict)
+{
+	static const char *const words[VERDICTS] = {
+		[UNCLEAR] = "unclear", [HOLDS] = "holds",       [REFUTED] = "refuted",
+		[DEPENDS] = "depends", [NOT_SEEN] = "not-seen", [SKIPPED] = "skipped"};
+
+	return words[verdict];
+}
+
+const char *verdict_shown(enum verdict verdict)
+{
+	static const char *const words[VERDICTS] = {
+		[UNCLEAR] = "UNCLEAR", [HOLDS] = "HOLDS",       [REFUTED] = "REFUTED",
+		[DEPENDS] = "DEPENDS", [NOT_SEEN] = "NOT SEEN", [SKIPPED] = "SKIPPED"};
+
+	return words[verdict];
+}
+
+/* --- shares -------------------------------------------------------------- */
+
+/* Wilson's score interval stays honest at 0 of n and n of n. */
+struct share share_of(int64_t k, int64_t n)
+{
+	const double z = 1.959964; /* the 97.5 % quantile of the normal distribution */
+	double trials = (double)n;
+	double p = (double)k / trials;
+	double scale = 1 + z * z / trials;
+	double centre = (p + z * z / (2 * trials)) / scale;
+	double half = z / scale * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
+
+	if (n <= 0)
+		return (struct share){0, 0, NAN, NAN};
+	return (struct share){k, n, k == 0 ? 0 : fmax(0, centre - half),
+			      k == n ? 1 : fmin(1, centre + half)};
+}
+
+struct share share_nonzero(struct values values)
+{
+	int64_t k = 0;
+
+	for (size_t i = 0; i < values.n; i++)
+		k += values.at[i] != 0;
+	return share_of(k, (int64_t)values.n);
+}
+
+struct share share_within(struct values values, double low, double high)
+{
+	int64_t k = 0;
+
+	for (size_t i = 0; i < values.n; i++)
+		k += (double)values.at[i] >= low && (double)values.at[i] <= high;
+	return share_of(k, (int64_t)values.n);
+}
+
+struct share share_add(struct share a, struct share b)
+{
+	return share_of(a.k + b.k, a.n + b.n);
+}
+
+struct share share_rest(struct share share)
+{
+	return share_of(share.n - share.k, share.n);
+}
+
+/* --- rules --------------------------------------------------------------- */
+
+enum verdict can_happen(struct share seen)
+{
+	if (seen.n <= 0)
+		return UNCLEAR;
+	return seen.k > 0 ? HOLDS : NOT_SEEN;
+}
+
+enum verdict refuted_if_seen(struct share counter_examples)
+{
+	if (counter_examples.n <= 0)
+		return UNCLEAR;
+	return counter_examples.k > 0 ? REFUTED : NOT_SEEN;
+}
+
+enum verdict never_happens(struct share seen, int64_t enough)
+{
+	if (seen.n > 0 && seen.k > 0)
+		return REFUTED;
+	return seen.n > 0 && seen.n >= enough ? HOLDS : UNCLEAR;
+}
+
+enum verdict always_happens(struct share seen, int64_t enough)
+{
+	return never_happens(share_rest(seen), enough);
+}
+
+enum verdict share_above(struct share share, double bound)
+{
+	if (share.n <= 0)
+		return UNCLEAR;
+	return share.low > bound ? HOLDS : share.high < bound ? REFUTED : UNCLEAR;
+}
+
+enum verdict share_below(struct share share, double bound)
+{
+	return share_above(share_rest(share), 1 - bound);
+}
+
+/* All comparisons with NAN are false: no interval is unclear. */
+enum verdict is_above(struct interval interval, double bound)
+{
+	return interval.low > bound ? HOLDS : interval.high < bound ? REFUTED : UNCLEAR;
+}
+
+enum verdict is_below(struct interval interval, double bound)
+{
+	return interval.high < bound ? HOLDS : interval.low > bound ? REFUTED : UNCLEAR;
+}
+
+enum verdict is_within(struct interval interval, double low, double high)
+{
+	if (interval.low >= low && interval.high <= high)
+		return HOLDS;
+	return interval.high < low || interval.low > high ? REFUTED : UNCLEAR;
+}
+
+enum verdict or_not_seen(enum verdict verdict)
+{
+	return verdict == REFUTED ? NOT_SEEN : verdict;
+}
+
+/* --- of several parts ---------------------------------------------------- */
+
+static bool any(const enum verdict *parts, size_t n, enum verdict verdict)
+{
+	for (size_t i = 0; i < n; i++)
+		if (parts[i] == verdict)
+			return true;
+	return false;
+}
+
+enum verdict verdict_all(const enum verdict *parts, size_t n)
+{
+	static const enum verdict first[] = {REFUTED, SKIPPED, UNCLEAR, NOT_SEEN, DEPENDS};
+
+	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++)
+		if (any(parts, n, first[i]))
+			return first[i];
+	return n ? HOLDS : UNCLEAR;
+}
+
+enum verdict verdict_any(const enum verdict *parts, size_t n)
+{
+	static const enum verdict first[] = {HOLDS, DEPENDS, SKIPPED, UNCLEAR, NOT_SEEN};
+
+	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++)
+		if (any(parts, n, first[i]))
+			return first[i];
+	return n ? REFUTED : UNCLEAR;
+}
+
+enum verdict by_case(enum verdict here, enum verdict there)
+{
+	static const enum verdict undecided[] = {SKIPPED, UNCLEAR};
+	const enum verdict both[] = {here, there};
+
+	for (size_t i = 0; i < 2; i++)
+		if (any(both, 2, undecided[i]))
+			return undecided[i];
+	if (here == there)
+		return here;
+	if (here == HOLDS || there == HOLDS || here == DEPENDS || there == DEPENDS)
+		return DEPENDS;
+	return REFUTED; /* one is refuted, the other only not seen */
+}

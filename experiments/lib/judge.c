@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The evidence of a run, from its samples, and what judge() makes of it.
+ */
+#include "judge.h"
+
+#include <err.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "run.h"
+#include "text.h"
+
+/* --- evidence ------------------------------------------------------------ */
+
+/* Whether a field of a sample is this text, or this number. */
+static bool has(const json_t *sample, const struct field *field)
+{
+	const json_t *value = json_object_get(sample, field->name);
+
+	if (field->text)
+		return json_is_string(value) && strcmp(json_string_value(value), field->text) == 0;
+	return json_is_integer(value) && json_integer_value(value) == field->num;
+}
+
+static bool is_of_variant(const struct run *run, const json_t *sample, size_t variant)
+{
+	const struct variant *variants = run->about->variants;
+
+	return !variants || strcmp(json_string_value(json_object_get(sample, "variant")),
+				   variants[variant].name) == 0;
+}
+
+/* A control counts in every trial; what is timed, in calm ones only. */
+static bool counts(const struct run *run, const json_t *sample, const struct row_field *field)
+{
+	return !run->about->timed || (field && field->zero) ||
+	       !json_object_get(sample, "disturbed");
+}
+
+static struct values keep(struct run *run, size_t most)
+{
+	struct values *kept = check_alloc(realloc(run->kept, (run->kept_n + 1) * sizeof(*kept)));
+	struct values values = {.at = check_alloc(calloc(most + 1, sizeof(*values.at))),
+				.round = check_alloc(calloc(most + 1, sizeof(*values.round)))};
+
+	run->kept = kept;
+	run->kept[run->kept_n++] = values;
+	return values;
+}
+
+/* Values of `field` of the samples that have `needed`; 0 where one lacks the field. */
+static struct values select_values(struct run *run, size_t variant, const char *needed,
+				   const char *field, const struct field *where)
+{
+	const struct row_field *declared = declare_field(run, "sample", needed);
+	struct values values = keep(run, json_array_size(run->samples));
+	json_t *sample;
+	size_t i;
+
+	declare_field(run, "sample", field);
+	for (const struct field *f = where; f->name; f++)
+		declare_field(run, "sample", f->name);
+	if (!run_selected(run, variant))
+		run->missed[variant] = true;
+	json_array_foreach(run->samples, i, sample)
+	{
+		const struct field *f = where;
+
+		if (!json_is_integer(json_object_get(sample, needed)) ||
+		    !is_of_variant(run, sample, variant) || !counts(run, sample, declared))
+			continue;
+		while (f->name && has(sample, f))
+			f++;
+		if (f->name)
+			continue;
+		values.round[values.n] = json_integer_value(json_object_get(sample, "trial"));
+		values.at[values.n++] = json_integer_value(json_object_get(sample, field));
+	}
+	return values;
+}
+
+struct values run_values_where(struct run *run, size_t variant, const char *field,
+			       const struct field *where)
+{
+	return select_values(run, variant, field, field, where);
+}
+
+struct values judge_beside(struct run *run, size_t variant, const char *field, const char *beside,
+			   const struct field *where)
+{
+	return select_values(run, variant, field, beside, where);
+}
+
+struct values run_values(struct run *run, size_t variant, const char *field)
+{
+	return run_values_where(run, variant, field, (struct field[]){{0}});
+}
+
+double run_median(struct run *run, size_t variant, const char *field)
+{
+	return stats_quantile(run_values(run, variant, field), 0.5);
+}
+
+/* The field `of` of those samples that have the field, value by value. */
+static struct values beside(struct run *run, size_t variant, const char *field, const char *of)
+{
+	return judge_beside(run, variant, field, of, (struct field[]){{0}});
+}
+
+double run_share(struct run *run, size_t variant, const char *field, const char *of, double q)
+{
+	return stats_quantile(stats_millionths(run_values(run, variant, field),
+					       beside(run, variant, field, of)),
+			      q) /
+	       1e6;
+}
+
+double run_error(struct run *run, size_t variant, const char *field, const char *of, double q)
+{
+	return stats_quantile(stats_errors(run_values(run, variant, field),
+					   beside(run, variant, field, of)),
+			      q) /
+	       1e6;
+}
+
+double run_sum(struct run *run, size_t variant, const char *field)
+{
+	return stats_sum(run_values(run, variant, field));
+}
+
+struct share run_nonzero(struct run *run, size_t variant, const char *field)
+{
+	return share_nonzero(run_values(run, variant, field));
+}
+
+struct share run_part(struct run *run, size_t variant, const char *field, const char *of)
+{
+	return share_of((int64_t)run_sum(run, variant, field),
+			(int64_t)stats_sum(beside(run, variant, field, of)));
+}
+
+/* One look may err in 5 % of runs; several, each in so many less. */
+static double level_of(const struct run *run)
+{
+	return run->options.trials_given ? 0.95 : LOOKS_LEVEL;
+}
+
+struct interval run_interval_of(struct run *run, struct values values)
+{
+	return stats_median_at(values, level_of(run));
+}
+
+struct interval run_interval(struct run *run, size_t variant, const char *field)
+{
+	return run_interval_of(run, run_values(run, variant, field));
+}
+
+struct interval run_ratio(struct run *run, struct values above, struct values below)
+{
+	return stats_ratio_at(above, below, level_of(run));
+}
+
+size_t judge_calm(struct run *run, size_t variant)
+{
+	int64_t last = -1;
+	size_t calm = 0;
+	json_t *sample;
+	size_t i;
+
+	json_array_foreach(run->samples, i, sample)
+	{
+		int64_t trial = json_integer_value(json_object_get(sample, "trial"));
+
+		if (trial == last || !is_of_variant(run, sample, variant) ||
+		    !counts(run, sample, NULL))
+			continue;
+		last = trial;
+		calm++;
+	}
+	return calm;
+}
+
+/* --- verdicts ------------------------------------------------------------ */
+
+static size_t claim_index(const struct run *run, const char *id)
+{
+	const struct claim *claims = run->about->claims;
+
+	for (size_t i = 0; claims[i].id; i++)
+		if (strcmp(claims[i].id, id) == 0)
+			return i;
+	errx(EXIT_USAGE, "a verdict on '%s', which is not among the claims", id);
+}
+
+static size_t control_index(const struct run *run, const char *id)
+{
+	const struct control *controls = run->about->controls;
+
+	for (size_t i = 0; controls && controls[i].id; i++)
+		if (strcmp(controls[i].id, id) == 0)
+			return i;
+	errx(EXIT_USAGE, "'%s' is not among the controls", id);
+}
+
+const struct said *judge_said(const struct run *run, const char *claim)
+{
+	return &run->claims[claim_index(run, claim)];
+}
+
+static void forget(struct said *said)
+{
+	free(said->sentence);
+	json_decref(said->numbers);
+	*said = (struct said){0};
+}
+
+static void say(struct said *said, enum verdict verdict, const char *template,
+		const struct number *numbers)
+{
+	*said = (struct said){true, verdict, template, sentence_format(template, numbers),
+			      sentence_numbers(numbers)};
+}
+
+/* The variants that were read and are not there, with why; to be freed; "" for none. */
+static char *name_missed(const struct run *run)
+{
+	const struct variant *variants = run->about->variants;
+	const char *comma = "";
+	char *text = NULL;
+	size_t size;
+	FILE *out = check_alloc(open_memstream(&text, &size));
+
+	for (size_t i = 0; variants && variants[i].name; i++)
+		if (run->missed[i]) {
+			fprintf(out, "%s%s (%s)", comma, variants[i].name,
+				run->left_out[i] ? run->left_out[i] : "--variants");
+			comma = ", ";
+		}
+	fclose(out);
+	return text;
+}
+
+enum verdict run_judge_with(struct run *run, const char *claim, enum verdict verdict,
+			    const char *template, const struct number *numbers)
+{
+	struct said *said = &run->claims[claim_index(run, claim)];
+	char *missed = name_missed(run);
+
+	if (said->judged)
+		errx(EXIT_USAGE, "two verdicts on '%s'", claim);
+	if (verdict == UNCLEAR && *missed)
+		say(said, SKIPPED, "left out: {variants}",
+		    (struct number[]){number_text("variants", missed), {0}});
+	else
+		say(said, verdict, template, numbers);
+	free(missed);
+	memset(run->missed, 0, sizeof(run->missed));
+	return said->verdict;
+}
+
+void run_check_with(struct run *run, const char *control, enum verdict verdict,
+		    const char *template, const struct number *numbers)
+{
+	struct said *said = &run->controls[control_index(run, control)];
+
+	if (said->judged)
+		errx(EXIT_USAGE, "two checks of '%s'", control);
+	say(said, verdict, template, numbers);
+	memset(run->missed, 0, sizeof(run->missed));
+}
+
+void run_note_with(struct run *run, const char *template, const struct number *numbers)
+{
+	if (run->notes_n == MAX_NOTES)
+		errx(EXIT_USAGE, "more than %d notes", MAX_NOTES);
+	run->notes[run->notes_n++] =
+		(struct note){sentence_format(template, numbers), run->judging};
+}
+
+void judge_look(struct run *run)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < MAX_VARIANTS; i++) {
+		forget(&run->claims[i]);
+		forget(&run->controls[i]);
+	}
+	for (size_t i = 0; i < run->notes_n; i++)
+		if (run->notes[i].judged)
+			free(run->notes[i].text);
+		else
+			run->notes[kept++] = run->notes[i];
+	run->notes_n = kept;
+	memset(run->missed, 0, sizeof(run->missed));
+	run->judging = true;
+	run->about->judge(run);
+	run->judging = false;
+	for (const struct claim *c = run->about->claims; c->id; c++)
+		if (!judge_said(run, c->id)->judged)
+			errx(EXIT_USAGE, "no verdict on '%s'", c->id);
+	for (const struct control *c = run->about->controls; c && c->id; c++)
+		if (!run->controls[control_index(run, c->id)].judged)
+			errx(EXIT_USAGE, "no check of '%s'", c->id);
+}
+
+bool judge_decided(const struct run *run)
+{
+	for (const struct claim *c = run->about->claims; c->id; c++)
+		if (judge_said(run, c->id)->verdict == UNCLEAR)
+			return false;
+	return true;
+}
+
+/* A control that is a field: every variant's samples are checked, disturbed ones too. */
+static void check_zero(struct run *run, const struct row_field *field)
+{
+	const struct variant *variants = run->about->variants;
+
+	for (size_t v = 0; v == 0 || (variants && variants[v].name); v++) {
+		struct share bad = {0};
+
+		if (run_selected(run, v))
+			bad = run_nonzero(run, v, field->name);
+		if (bad.k > 0)
+			report_failure(run, "%s%s%s is not 0 in %lld of %lld: %s",
+				       variants ? variants[v].name : "", variants ? ": " : "",
+				       field->name, (long long)bad.k, (long long)bad.n,
+				       field->help);
+	}
+}
+
+void judge_controls(struct run *run)
+{
+	for (size_t i = 0; i < run->fields_n; i++)
+		if (run->fields[i]->zero && !run->fields[i]->row)
+			check_zero(run, run->fields[i]);
+	for (const struct control *c = run->about->controls; c && c->id; c++) {
+		const struct said *said = &run->controls[control_index(run, c->id)];
+
+		if (said->verdict == REFUTED)
+			report_failure(run, "%s: %s", c->text, said->sentence);
+	}
+}

@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The text table of a run, from the fields that have a column: a line for each variant, and within
+ * it for each combination of the key fields' values; side by side as far as 80 columns reach.
+ */
+#include <err.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "run.h"
+#include "text.h"
+
+enum { MAX_KEYS = 4, MAX_LINES = 512, MAX_COLUMNS = 40, INDENT = 2, GAP = 2 };
+
+struct line {
+	size_t variant;
+	struct field keys[MAX_KEYS + 1]; /* {0}-ended: for run_values_where() */
+};
+
+struct column {
+	char *head[2];
+	char **cells;
+	bool left;     /* aligned */
+	bool repeated; /* in each block */
+	int width;
+};
+
+struct table {
+	struct run *run;
+	const struct row_field *keys[MAX_KEYS];
+	size_t keys_n;
+	struct line lines[MAX_LINES];
+	size_t lines_n;
+	struct column columns[MAX_COLUMNS];
+	size_t columns_n;
+};
+
+/* --- one cell ------------------------------------------------------------ */
+
+/* "ns" of "elapsed_ns"; the whole of a name of one word. */
+static const char *unit_of(const char *name)
+{
+	const char *last = strrchr(name, '_');
+
+	return last ? last + 1 : name;
+}
+
+/* A value of a field, already divided by the one that it is per. */
+static const char *format_value(const struct row_field *field, double value)
+{
+	const char *unit = unit_of(field->name);
+
+	if (!isfinite(value))
+		return "-";
+	if (field->per && strcmp(unit, unit_of(field->per)) == 0)
+		return sentence_value("x_share", value);
+	if (field->per && strcmp(unit_of(field->per), "ns") == 0)
+		return sentence_value(
+			text_format(strcmp(unit, "bytes") == 0 ? "%s_per_s" : "_per_s",
+				    field->name),
+			value * 1e9);
+	if (strcmp(unit, "bytes") == 0)
+		return text_count(llround(value));
+	return sentence_value(field->name, value);
+}
+
+/* The field's values there, each divided by the one that it is per, in millionths. */
+static struct values ratios_of(struct run *run, const struct row_field *field, size_t variant,
+			       const struct field *where)
+{
+	struct values values = run_values_where(run, variant, field->name, where);
+	struct values per;
+
+	if (!field->per) {
+		for (size_t i = 0; i < values.n; i++)
+			values.at[i] *= 1000000;
+		return values;
+	}
+	per = judge_beside(run, variant, field->name, field->per, where);
+	return stats_millionths(values, per);
+}
+
+static const char *format_range(const struct row_field *field, double low, double high)
+{
+	if (!isfinite(low) || low == high)
+		return format_value(field, high);
+	return text_format("%s to %s", format_value(field, low), format_value(field, high));
+}
+
+static const char *format_interval(const struct row_field *field, struct interval interval)
+{
+	if (!isfinite(interval.low))
+		return format_value(field, interval.mid / 1e6);
+	return text_format("%s (%s)", format_value(field, interval.mid / 1e6),
+			   format_range(field, interval.low / 1e6, interval.high / 1e6));
+}
+
+static const char *format_ratio(struct interval ratio)
+{
+	if (!isfinite(ratio.low))
+		return isfinite(ratio.mid) ? text_format("%.2f", ratio.mid) : "-";
+	return text_format("%.2f (%.2f to %.2f)", ratio.mid, ratio.low, ratio.high);
+}
+
+static size_t variant_of(const struct run *run, const char *name)
+{
+	const struct variant *variants = run->about->variants;
+
+	for (size_t i = 0; variants && variants[i].name; i++)
+		if (strcmp(variants[i].name, name) == 0)
+			return i;
+	errx(EXIT_USAGE, "a column is compared with the variant '%s', which there is not", name);
+}
+
+static double sum_of(struct run *run, const struct row_field *field, size_t variant,
+		     const struct field *where)
+{
+	double sum = stats_sum(run_values_where(run, variant, field->name, where));
+
+	return field->per
+		       ? sum / stats_sum(judge_beside(run, variant, field->name, field->per, where))
+		       : sum;
+}
+
+static const char *number_cell(struct run *run, const struct row_field *field, size_t variant,
+			       const struct field *where)
+{
+	struct values values = run_values_where(run, variant, field->name, where);
+	struct share nonzero = share_nonzero(values);
+	struct values ratios;
+
+	if (values.n == 0)
+		return "-";
+	if (field->show == SHOW_NONZERO)
+		return text_format("%s/%s", text_count(nonzero.k), text_count(nonzero.n));
+	if (field->show == SHOW_SUM)
+		return format_value(field, sum_of(run, field, variant, where));
+	if (field->show == SHOW_RATIO)
+		return format_ratio(
+			run_ratio(run, ratios_of(run, field, variant, where),
+				  ratios_of(run, field, variant_of(run, field->base), where)));
+	ratios = ratios_of(run, field, variant, where);
+	switch (field->show) {
+	case SHOW_LEAST:
+		return format_value(field, stats_quantile(ratios, 0) / 1e6);
+	case SHOW_MOST:
+		return format_value(field, stats_quantile(ratios, 1) / 1e6);
+	case SHOW_P99:
+		return format_value(field, stats_quantile(ratios, 0.99) / 1e6);
+	case SHOW_RANGE:
+		return format_range(field, stats_quantile(ratios, 0) / 1e6,
+				    stats_quantile(ratios, 1) / 1e6);
+	case SHOW_INTERVAL:
+		return format_interval(field, run_interval_of(run, ratios));
+	case SHOW_FIRST:
+		return format_value(field, ratios.n ? (double)ratios.at[0] / 1e6 : NAN);
+	default:
+		return format_value(field, stats_quantile(ratios, 0.5) / 1e6);
+	}
+}
+
+/* Whether a sample is of this line. */
+static bool is_of_line(const struct run *run, const json_t *sample, const struct line *line)
+{
+	const struct variant *variants = run->about->variants;
+	const char *name = json_string_value(json_object_get(sample, "variant"));
+
+	if (variants && strcmp(name, variants[line->variant].name) != 0)
+		return false;
+	for (const struct field *key = line->keys; key->name; key++) {
+		const json_t *value = json_object_get(sample, key->name);
+
+		if (key->text ? !json_is_string(value) ||
+					strcmp(json_string_value(value), key->text) != 0
+			      : !json_is_integer(value) || json_integer_value(value) != key->num)
+			return false;
+	}
+	return true;
+}
+
+/* The texts that occur, the first one first; to be freed. */
+static char *text_cell(struct run *run, const struct row_field *field, const struct line *line)
+{
+	const char *seen[8];
+	size_t seen_n = 0;
+	char *text = NULL;
+	size_t size;
+	FILE *out = check_alloc(open_memstream(&text, &size));
+	json_t *sample;
+	size_t i;
+
+	json_array_foreach(run->samples, i, sample)
+	{
+		const char *value = json_string_value(json_object_get(sample, field->name));
+		size_t k = 0;
+
+		if (!value || !is_of_line(run, sample, line))
+			continue;
+		while (k < seen_n && strcmp(seen[k], value) != 0)
+			k++;
+		if (k < seen_n || seen_n == sizeof(seen) / sizeof(seen[0]))
+			continue;
+		fprintf(out, "%s%s", seen_n ? ", " : "", value);
+		seen[seen_n++] = value;
+		if (field->show == SHOW_FIRST)
+			break;
+	}
+	fclose(out);
+	return text;
+}
+
+/* --- lines --------------------------------------------------------------- */
+
+static struct field key_of(const json_t *sample, const struct row_field *field)
+{
+	const json_t *value = json_object_get(sample, field->name);
+
+	return (struct field){field->name, json_integer_value(value), json_string_value(value),
+			      NULL};
+}
+
+/* Numbers ascend, texts come as they occurred first. */
+static bool comes_before(const struct line *a, const struct line *b, size_t keys)
+{
+	for (size_t i = 0; i < keys; i++) {
+		if (a->keys[i].text || b->keys[i].text) {
+			if (!a->keys[i].text || !b->keys[i].text ||
+			    strcmp(a->keys[i].text, b->keys[i].text) != 0)
+				return false;
+			continue;
+		}
+		if (a->keys[i].num != b->keys[i].num)
+			return a->keys[i].num < b->keys[i].num;
+	}
+	return false;
+}
+
+static void add_line(struct table *table, const json_t *sample, size_t variant, size_t first)
+{
+	struct line line = {.variant = variant};
+	size_t at;
+
+	for (size_t k = 0; k < table->keys_n; k++) {
+		if (!json_object_get(sample, table->keys[k]->name))
+			return;
+		line.keys[k] = key_of(sample, table->keys[k]);
+	}
+	for (size_t i = first; i < table->lines_n; i++)
+		if (is_of_line(table->run, sample, &table->lines[i]))
+			return;
+	if (table->lines_n == MAX_LINES)
+		errx(EXIT_USAGE, "a table of more than %d lines", MAX_LINES);
+	for (at = table->lines_n++; at > first; at--) {
+		if (!comes_before(&line, &table->lines[at - 1], table->keys_n))
+			break;
+		table->lines[at] = table->lines[at - 1];
+	}
+	table->lines[at] = line;
+}
+
+static void add_lines(struct table *table, size_t variant)
+{
+	struct line all = {.variant = variant};
+	size_t first = table->lines_n;
+	json_t *sample;
+	size_t i;
+
+	json_array_foreach(table->run->samples, i, sample) if (is_of_line(table->run, sample, &all))
+		add_line(table, sample, variant, first);
+}
+
+/* --- columns ------------------------------------------------------------- */
+
+/* Columns of a text: its bytes without UTF-8 continuation bytes. */
+static int width_of(const char *text)
+{
+	int width = 0;
+
+	for (; *text; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
+static struct column *add_column(struct table *table, const char *head, bool left, bool repeated)
+{
+	const char *bar = strchr(head, '|');
+	struct column *column;
+
+	if (table->columns_n == MAX_COLUMNS)
+		errx(EXIT_USAGE, "a table of more than %d columns", MAX_COLUMNS);
+	column = &table->columns[table->columns_n++];
+	*column = (struct column){.left = left, .repeated = repeated};
+	column->head[0] = check_alloc(bar ? strndup(head, (size_t)(bar - head)) : strdup(""));
+	column->head[1] = check_alloc(strdup(bar ? bar + 1 : head));
+	column->cells = check_alloc(calloc(table->lines_n + 1, sizeof(*column->cells)));
+	for (int i = 0; i < 2; i++)
+		if (width_of(column->head[i]) > column->width)
+			column->width = width_of(column->head[i]);
+	return column;
+}
+
+static void set_cell(struct column *column, size_t line, const char *text)
+{
+	column->cells[line] = check_alloc(strdup(*text ? text : "-"));
+	if (width_of(column->cells[line]) > column->width)
+		column->width = width_of(column->cells[line]);
+}
+
+static void add_field(struct table *table, const struct row_field *field)
+{
+	struct column *column = add_column(table, field->column ? field->column : field->name,
+					   field->text, field->key);
+
+	for (size_t i = 0; i < table->lines_n; i++) {
+		const struct line *line = &table->lines[i];
+
+		if (field->text) {
+			char *text = text_cell(table->run, field, line);
+
+			set_cell(column, i, text);
+			free(text);
+		} else {
+			set_cell(column, i,
+				 number_cell(table->run, field, line->variant, line->keys));
+		}
+	}
+}
+
+/* In how many rounds a line has samples. */
+static void add_trials(struct table *table)
+{
+	struct column *column = add_column(table, "trials", false, false);
+
+	for (size_t i = 0; i < table->lines_n; i++) {
+		int64_t last = -1;
+		int64_t trials = 0;
+		json_t *sample;
+		size_t k;
+
+		json_array_foreach(table->run->samples, k, sample)
+		{
+			int64_t trial = json_integer_value(json_object_get(sample, "trial"));
+
+			if (trial == last || !is_of_line(table->run, sample, &table->lines[i]) ||
+			    (table->run->about->timed && json_object_get(sample, "disturbed")))
+				continue;
+			last = trial;
+			trials++;
+		}
+		set_cell(column, i, text_count(trials));
+	}
+}
+
+/* --- printing ------------------------------------------------------------ */
+
+static void print_padded(FILE *out, const char *text, const struct column *column)
+{
+	int space = column->width - width_of(text);
+
+	fprintf(out, "%*s%s%*s", GAP + (column->left ? 0 : space), "", text,
+		column->left ? space : 0, "");
+}
+
+/* Ends a line without the blanks at its end. */
+static void print_line(FILE *out, const struct table *table, const bool *shown, long line)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *memory = check_alloc(open_memstream(&text, &size));
+
+	for (size_t i = 0; i < table->columns_n; i++)
+		if (shown[i])
+			print_padded(memory,
+				     line < 0 ? table->columns[i].head[line + 2]
+					      : table->columns[i].cells[line],
+				     &table->columns[i]);
+	fclose(memory);
+	while (size > 0 && text[size - 1] == ' ')
+		text[--size] = '\0';
+	fprintf(out, "%s\n", text);
+	free(text);
+}
+
+/* Whether a line has something in one of the block's own columns, but for how many trials. */
+static bool has_cells(const struct table *table, const bool *shown, size_t line)
+{
+	for (size_t i = 0; i < table->columns_n; i++)
+		if (shown[i] && !table->columns[i].repeated &&
+		    strcmp(table->columns[i].head[1], "trials") != 0 &&
+		    strcmp(table->columns[i].cells[line], "-") != 0)
+			return true;
+	return false;
+}
+
+static void print_block(FILE *out, const struct table *table, const bool *shown)
+{
+	bool two = false;
+
+	for (size_t i = 0; i < table->columns_n; i++)
+		two = two || (shown[i] && *table->columns[i].head[0]);
+	fputc('\n', out);
+	if (two)
+		print_line(out, table, shown, -2);
+	print_line(out, table, shown, -1);
+	for (size_t i = 0; i < table->lines_n; i++)
+		if (has_cells(table, shown, i))
+			print_line(out, table, shown, (long)i);
+}
+
+/* As many columns side by side as fit, the repeated ones each time. */
+static void print_blocks(FILE *out, const struct table *table)
+{
+	size_t next = 0;
+
+	while (next < table->columns_n) {
+		bool shown[MAX_COLUMNS] = {false};
+		int width = 0;
+		bool any = false;
+
+		for (size_t i = 0; i < table->columns_n; i++)
+			if (table->columns[i].repeated) {
+				shown[i] = true;
+				width += GAP + table->columns[i].width;
+			}
+		for (; next < table->columns_n; next++) {
+			if (shown[next])
+				continue;
+			if (any && width + GAP + table->columns[next].width > TEXT_WIDTH)
+				break;
+			shown[next] = any = true;
+			width += GAP + table->columns[next].width;
+		}
+		if (any)
+			print_block(out, table, shown);
+	}
+}
+
+static void free_table(struct table *table)
+{
+	for (size_t i = 0; i < table->columns_n; i++) {
+		struct column *column = &table->columns[i];
+
+		for (size_t k = 0; k < table->lines_n; k++)
+			free(column->cells[k]);
+		free(column->cells);
+		free(column->head[0]);
+		free(column->head[1]);
+	}
+	free(table);
+}
+
+/* {option} of the intro: the parameters, and {cpus}. */
+static void print_intro(struct run *run)
+{
+	struct number numbers[MAX_FIELDS] = {number_int("cpus", run_cpus())};
+	json_t *params = options_params(run->about, &run->options);
+	const char *name;
+	size_t n = 1;
+	json_t *value;
+	char *text;
+
+	if (!run->about->intro)
+		return;
+	json_object_foreach(params, name, value)
+	{
+		if (n + 1 == MAX_FIELDS)
+			break;
+		if (json_is_integer(value))
+			numbers[n++] = number_int(name, json_integer_value(value));
+		else if (json_is_string(value))
+			numbers[n++] = number_text(name, json_string_value(value));
+	}
+	text = sentence_format(run->about->intro, numbers);
+	run_say(run, "%s", text);
+	free(text);
+	json_decref(params);
+}
+
+void table_print(struct run *run)
+{
+	struct table *table = check_alloc(calloc(1, sizeof(*table)));
+	const struct variant *variants = run->about->variants;
+
+	table->run = run;
+	print_intro(run);
+	for (size_t i = 0; i < run->fields_n; i++)
+		if (run->fields[i]->key && table->keys_n < MAX_KEYS)
+			table->keys[table->keys_n++] = run->fields[i];
+	if (!variants)
+		add_lines(table, 0);
+	for (size_t v = 0; variants && variants[v].name; v++)
+		if (run_selected(run, v))
+			add_lines(table, v);
+	if (variants) {
+		struct column *column = add_column(table, "variant", true, true);
+
+		for (size_t i = 0; i < table->lines_n; i++)
+			set_cell(column, i, variants[table->lines[i].variant].name);
+	}
+	for (size_t i = 0; i < table->keys_n; i++)
+		add_field(table, table->keys[i]);
+	add_trials(table);
+	for (size_t i = 0; i < run->fields_n; i++)
+		if (run->fields[i]->column && !run->fields[i]->key && !run->fields[i]->row)
+			add_field(table, run->fields[i]);
+	print_blocks(run->out, table);
+	fputc('\n', run->out);
+	free_table(table);
+}
+
+/* --- grids --------------------------------------------------------------- */
+
+/* The values of a key field that occur, as lines of one key. */
+static void add_values(struct table *table, const char *key, int variant)
+{
+	const struct variant *variants = table->run->about->variants;
+
+	table->keys[0] = declare_field(table->run, "sample", key);
+	table->keys_n = 1;
+	for (size_t v = 0; v < (variants ? MAX_VARIANTS : 1); v++) {
+		json_t *sample;
+		size_t i;
+		struct line all = {.variant = v};
+
+		if (variants && !variants[v].name)
+			break;
+		if ((variant >= 0 && v != (size_t)variant) || !run_selected(table->run, v))
+			continue;
+		json_array_foreach(table->run->samples, i, sample)
+		{
+			struct field value = key_of(sample, table->keys[0]);
+			bool known = false;
+
+			if (!is_of_line(table->run, sample, &all) || !json_object_get(sample, key))
+				continue;
+			for (size_t k = 0; k < table->lines_n && !known; k++) {
+				const struct field *have = &table->lines[k].keys[0];
+
+				known = value.text
+						? have->text && strcmp(have->text, value.text) == 0
+						: have->num == value.num;
+			}
+			if (!known)
+				add_line(table, sample, v, 0);
+		}
+	}
+}
+
+void run_grid(struct run *run, int variant, const char *field, const char *down, const char *across)
+{
+	const struct row_field *shown = declare_field(run, "sample", field);
+	const struct variant *variants = run->about->variants;
+	struct table *table = check_alloc(calloc(1, sizeof(*table)));
+	struct table *heads = check_alloc(calloc(1, sizeof(*heads)));
+
+	table->run = heads->run = run;
+	add_values(table, down, variant);
+	if (across)
+		add_values(heads, across, variant);
+	for (size_t v = 0; !across && variants && variants[v].name; v++)
+		if (run_selected(run, v) && (variant < 0 || v == (size_t)variant))
+			heads->lines[heads->lines_n++].variant = v;
+	{
+		const struct row_field *key = declare_field(run, "sample", down);
+		struct column *first =
+			add_column(table, key->column ? key->column : down, false, true);
+
+		for (size_t i = 0; i < table->lines_n; i++)
+			set_cell(first, i,
+				 key->text
+					 ? table->lines[i].keys[0].text
+					 : format_value(key, (double)table->lines[i].keys[0].num));
+	}
+	for (size_t h = 0; h < heads->lines_n; h++) {
+		const struct row_field *key = across ? heads->keys[0] : NULL;
+		const struct field *value = &heads->lines[h].keys[0];
+		struct column *column =
+			add_column(table,
+				   !key        ? variants[heads->lines[h].variant].name
+				   : key->text ? value->text
+					       : format_value(key, (double)value->num),
+				   false, false);
+
+		for (size_t i = 0; i < table->lines_n; i++) {
+			struct field where[] = {
+				table->lines[i].keys[0], across ? *value : (struct field){0}, {0}};
+			size_t of = variant >= 0 ? (size_t)variant : heads->lines[h].variant;
+
+			set_cell(column, i, number_cell(run, shown, of, where));
+		}
+	}
+	print_blocks(run->out, table);
+	free_table(table);
+	free(heads);
+}
