@@ -38,6 +38,13 @@ import rows  # noqa: E402
 from charts import style  # noqa: E402
 
 
+def is_sham(path):
+    """Whether a file is of a run in which something was taken away, so no result."""
+    with open(path, "rb") as file:
+        row = rows.parse(file.readline())
+    return isinstance(row, dict) and bool(row.get("sham"))
+
+
 def newest():
     """The newest result of every experiment, and the newest timings of every bench."""
     found = {}
@@ -46,7 +53,7 @@ def newest():
         stem, extension = os.path.splitext(name)
         group = os.path.basename(folder)
         if group in ("reference", "charts") or extension != (
-                ".json" if group == "bench" else ".jsonl"):
+                ".json" if group == "bench" else ".jsonl") or is_sham(path):
             continue
         stamped = STAMPED.match(stem)
         if stamped:

@@ -18,13 +18,14 @@ VERDICTS = {"holds": "seen here, as it is taught",
             "refuted": "a counter-example was seen",
             "depends": "both cases were seen",
             "not-seen": "it can happen, but did not here: that proves nothing",
+            "unclear": "this run cannot tell",
             "skipped": "this machine cannot test it"}
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #666; --holds: #00684a; --refuted: #a8321a;
-  --depends: #7a5300; --not-seen: #00527f; --skipped: #555; --failed: #a8321a; }
+  --depends: #7a5300; --not-seen: #00527f; --skipped: #555; --unclear: #7a3f8f; --failed: #a8321a; }
 @media (prefers-color-scheme: dark) { :root { --soft: #aaa; --holds: #3ecf9b; --refuted: #ff8a6b;
-  --depends: #e8b54a; --not-seen: #6cc0f5; --skipped: #aaa; --failed: #ff8a6b; } }
+  --depends: #e8b54a; --not-seen: #6cc0f5; --skipped: #aaa; --unclear: #d6a3e8; --failed: #ff8a6b; } }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h1, h2, h3 { line-height: 1.2; }
 h2 { margin-top: 3rem; border-bottom: 1px solid var(--line); }
@@ -35,7 +36,7 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
 .word { font-weight: 700; white-space: nowrap; }
 .holds { color: var(--holds); } .refuted { color: var(--refuted); }
 .depends { color: var(--depends); } .not-seen { color: var(--not-seen); }
-.skipped { color: var(--skipped); }
+.skipped { color: var(--skipped); } .unclear { color: var(--unclear); }
 .soft { color: var(--soft); font-size: .875rem; }
 .failed { border-left: .3rem solid var(--failed); padding-left: .8rem; font-weight: 700; }
 dd { margin: 0 0 .8rem; }
@@ -104,6 +105,24 @@ def found(section, result):
         add(claims, "dd", row["sentence"])
 
 
+def could_have_been(section, result):
+    """What was tried on the program: each claim with what it is about taken away."""
+    shams = {claim: row for claim, row in result.run.get("shams", {}).items()
+             if row["of"] == "claim"}
+    if not shams:
+        return
+    table = add(section, "table")
+    head = add(add(table, "thead"), "tr")
+    for title in ("if it were not so", "is done", "comes out as"):
+        add(head, "th", title, scope="col")
+    lines = add(table, "tbody")
+    for claim, row in shams.items():
+        line = add(lines, "tr")
+        add(line, "td", result.run["claims"][claim])
+        add(add(line, "td"), "code", row["sham"])
+        word_of(line, "td", row["then"])
+
+
 def experiment(body, result, charts, folder):
     section = add(body, "section", id=anchor_of(result))
     add(section, "h3", ": ".join(filter(None, (result.name, result.question))))
@@ -117,6 +136,7 @@ def experiment(body, result, charts, folder):
     for path in charts:
         add(section, "img", src=os.path.relpath(path, folder), width="1600", height="1000",
             loading="lazy", alt=f"chart: {result.question or result.name}")
+    could_have_been(section, result)
     made = add(section, "p", "" if charts else f"{machine_of(result)} · {made_by(result)} · ",
                class_="soft")
     add(made, "a", "its rows", href=os.path.relpath(result.path, folder))

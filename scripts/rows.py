@@ -7,7 +7,7 @@ say so.
 """
 import json
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Unreadable(Exception):
@@ -46,8 +46,35 @@ class Result:
         return self.run.get("summary", "")
 
     @property
-    def samples(self):
+    def all_samples(self):
         return self.kinds.get("sample", [])
+
+    @property
+    def samples(self):
+        """Those of trials that nothing disturbed; all of them where there is no other."""
+        calm = [row for row in self.all_samples if "disturbed" not in row]
+        return calm or self.all_samples
+
+    @property
+    def sham(self):
+        """The claim or control that was taken away, or None: such a run is no result."""
+        return self.run.get("sham")
+
+    def bound(self, name):
+        """A threshold of the experiment's, by its name."""
+        return self.run["bounds"][name]["value"]
+
+    def help(self, variant):
+        """What a variant does, in words."""
+        return self.run["variants"][variant]
+
+    def label(self, field):
+        """What a field means, in words."""
+        return next(row["help"] for row in self.run["fields"] if row["name"] == field)
+
+    def verdict(self, claim):
+        """Its word, or None."""
+        return self.verdicts.get(claim, {}).get("verdict")
 
     @property
     def verdicts(self):
@@ -56,7 +83,10 @@ class Result:
 
     def number(self, claim, name):
         """A number behind a verdict, or None: for titles, which say what the verdict says."""
-        return self.verdicts.get(claim, {}).get("numbers", {}).get(name)
+        number = self.verdicts.get(claim, {}).get("numbers", {})
+        for part in name.split("."):  # "wrong.k" of a share, "ratio.mid" of an interval
+            number = number.get(part) if isinstance(number, dict) else None
+        return number
 
     @property
     def interrupted(self):
@@ -127,8 +157,8 @@ def read_rows(path, lines):
         raise Truncated("cut short: it has no end row")
     result = Result(path, rows)
     promised = result.end.get("samples")
-    if promised != len(result.samples):
-        raise Truncated(f"has {len(result.samples)} samples, but its end row says {promised}")
+    if promised != len(result.all_samples):
+        raise Truncated(f"has {len(result.all_samples)} samples, but its end row says {promised}")
     return result
 
 
@@ -167,4 +197,6 @@ def check_run(row):
 
 def check_schema(row):
     if row.get("schema") != SCHEMA:
-        raise UnknownSchema(f"has schema {row.get('schema')!r}, this script reads {SCHEMA}")
+        older = row.get("schema") in range(1, SCHEMA)
+        raise UnknownSchema(f"has schema {row.get('schema')!r}, this script reads {SCHEMA}"
+                            + (": it is of an older version, measure anew" if older else ""))

@@ -6,9 +6,11 @@ import re
 import signal
 import subprocess
 import time
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))  # sham, sentence
 BUILD = ROOT / os.environ.get("BUILD", "build")
 # Only to end a test that would hang: sanitizer builds are many times slower.
 TIMEOUT = 300 if os.environ.get("SAN") else 60
@@ -22,9 +24,8 @@ SUFFIX = {"N": "", "BYTES": "_bytes", "BYTES/S": "_bytes_per_s", "MS": "_ms"}
 
 def programs():
     """Every experiment of every group: a new one is tested the day it is added."""
-    groups = (path.name for path in (ROOT / "experiments").iterdir()
-              if path.name not in ("lib", "echo"))  # echo's have no trials: test_echo.py
-    found = (path for group in groups for path in (BUILD / group).glob("*"))
+    sources = (ROOT / "experiments").glob("*/*.c")
+    found = (BUILD / path.parent.name / path.stem for path in sources if path.parent.name != "lib")
     return sorted(path for path in found if path.is_file() and os.access(path, os.X_OK))
 
 

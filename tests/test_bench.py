@@ -23,7 +23,7 @@ PROGRAM = """#!/bin/sh
 echo "$*" >>"$CALLS"
 sleep "${SLEEP:-0.06}"
 case "$*" in *--output*)
-	echo '{"row":"run","schema":1,"experiment":"counter","params":{}}'
+	echo '{"row":"run","schema":2,"experiment":"counter","params":{}}'
 esac
 case "$*" in *"${FAILS:-none}"*) echo "it failed" >&2; exit 1; esac
 """
@@ -90,7 +90,7 @@ def test_the_timings_are_kept(tree):
     path, = left(tree)
     assert f"results/bench/{path.name}" in done.stdout
     document = json.loads(path.read_text())
-    assert document["schema"] == 1 and document["bench"] == "counter"
+    assert document["schema"] == 2 and document["bench"] == "counter"
     assert document["machine"]["row"] == "run"
     assert document["iterations"] >= 100000 and document["rounds"] == 3
     assert [row["variant"] for row in document["results"]] == VARIANTS

@@ -11,19 +11,22 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from program import (environment, finish, kind, left_behind, options, order, parse,
+import sham
+from program import (TIMEOUT, environment, finish, kind, left_behind, options, order, parse,
                      programs, run, start, until)
+from sentence import sentence
 
 WIDTH = 80
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-VERDICTS = {"holds", "refuted", "depends", "not-seen", "skipped"}
+VERDICTS = {"holds", "refuted", "depends", "not-seen", "unclear", "skipped"}
 WORDS = "|".join(word.upper().replace("-", " ") for word in VERDICTS)
 SAID = ("why", "note", "failure")  # rows of a text for people
 RUN_KEYS = {"schema", "experiment", "group", "summary", "claims", "params", "utc", "version", "commit",
             "dirty", "compiler", "flags", "kernel", "arch", "virtualisation", "cpus_online",
-            "cpus_allowed", "load", "sysctl"}
+            "cpus_allowed", "load", "sysctl", "sham", "variants", "fields", "bounds", "shams"}
 END_KEYS = {"controls_held", "samples", "interrupted", "wall_ns", "own_cpu_ns", "machine_cpu_ns",
-            "steal_ns"}
+            "steal_ns", "trials", "disturbed_trials"}
+DISTURBANCE_KEYS = {"row", "trials", "cause", "wall_ns", "involuntary_switches", "stops"}
 SHORT = ("--quick", "--trials", "1")
 ENDLESS = ("--quick", "--trials", "100000", "-o", "rows.jsonl")
 
@@ -138,11 +141,12 @@ def test_text(quick):
 
 def test_run_row(program, quick, opts):
     row = quick.rows[0]
-    assert list(row)[:2] == ["row", "schema"] and (row["row"], row["schema"]) == ("run", 1)
+    assert list(row)[:2] == ["row", "schema"] and (row["row"], row["schema"]) == ("run", 2)
     assert RUN_KEYS <= set(row)
     assert (row["experiment"], row["group"]) == (program.name, program.parent.name)
     assert row["summary"].strip()
-    assert set(row["params"]) == {option.param for option in opts}
+    assert set(row["params"]) - {"left_out"} == {option.param for option in opts}
+    assert row["sham"] is None
     for option in opts:
         if option.is_number:
             assert option.low <= row["params"][option.param] <= option.high
@@ -167,8 +171,11 @@ def test_verdict_rows(quick):
     assert sorted(row["claim"] for row in verdicts) == sorted(claims)
     for row in verdicts:
         assert row["verdict"] in VERDICTS and row["sentence"].strip()
-        assert isinstance(row["numbers"], dict)
+        assert ("remedy" in row) == (row["verdict"] == "unclear")
         assert quick.status == 0 or row["verdict"] == "skipped"
+        assert not re.search(r"\b(nan|inf)\b", row["sentence"])
+        if is_declared(quick):
+            assert row["numbers"] and sentence(row["template"], row["numbers"]) == row["sentence"]
 
 
 def test_what_was_said_is_kept(quick):
@@ -176,22 +183,45 @@ def test_what_was_said_is_kept(quick):
     for row in quick.rows:
         if row["row"] in SAID:
             assert list(row) == ["row", "text"] and " ".join(row["text"].split()) in shown
-    assert quick.status == 77 or len(kind(quick.rows, "why")) == 1
 
 
 def test_sample_rows(quick, runs_here):
     samples = kind(quick.rows, "sample")
     params = quick.rows[0]["params"]
     variants = {sample.get("variant") for sample in samples}
-    assert len(set(order(samples))) == params["trials"] * len(variants)
-    assert {trial for trial, _ in order(samples)} == set(range(params["trials"]))
+    rounds = max(trial for trial, _ in order(samples)) + 1
+    assert rounds >= params["trials"]
+    assert len(set(order(samples))) == rounds * len(variants)
     for row in quick.rows[1:-1]:
         assert list(row)[0] == "row"
-        if row["row"] in ("verdict", *SAID):
+        if row["row"] in ("verdict", "disturbance", *SAID):
             continue
-        assert row["trial"] in range(params["trials"]) and row.get("variant") in variants
+        assert row["trial"] in range(rounds) and row.get("variant") in variants
         # base units: what is not a word is an integer, and true is none
         assert {type(value) for value in row.values()} <= {int, str}, row
+
+
+def test_disturbance_rows(quick, runs_here):
+    """Each trial is in one of them, and its samples say whether it was disturbed."""
+    disturbances = kind(quick.rows, "disturbance")
+    end = quick.rows[-1]
+    assert sum(row["trials"] for row in disturbances) == end["trials"] > 0
+    assert end["disturbed_trials"] == sum(row["trials"] for row in disturbances if row["cause"])
+    pending = []
+    for row in quick.rows:
+        if row["row"] == "sample":
+            pending.append(row.get("disturbed"))
+        if row["row"] == "disturbance":
+            assert DISTURBANCE_KEYS <= set(row)
+            assert set(pending) <= {row["cause"]}
+            pending = []
+            for figure in ("foreign_ns", "steal_ns", "throttled_ns"):
+                assert 0 <= row.get(figure, 0) <= row["wall_ns"] * os.cpu_count()
+
+
+def test_trials_exactly(program, quick, runs_here):
+    rows = parse(run(program, "--quick", "--trials", "2", "-o", "-").stdout)
+    assert {trial for trial, _ in order(kind(rows, "sample"))} == {0, 1}
 
 
 def test_rows_on_stdout_with_the_same_order(program, quick, tmp_path):
@@ -208,8 +238,9 @@ def test_rows_on_stdout_with_the_same_order(program, quick, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_quiet(program, quick):
-    ended = run(program, *SHORT, "--quiet")
+@pytest.mark.parametrize("how", ["--quiet", "--brief"])
+def test_quiet(program, quick, how):
+    ended = run(program, *SHORT, how)
     claims = quick.rows[0]["claims"]
     starts = [line.split()[0] for line in ended.stdout.splitlines() if line[2] != " "]
     assert (ended.returncode, ended.stderr) == (quick.status, "")
@@ -228,6 +259,75 @@ def test_cpus(program, quick, tmp_path):
     row = parse((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))[0]
     assert (ended.returncode, ended.stderr) == (quick.status, "")
     assert (row["cpus_allowed"], row["params"]["cpus"]) == (cpu, cpu)
+
+
+# --- what is declared -----------------------------------------------------------------------------
+
+def is_declared(quick):
+    """Until every program declares its fields."""
+    return bool(quick.rows[0]["fields"])
+
+
+@pytest.fixture
+def described(program, once):
+    return once((program, "describe"), lambda: sham.describe(program))
+
+
+def test_describe(program, quick, described):
+    run_row = quick.rows[0]
+    for what in ("claims", "variants", "fields", "bounds", "shams"):
+        assert described[what] == run_row[what]
+    assert (described["experiment"], described["group"]) == (program.name, program.parent.name)
+    if not is_declared(quick):
+        pytest.skip("declares nothing yet")
+    assert described["order"] > 0
+    for bound in described["bounds"].values():
+        assert bound["why"].strip()
+
+
+def test_fields(quick, described, runs_here):
+    """What is declared is recorded, and the other way round (which the library demands)."""
+    if not is_declared(quick):
+        pytest.skip("declares nothing yet")
+    names = [(field["row"], field["name"]) for field in described["fields"]]
+    assert len(names) == len(set(names))
+    assert all(field["help"].strip() for field in described["fields"])
+    recorded = {(row["row"], name) for row in quick.rows for name in row}
+    left_out = quick.rows[0]["params"].get("left_out")
+    assert left_out or not set(names) - recorded
+
+
+def test_every_claim_and_control_has_a_sham(quick, described):
+    if not is_declared(quick):
+        pytest.skip("declares nothing yet")
+    assert set(described["claims"]) | set(described["controls"]) == set(described["shams"])
+
+
+def test_shams(program, quick, described, runs_here):
+    """Each claim comes out as declared when what it is about is taken away, each control fails."""
+    words = {row["claim"]: row["verdict"] for row in kind(quick.rows, "verdict")}
+    unclear = []
+    for name, declared in described["shams"].items():
+        if words.get(name) == "skipped":
+            continue
+        came = sham.run(program, name, declared["of"], TIMEOUT, env=environment())
+        if came == "unclear" != declared["then"]:
+            unclear.append(name)
+        else:
+            assert came in (declared["then"], "skipped"), name
+        assert declared["then"] != words.get(name), f"{name} is the same without its sham"
+    if unclear:
+        pytest.skip(f"too disturbed to tell: {', '.join(unclear)}")
+
+
+def test_sham_is_said(program, described):
+    for name in list(described["shams"])[:1]:
+        ended = run(program, *SHORT, "--sham", name, "-o", "-")
+        rows = parse(ended.stdout)
+        assert rows[0]["sham"] == name
+        assert f"SHAM {name}" in ended.stderr.splitlines()[0]
+        assert ended.stderr.count("SHAM") > len(kind(rows, "verdict"))
+    assert_error(run(program, "--sham", "no-such-sham"), "--sham", "no-such-sham")
 
 
 # --- full disks -----------------------------------------------------------------------------------
@@ -262,7 +362,7 @@ def interrupt(program, folder, number):
     part = folder / "rows.jsonl.part"
     process = start(program, *ENDLESS, cwd=folder)
     until(lambda: process.poll() is not None or
-          part.exists() and b'"row":"sample"' in part.read_bytes(), "sample")
+          part.exists() and b'"row":"disturbance"' in part.read_bytes(), "sample")
     process.send_signal(number)
     ended = finish(process)
     assert (ended.returncode, ended.stderr) == (-number, ""), ended

@@ -153,7 +153,7 @@ def test_every_answer_is_right(arguments):
     assert sample["served_connections"] == (
         0 if "--churn" in arguments else rows[0]["params"]["connections"])
     assert sum(row["requests"] for row in kind(rows, "second")) == sample["requests"]
-    assert rows[0]["group"] == "echo" and rows[0]["schema"] == 1
+    assert rows[0]["group"] == "echo" and rows[0]["schema"] == 2
     assert rows[-1]["controls_held"] is True and rows[-1]["interrupted"] is None
     assert rows[-1]["wall_ns"] >= 1e6 * sum(rows[0]["params"][name] for name in
                                             ("ramp_ms", "warmup_ms", "duration_ms"))

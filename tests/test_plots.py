@@ -43,7 +43,7 @@ def refused(done, out, status=2):
     assert not out.exists() or not list(out.iterdir())
 
 
-def result(experiment="counter", schema=1, interrupted=None, controls_held=True, samples=None):
+def result(experiment="counter", schema=2, interrupted=None, controls_held=True, samples=None):
     """The lines of a small result."""
     if samples is None:
         samples = [sample(trial, variant, lost) for trial in range(3)
@@ -250,7 +250,7 @@ BAD = {
     "a list": (["[1]"], "not a result file"),
     "indented json": (["{", "}"], "not a result file"),
     "half a bench": (["{", ' "bench": "counter",'], "broken"),
-    "bench without timings": (["{", ' "bench": "x", "schema": 1}'], "broken"),
+    "bench without timings": (["{", ' "bench": "x", "schema": 2}'], "broken"),
     "no end row": (result()[:-1], "cut short"),
     "half a line": (result()[:4] + [result()[4][:20]], "cut short"),
     "broken line": (result()[:3] + ['{"row": "sample", '] + result()[3:], "line 4"),
@@ -258,7 +258,7 @@ BAD = {
     "lost samples": (result()[:3] + result()[4:], "samples"),
     "rows after the end": (result() + [result()[1]], "follows the end"),
     "two runs": (result() + result(), "second run"),
-    "another schema": (result(schema=2), "schema 2"),
+    "another schema": (result(schema=1), "schema 1"),
     "no schema": (result(schema=None), "schema"),
     "fields that are not there": (result(experiment="stall"), "cannot be drawn"),
     "fields of another type": (result(samples=[dict(sample(0, "split", 1)[1], threads="two")]),

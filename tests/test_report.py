@@ -71,7 +71,7 @@ def check_links(found):
 
 
 def result(path, *, sentence="it was so", interrupted=None, controls_held=True, samples=True, said=()):
-    rows = [{"row": "run", "schema": 1, "experiment": path.stem, "group": "race",
+    rows = [{"row": "run", "schema": 2, "experiment": path.stem, "group": "race",
              "summary": "Is it so?", "claims": {"an-id": "it is so"}, "params": {"trials": 2},
              "utc": "2026-01-02T03:04:05Z"},
             *({"row": "sample", "trial": trial, "variant": "a", "elapsed_ns": 5 + trial}
@@ -139,7 +139,7 @@ def test_what_this_machine_cannot_test(tmp_path):
 
 def test_what_cannot_be_read_is_said(tmp_path):
     broken = tmp_path / "broken.jsonl"
-    broken.write_text('{"row":"run","schema":1,"experiment":"x"}\n')
+    broken.write_text('{"row":"run","schema":2,"experiment":"x"}\n')
     done = report(tmp_path / "out", broken, result(tmp_path / "one.jsonl"))
     assert done.returncode == 2 and done.stderr.startswith("report: ")
     assert len(done.stderr.splitlines()) == 1 and "no end row" in done.stderr

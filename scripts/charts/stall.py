@@ -10,7 +10,7 @@ CAUSES = {  # as the rows name them: how people would, and their look
     "send-buffer": ("send buffer too small", style.BLUE, "s"),
     "network": ("network is slow", style.ORANGE, "D"),
     "too-short": ("too brief to tell why", style.PINK, "v"),
-    "untold": ("the kernel does not tell", style.BLACK, "X"),
+    "unknown": ("the kernel does not tell", style.BLACK, "X"),
     "none": ("did not block", style.GREY, "."),
 }
 ZOOM = 3  # stalls to be seen where many follow each other
@@ -97,7 +97,7 @@ def draw_calls(axes, trial, size):
         if call["begin_ns"] <= trial.end and call["begin_ns"] + call["elapsed_ns"] >= trial.begin:
             causes.setdefault(call["cause"], []).append(call)
     for cause, calls in causes.items():
-        _, colour, marker = CAUSES.get(cause, CAUSES["untold"])
+        _, colour, marker = CAUSES.get(cause, CAUSES["unknown"])
         begin = style.column(calls, "begin_ns") / size
         length = np.maximum(style.column(calls, "elapsed_ns"), 1)
         axes.vlines(begin, FLOOR_MS, length / 1e6, color=colour, linewidth=1)
@@ -113,7 +113,7 @@ def draw_calls(axes, trial, size):
 
 def label_cause(axes, trial, cause, call, size):
     """Says a cause where its longest call begins: above it, or beside dots."""
-    words, colour, _ = CAUSES.get(cause, CAUSES["untold"])
+    words, colour, _ = CAUSES.get(cause, CAUSES["unknown"])
     right = call["begin_ns"] - trial.begin > (trial.end - trial.begin) / 2
     low = cause == "none" and trial.stalls
     axes.annotate(words, (call["begin_ns"] / size, 3e-3 if low else call["elapsed_ns"] / 1e6),

@@ -99,6 +99,8 @@ class Page:
 
 
 def warnings_of(result):
+    if getattr(result, "sham", None):
+        yield f"SHAM: what {result.sham} is about was taken away in this run"
     if not result.controls_held and not result.interrupted:
         yield "A CONTROL FAILED in this run: do not trust it"
     if result.interrupted:
