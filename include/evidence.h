@@ -66,6 +66,9 @@ enum verdict never_happens(struct share seen, int64_t enough);
 /* Refuted by one that is missing; holds if none is in at least `enough` > 0; else unclear. */
 enum verdict always_happens(struct share seen, int64_t enough);
 
+/* A claim about each of several things: all have it: holds; none: refuted; some: depends, both seen. */
+enum verdict case_by_case(struct share have, int64_t enough);
+
 /* Whether the true share is above the bound (in 0 to 1): by Wilson's whole interval. */
 enum verdict share_above(struct share share, double bound);
 enum verdict share_below(struct share share, double bound);

@@ -9,6 +9,7 @@
 #ifndef PATTERN_H
 #define PATTERN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,5 +18,8 @@ void pattern_fill(void *buffer, size_t length, uint64_t offset);
 
 /* How many bytes are not those that belong at offset, offset + 1, ...; 0 = all arrived in order. */
 size_t pattern_misplaced(const void *buffer, size_t length, uint64_t offset);
+
+/* A sham: from now on pattern_fill() exchanges the first two bytes, so that what it writes is not in order. */
+void pattern_disorder(bool on);
 
 #endif

@@ -18,15 +18,17 @@
  */
 #include <err.h>
 #include <math.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
 #include "filling.h"
+#include "judge.h"
 #include "net.h"
-#include "text.h"
+#include "pattern.h"
 
 enum { UDP, UNIX_STREAM, UNIX_DGRAM, UNIX_BOUND, PIPE, VARIANTS };
 enum { SIZES = 12, WRITES = 3 };
@@ -47,8 +49,38 @@ static const enum net_kind kinds[VARIANTS] = {[UDP] = NET_UDP,
 
 static const int64_t writes[WRITES] = {64, 300, 1024}; /* bytes of a message */
 
-static const struct claim claims[] = {{"buf-size-is-capacity", "a buffer of n bytes holds n bytes"},
-				      {0}};
+static const struct claim claims[] = {
+	{"buf-size-is-capacity", "a buffer of n bytes holds n bytes", "pipe=udp", REFUTED,
+	 .why = {[DEPENDS] =
+			 "a socket's buffer size limits memory, not bytes, and the kernel charges its book-keeping too. A send buffer still takes what begins below its limit. A pipe's size is in pages, which whole writes fill.",
+		 [REFUTED] =
+			 "a socket's buffer size limits memory, not bytes, and the kernel charges its book-keeping too. A send buffer still takes what begins below its limit."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"asked_sndbuf_bytes", "SO_SNDBUF asked for"},
+	{"asked_rcvbuf_bytes", "SO_RCVBUF asked for; 0: a pipe has one buffer"},
+	{"write_bytes", "size of one message"},
+	{"granted_sndbuf_bytes", "SO_SNDBUF granted"},
+	{"granted_rcvbuf_bytes", "SO_RCVBUF granted"},
+	{"held_bytes", "once settled", "held of what|is granted", SHOW_RANGE, "capacity_bytes"},
+	{"exact", "1: just as many as predicted", "predicted|exactly", SHOW_NONZERO},
+	{"literal", "1: just as many as granted", "as many as|granted", SHOW_NONZERO},
+	{"predicted_error_bytes", "how far the prediction is off", "its|error", SHOW_MEDIAN,
+	 "held_bytes"},
+	{"capacity_bytes", "granted to the buffers that are charged"},
+	{"predicted_bytes", "computed before it was filled"},
+	{"first_full_bytes", "accepted at the first EAGAIN, or survivors of the first drop"},
+	{"outq_bytes", "in the send queue then"},
+	{"inq_bytes", "in the receive queue then"},
+	{"wmem_bytes", "what the sender is charged with; 0 of a pipe"},
+	{"rmem_bytes", "what the receiver is charged with; 0 of a pipe"},
+	{"missing_bytes", "accepted and neither read nor dropped", .zero = true, .sham = "lose"},
+	{"misplaced_bytes", "read at another place than written", .zero = true, .sham = "disorder"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_fillings", 9, "every size with every message, at least"}, {0}};
 
 static int64_t sizes = 6;
 static int64_t least = 4 << 10;
@@ -61,17 +93,6 @@ static const struct opt opts[] = {{'n', "sizes", "how many sizes of each buffer"
 				  {0, "most", "the largest size asked for", .num = &most,
 				   .min = 128 << 10, .max = 4 << 20, .unit = OPT_BYTES},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "atlas",
-	.group = "buffers",
-	.summary = "What do buffers of every size hold, and can it be told beforehand?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 2,
-	.quick_trials = 1,
-};
 
 static int64_t size_of(int64_t i)
 {
@@ -199,11 +220,16 @@ static void measure_cell(struct run *run, size_t write, int64_t sndbuf, int64_t 
 	size_t variant = run_variant(run);
 	struct filling f;
 	int64_t predicted;
+	int64_t held;
+	char byte;
 
 	begin(&f, variant, sndbuf, rcvbuf, writes[write]);
 	predicted = predict(variant, &scales[variant][write], &f);
 	filling_fill(&f, 1, 0);
+	if (run_sham(run, "lose"))
+		check_fd((int)read(f.fd.rx, &byte, 1), "read");
 	filling_drain(&f, 1);
+	held = f.accepted - f.dropped;
 	run_record(run, (struct field[]){{"asked_sndbuf_bytes", sndbuf},
 					 {"asked_rcvbuf_bytes", rcvbuf},
 					 {"write_bytes", f.write},
@@ -212,7 +238,10 @@ static void measure_cell(struct run *run, size_t write, int64_t sndbuf, int64_t 
 					 {"capacity_bytes", filling_capacity(&f)},
 					 {"predicted_bytes", predicted},
 					 {"first_full_bytes", f.first_full},
-					 {"held_bytes", f.accepted - f.dropped},
+					 {"held_bytes", held},
+					 {"exact", held == predicted},
+					 {"literal", held == filling_capacity(&f)},
+					 {"predicted_error_bytes", llabs(predicted - held)},
 					 {"outq_bytes", f.outq},
 					 {"inq_bytes", f.inq},
 					 {"wmem_bytes", f.tx.send},
@@ -233,114 +262,42 @@ static void measure(struct run *run)
 				measure_cell(run, w, size_of(i), pipe ? 0 : size_of(j));
 }
 
-/* --- report ------------------------------------------------------------------ */
-
-/* The fillings that held just as many bytes as this field says. */
-static size_t held_just(struct run *run, size_t variant, const char *field)
-{
-	struct values held = run_values(run, variant, "held_bytes");
-	struct values bytes = run_values(run, variant, field);
-	size_t n = 0;
-
-	for (size_t i = 0; i < held.n; i++)
-		n += held.at[i] == bytes.at[i];
-	return n;
-}
-
-/* The median error of a field that says what is held, as a share of that. */
-static double error_of(struct run *run, size_t variant, const char *field)
-{
-	return run_error(run, variant, field, "held_bytes", 0.5);
-}
-
-/* Bytes held for each byte granted. */
-static double held_share(struct run *run, size_t variant, double q)
-{
-	return run_share(run, variant, "held_bytes", "capacity_bytes", q);
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"Every pair of %lld sizes from %s to %s is asked for; messages of 64, 300 and "
-		"1,024 "
-		"bytes. Nobody reads.",
-		(long long)sizes, text_bytes(size_of(0)), text_bytes(size_of(sizes - 1)));
-	fprintf(out, "\n  %-11s %5s %14s %10s %10s %12s\n", "", "", "held for", "predicted",
-		"its error,", "granted: its");
-	fprintf(out, "  %-11s %5s %14s %10s %10s %12s\n", "kind", "cells", "1 B granted", "exactly",
-		"median", "error");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		size_t n = run_values(run, v, "held_bytes").n;
-
-		if (n > 0)
-			fprintf(out, "  %-11s %5zu %6.4f to %4.2f %10s %10s %12s\n",
-				variants[v].name, n, held_share(run, v, 0), held_share(run, v, 1),
-				text_share((double)held_just(run, v, "predicted_bytes") /
-					   (double)n),
-				text_share(error_of(run, v, "predicted_bytes")),
-				text_share(error_of(run, v, "capacity_bytes")));
-	}
-	fputs("\n", out);
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	size_t all = 0, literal = 0, charged = 0, exact = 0, lost = 0, misplaced = 0;
-	double least_held = INFINITY, most_held = 0;
-	double exact_share;
+	struct share literal = run_nonzero(run, PIPE, "literal");
+	struct share sockets = {0};
+	struct share exact = {0};
+	int64_t enough = (int64_t)run_bound(run, "enough_fillings");
 
-	for (size_t v = 0; v < VARIANTS; v++) {
-		size_t n = run_values(run, v, "held_bytes").n;
-
-		all += n;
-		literal += held_just(run, v, "capacity_bytes");
-		lost += stats_nonzero(run_values(run, v, "missing_bytes"));
-		misplaced += stats_nonzero(run_values(run, v, "misplaced_bytes"));
-		least_held = fmin(least_held, held_share(run, v, 0));
-		most_held = fmax(most_held, held_share(run, v, 1));
-		if (v != PIPE) {
-			charged += n;
-			exact += held_just(run, v, "predicted_bytes");
-		}
+	for (size_t v = 0; v < PIPE; v++) {
+		sockets = share_add(sockets, run_nonzero(run, v, "literal"));
+		exact = share_add(exact, run_nonzero(run, v, "exact"));
 	}
-	exact_share = (double)exact / (double)charged;
-	old_control(run, lost + misplaced == 0,
-		    "bytes were lost in %zu and out of order in %zu of %zu fillings", lost,
-		    misplaced, all);
-	old_verdict(run, "buf-size-is-capacity",
-		    literal == all ? HOLDS
-		    : literal      ? DEPENDS
-				   : REFUTED,
-		    (struct field[]){{"fillings", (int64_t)all},
-				     {"exactly_granted", (int64_t)literal},
-				     {"least_of_granted", .real = &least_held},
-				     {"most_of_granted", .real = &most_held},
-				     {"udp_unix_fillings", (int64_t)charged},
-				     {"udp_unix_exact_share", .real = &exact_share},
-				     {0}},
-		    "held %.2g to %.2g times what was granted, just that in %zu of %zu fillings%s",
-		    least_held, most_held, literal, all,
-		    charged ? text_format("; UDP and AF_UNIX held exactly what was predicted in %s",
-					  text_share(exact_share))
-			    : "");
+	run_judge(
+		run, "buf-size-is-capacity", case_by_case(share_add(sockets, literal), enough),
+		"sockets held just what was granted in {sockets} fillings, a pipe in {pipe}; UDP and AF_UNIX held exactly what was predicted in {exact}; a UDP datagram of 300 bytes is charged with {charge_bytes}",
+		number_share("sockets", sockets), number_share("pipe", literal),
+		number_share("exact", exact), number_int("charge_bytes", scales[UDP][1].charge));
 }
 
-static void report(struct run *run)
-{
-	int64_t charge = scales[UDP][1].charge;
-
-	print_table(run);
-	judge(run);
-	old_why(run,
-		"a buffer's size limits memory, not bytes, and the kernel charges its book-keeping "
-		"too%s. A send buffer still takes what begins below its limit.",
-		charge ? text_format(": here %s for a UDP datagram of 300 bytes",
-				     text_count(charge))
-		       : "");
-}
+static const struct experiment about = {
+	.name = "atlas",
+	.group = "buffers",
+	.order = 306,
+	.summary = "What do buffers of every size hold, and can it be told beforehand?",
+	.intro =
+		"Every pair of {sizes} sizes from {least_bytes} to {most_bytes} is asked for; messages of 64, 300 and 1,024 bytes. Nobody reads.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 2,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -349,7 +306,8 @@ int main(int argc, char *argv[])
 	for (size_t v = 0; v < VARIANTS; v++)
 		for (size_t w = 0; w < WRITES && run_selected(run, v) && !run_stopped(); w++)
 			scales[v][w] = calibrate(v, writes[w]);
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure(run);
-	return old_end(run, report);
+	return run_end(run);
 }

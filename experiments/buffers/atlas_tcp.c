@@ -17,14 +17,17 @@
 #include <math.h>
 #include <sys/socket.h>
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "check.h"
 #include "exp.h"
-#include "old.h"
 #include "filling.h"
+#include "judge.h"
 #include "link.h"
 #include "net.h"
+#include "pattern.h"
 #include "tcpinfo.h"
-#include "text.h"
 
 enum { TCP, VETH, VARIANTS };
 enum { SIZES = 12, WRITES = 2, CELLS = SIZES * SIZES * WRITES };
@@ -37,8 +40,43 @@ static const struct variant variants[] = {
 static const int64_t writes[WRITES] = {1024, 16384}; /* bytes of one write */
 
 static const struct claim claims[] = {
-	{"buf-tcp-capacity", "a TCP connection holds as many bytes as its two buffers are large"},
+	{"buf-tcp-capacity", "a TCP connection holds as many bytes as its two buffers are large",
+	 "literal", HOLDS,
+	 .why = {[REFUTED] =
+			 "a buffer's size limits memory, not bytes, and the kernel charges its book-keeping too. A send buffer still takes what begins below its limit."}},
 	{0}};
+
+static const struct row_field fields[] = {
+	{"asked_sndbuf_bytes", "SO_SNDBUF asked for", "SO_SNDBUF"},
+	{"asked_rcvbuf_bytes", "SO_RCVBUF asked for"},
+	{"write_bytes", "size of one write"},
+	{"granted_sndbuf_bytes", "SO_SNDBUF granted"},
+	{"granted_rcvbuf_bytes", "SO_RCVBUF granted"},
+	{"held_bytes", "once settled", "held of what|is granted", SHOW_RANGE, "capacity_bytes"},
+	{"first_full_bytes", "accepted at the first EAGAIN", "at first|EAGAIN", SHOW_MEDIAN,
+	 "held_bytes"},
+	{"predicted_error_bytes", "how far the prediction is off", "prediction's|error",
+	 SHOW_MEDIAN, "held_bytes"},
+	{"literal", "1: just as many as granted", "as|granted", SHOW_NONZERO},
+	{"capacity_bytes", "granted to both buffers"},
+	{"predicted_bytes", "computed before it was filled"},
+	{"outq_bytes", "in the send queue then (SIOCOUTQ)"},
+	{"inq_bytes", "in the receive queue then (SIOCINQ)"},
+	{"wmem_bytes", "what the sender is charged with"},
+	{"rmem_bytes", "what the receiver is charged with"},
+	{"missing_bytes", "accepted and not read", .zero = true, .sham = "lose"},
+	{"misplaced_bytes", "read at another place than written", .zero = true, .sham = "disorder"},
+	{"accounted", "1: accepted = outq + inq", "accepted =|outq + inq", SHOW_NONZERO},
+	{"wmem_in_bounds", "1: sndbuf <= wmem_queued <= sndbuf + one segment",
+	 "wmem <= sndbuf|+ a segment", SHOW_NONZERO},
+	{"whole_overheads", "1: wmem_queued - outq is a multiple of one segment's overhead",
+	 "whole|overheads", SHOW_NONZERO},
+	{"inq_in_bounds", "1: inq <= rcvbuf", "inq <=|rcvbuf", SHOW_NONZERO},
+	{"rmem_in_bounds", "1: rmem_alloc <= rcvbuf", "rmem <=|rcvbuf", SHOW_NONZERO},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_fillings", 8, "two sizes of each buffer and of a write, at least"}, {0}};
 
 static int64_t sizes = 6;
 static int64_t least = 4 << 10;
@@ -57,17 +95,6 @@ static const struct opt opts[] = {
 	 .quick = 50, .max = 10000, .unit = OPT_MS},
 	{0, "congestion", "congestion control, such as cubic", .text = &congestion},
 	{0}};
-
-static const struct experiment about = {
-	.name = "atlas_tcp",
-	.group = "buffers",
-	.summary = "What do TCP's two buffers hold together, and can it be told beforehand?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 2,
-	.quick_trials = 1,
-};
 
 static struct link *cable;   /* NULL: this machine has none */
 static const char *no_cable; /* why */
@@ -198,6 +225,10 @@ static void record(struct run *run, const struct cell *cell, const struct fillin
 				{"predicted_bytes", cell->predicted},
 				{"first_full_bytes", f->first_full},
 				{"held_bytes", f->accepted},
+				{"literal",
+				 f->accepted == (run_sham(run, "literal") ? f->accepted
+									  : filling_capacity(f))},
+				{"predicted_error_bytes", llabs(cell->predicted - f->accepted)},
 				{"outq_bytes", f->outq},
 				{"inq_bytes", f->inq},
 				{"wmem_bytes", f->tx.send},
@@ -219,8 +250,11 @@ static void measure(struct run *run, size_t variant)
 	static struct cell cells[CELLS];
 	static struct filling fillings[CELLS];
 	size_t n = open_cells(variant, cells, fillings);
+	char byte;
 
 	filling_fill(fillings, n, settle_ms);
+	if (run_sham(run, "lose"))
+		check_fd((int)read(fillings[0].fd.rx, &byte, 1), "read");
 	filling_drain(fillings, n);
 	for (size_t i = 0; i < n; i++) {
 		record(run, &cells[i], &fillings[i]);
@@ -228,169 +262,55 @@ static void measure(struct run *run, size_t variant)
 	}
 }
 
-/* --- report ------------------------------------------------------------------ */
-
-/* The error of a field that says what is held, as a share of that. */
-static double error_of(struct run *run, size_t variant, const char *field, double q)
-{
-	return run_error(run, variant, field, "held_bytes", q);
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"Every pair of %lld sizes from %s to %s is asked for; writes of 1 and 16 KiB. "
-		"Nobody "
-		"reads.",
-		(long long)sizes, text_bytes(size_of(0)), text_bytes(size_of(sizes - 1)));
-	fprintf(out, "\n  %-8s %5s %12s %8s %10s %7s %8s\n", "", "", "held for", "at first",
-		"predicted:", "", "granted:");
-	fprintf(out, "  %-8s %5s %12s %8s %10s %7s %8s\n", "", "cells", "1 B granted", "EAGAIN",
-		"its error", "p90", "error");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		size_t n = run_values(run, v, "held_bytes").n;
-
-		if (n > 0)
-			fprintf(out, "  %-8s %5zu %4.2f to %4.2f %8s %10s %7s %8s\n",
-				variants[v].name, n,
-				run_share(run, v, "held_bytes", "capacity_bytes", 0),
-				run_share(run, v, "held_bytes", "capacity_bytes", 1),
-				text_share(
-					run_share(run, v, "first_full_bytes", "held_bytes", 0.5)),
-				text_share(error_of(run, v, "predicted_bytes", 0.5)),
-				text_share(error_of(run, v, "predicted_bytes", 0.9)),
-				text_share(error_of(run, v, "capacity_bytes", 0.5)));
-	}
-	fputs("\n", out);
-}
-
-/* The median of what a cell held, over its write sizes and trials. */
-static int64_t held_by(struct run *run, size_t variant, int64_t sndbuf, int64_t rcvbuf)
-{
-	struct values held = run_values_where(run, variant, "held_bytes",
-					      (struct field[]){{"asked_sndbuf_bytes", sndbuf},
-							       {"asked_rcvbuf_bytes", rcvbuf},
-							       {0}});
-
-	return (int64_t)stats_quantile(held, 0.5);
-}
-
-static void print_grid(struct run *run, size_t variant)
-{
-	enum { COLUMNS = 7 }; /* that fit */
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %s: KiB held, by SO_SNDBUF (down) and SO_RCVBUF (across) asked for\n",
-		variants[variant].name);
-	fprintf(out, "  %8s", "");
-	for (int64_t j = 0; j < sizes && j < COLUMNS; j++)
-		fprintf(out, " %9s", text_bytes(size_of(j)));
-	fputs("\n", out);
-	for (int64_t i = 0; i < sizes; i++) {
-		fprintf(out, "  %8s", text_bytes(size_of(i)));
-		for (int64_t j = 0; j < sizes && j < COLUMNS; j++)
-			fprintf(out, " %9s",
-				text_count(held_by(run, variant, size_of(i), size_of(j)) / 1024));
-		fputs("\n", out);
-	}
-	fputs("\n", out);
-}
-
-/* Rules that the queues were seen to follow: none is promised, so none is a control. */
-static void print_rules(struct run *run)
-{
-	static const struct {
-		const char *field, *rule;
-	} rules[] = {{"accounted", "accepted = outq + inq"},
-		     {"wmem_in_bounds", "sndbuf <= wmem_queued <= sndbuf + one segment"},
-		     {"whole_overheads", "wmem_queued - outq is a multiple of the overhead"},
-		     {"inq_in_bounds", "inq <= rcvbuf"},
-		     {"rmem_in_bounds", "rmem_alloc <= rcvbuf"}};
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-50s %12s %12s\n", "once settled", "tcp", "tcp-veth");
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-		fprintf(out, "  %-50s", rules[i].rule);
-		for (size_t v = 0; v < VARIANTS; v++) {
-			struct values kept = run_values(run, v, rules[i].field);
-
-			fprintf(out, " %12s",
-				kept.n ? text_format("%zu/%zu", stats_nonzero(kept), kept.n) : "-");
-		}
-		fputs("\n", out);
-	}
-	fputs("\n", out);
-}
-
-/* "on loopback to 1.4 % (p90 8.8 %)": the error of the prediction. */
-static const char *told(struct run *run, size_t variant, const char *where)
-{
-	if (run_values(run, variant, "held_bytes").n == 0)
-		return text_format("%s not measured", where);
-	return text_format("%s to %s (p90 %s)", where,
-			   text_share(error_of(run, variant, "predicted_bytes", 0.5)),
-			   text_share(error_of(run, variant, "predicted_bytes", 0.9)));
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	size_t all = 0, literal = 0, lost = 0;
-	double least_held = INFINITY, most_held = 0;
-	double errors[VARIANTS][2];
+	struct share literal = {0};
 
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values held = run_values(run, v, "held_bytes");
-		struct values granted = run_values(run, v, "capacity_bytes");
-
-		all += held.n;
-		for (size_t i = 0; i < held.n; i++)
-			literal += held.at[i] == granted.at[i];
-		lost += stats_nonzero(run_values(run, v, "missing_bytes")) +
-			stats_nonzero(run_values(run, v, "misplaced_bytes"));
-		least_held = fmin(least_held, run_share(run, v, "held_bytes", "capacity_bytes", 0));
-		most_held = fmax(most_held, run_share(run, v, "held_bytes", "capacity_bytes", 1));
-		errors[v][0] = error_of(run, v, "predicted_bytes", 0.5);
-		errors[v][1] = error_of(run, v, "predicted_bytes", 0.9);
-	}
-	old_control(run, lost == 0, "bytes were lost or out of order in %zu of %zu fillings", lost,
-		    all);
-	old_verdict(run, "buf-tcp-capacity", literal == all ? HOLDS : REFUTED,
-		    (struct field[]){{"fillings", (int64_t)all},
-				     {"exactly_granted", (int64_t)literal},
-				     {"least_of_granted", .real = &least_held},
-				     {"most_of_granted", .real = &most_held},
-				     {"tcp_median_error", .real = &errors[TCP][0]},
-				     {"tcp_p90_error", .real = &errors[TCP][1]},
-				     {"veth_median_error", .real = &errors[VETH][0]},
-				     {"veth_p90_error", .real = &errors[VETH][1]},
-				     {0}},
-		    "held %.2g to %.2g times what both were granted, just that in %zu of %zu "
-		    "fillings. Predicted: %s; %s",
-		    least_held, most_held, literal, all, told(run, TCP, "on loopback"),
-		    told(run, VETH, "over veth"));
+	for (size_t v = 0; v < VARIANTS; v++)
+		if (run_selected(run, v))
+			literal = share_add(literal, run_nonzero(run, v, "literal"));
+	run_judge(
+		run, "buf-tcp-capacity",
+		case_by_case(literal, (int64_t)run_bound(run, "enough_fillings")),
+		"held just what was granted in {literal} fillings. The prediction was off by {tcp_share} on loopback (median) and {veth_share} over veth; a segment of {segment_bytes} is charged with {overhead_bytes} more",
+		number_share("literal", literal),
+		number_real("tcp_share",
+			    run_share(run, TCP, "predicted_error_bytes", "held_bytes", 0.5)),
+		number_real("veth_share",
+			    run_share(run, VETH, "predicted_error_bytes", "held_bytes", 0.5)),
+		number_int("segment_bytes", scales[TCP][WRITES - 1].segment),
+		number_int("overhead_bytes", scales[TCP][WRITES - 1].overhead));
 }
 
-static void report(struct run *run)
+static void draw(struct run *run)
 {
-	const struct scale *scale = &scales[TCP][WRITES - 1];
-
-	print_table(run);
-	if (run_selected(run, TCP))
-		print_grid(run, TCP);
-	print_rules(run);
-	judge(run);
-	old_why(run,
-		"a buffer's size limits memory, not bytes, and the kernel charges its book-keeping "
-		"too%s. A send buffer still takes what begins below its limit.",
-		scale->segment
-			? text_format(": here %s for a segment of %s bytes",
-				      text_count(scale->overhead), text_count(scale->segment))
-			: "");
-	if (no_cable)
-		old_note(run, "tcp-veth is skipped: %s.", no_cable);
+	if (!run_selected(run, TCP))
+		return;
+	run_say(run,
+		"On loopback: bytes held, by SO_SNDBUF (down) and SO_RCVBUF (across) asked for:");
+	run_grid(run, TCP, "held_bytes", "asked_sndbuf_bytes", "asked_rcvbuf_bytes");
+	fputc('\n', run_out(run));
 }
+
+static const struct experiment about = {
+	.name = "atlas_tcp",
+	.group = "buffers",
+	.order = 307,
+	.summary = "What do TCP's two buffers hold together, and can it be told beforehand?",
+	.intro =
+		"Every pair of {sizes} sizes from {least_bytes} to {most_bytes} is asked for; writes of 1 and 16 KiB. Nobody reads.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 2,
+	.quick_trials = 1,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
@@ -398,15 +318,15 @@ int main(int argc, char *argv[])
 
 	if (run_selected(run, VETH))
 		cable = link_open((struct link_ask){0}, &no_cable);
-	if (!cable && !run_selected(run, TCP))
-		return run_skip(run, "%s", no_cable);
+	if (no_cable)
+		run_leave_out(run, VETH, "%s", no_cable);
 	for (size_t v = 0; v < VARIANTS && !run_stopped(); v++)
-		if (run_selected(run, v) && (v != VETH || cable))
+		if (run_selected(run, v))
 			calibrate(v);
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
-		if (run_variant(run) != VETH || cable)
-			measure(run, run_variant(run));
+		measure(run, run_variant(run));
 	if (cable)
 		link_close(cable);
-	return old_end(run, report);
+	return run_end(run);
 }

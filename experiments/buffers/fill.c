@@ -11,12 +11,16 @@
  * sizes asked for. UDP has no EAGAIN on loopback: it takes every datagram and drops what does not
  * fit, so there the first drop is what is counted.
  */
+#include <errno.h>
+#include <unistd.h>
+
+#include "check.h"
 #include "exp.h"
-#include "old.h"
 #include "filling.h"
+#include "judge.h"
 #include "net.h"
+#include "pattern.h"
 #include "span.h"
-#include "text.h"
 
 enum { MIB = 1 << 20, NAME = 24, KINDS = 5, SIZES = 4, CELLS = KINDS * SIZES };
 
@@ -41,7 +45,38 @@ static char names[CELLS][NAME];
 static struct variant variants[CELLS + 1];
 
 static const struct claim claims[] = {
-	{"buf-fifo", "a socket buffer is a first-in first-out queue of bytes"}, {0}};
+	{"buf-fifo", "a socket buffer is a first-in first-out queue of bytes", "disorder", REFUTED,
+	 .why = {[HOLDS] =
+			 "the kernel doubles what is asked for and charges its own book-keeping to it, so the bytes that fit depend on how they were written; TCP's lie in two buffers."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"kind", "kind of socket, or pipe", .text = true},
+	{"asked_bytes", "asked for as SO_SNDBUF and SO_RCVBUF; 0: the default"},
+	{"granted_sndbuf_bytes", "SO_SNDBUF at the beginning", "SO_SNDBUF|granted"},
+	{"granted_rcvbuf_bytes", "SO_RCVBUF at the beginning", "SO_RCVBUF|granted"},
+	{"first_full_bytes", "accepted at the first EAGAIN, of UDP at the first drop",
+	 "at first|EAGAIN"},
+	{"drained_bytes", "read in the end", "held once|settled"},
+	{"drained_bytes", .column = "of|granted", .per = "capacity_bytes"},
+	{"refused_errno",
+	 "error number of a datagram that is too large for the buffer: nothing was held; 0: it is not",
+	 "error", SHOW_MOST},
+	{"capacity_bytes", "what is granted to the buffers that are charged"},
+	{"grown_sndbuf_bytes", "SO_SNDBUF at the end"},
+	{"write_bytes", "size of one write, or datagram"},
+	{"settled_bytes", "accepted in all"},
+	{"inq_bytes", "in the receive queue when settled"},
+	{"outq_bytes", "in the send queue when settled"},
+	{"dropped_bytes", "accepted and dropped, by UDP"},
+	{"missing_bytes", "accepted and neither read nor dropped", .zero = true, .sham = "lose"},
+	{"misplaced_bytes", "read at another place than written"},
+	{"elapsed_ns", "of the whole trial"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_fillings", 1, "one filling is thousands of bytes, each of which tells its place"},
+	{0}};
 
 static int64_t write_size = 16 << 10;
 static int64_t datagram = 1 << 10;
@@ -58,28 +93,42 @@ static const struct opt opts[] = {
 	{0, "congestion", "congestion control of TCP, such as cubic", .text = &congestion},
 	{0}};
 
-static const struct experiment about = {
-	.name = "fill",
-	.group = "buffers",
-	.summary = "How many bytes fit into the buffers of a connection nobody reads from?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 2,
-	.quick_trials = 1,
-};
-
 /* --- one trial ----------------------------------------------------------- */
+
+/* Whether one datagram is not too large for the send buffer; it is taken out again. */
+static bool fits(const struct filling *f)
+{
+	static char bytes[65507];
+
+	if (net_send_now(f->fd.tx, bytes, (size_t)f->write) < 0 && errno == EMSGSIZE)
+		return false;
+	net_recv_now(f->fd.rx, bytes, sizeof(bytes));
+	return true;
+}
 
 static void measure(struct run *run, const struct kind *kind, const struct size *size)
 {
 	struct net_ask ask = {size->bytes, size->bytes, congestion};
 	int64_t begin_ns = span_now();
 	struct filling f;
+	char byte;
 
 	filling_begin(&f, kind->net, net_pair(kind->net, ask),
 		      filling_datagrams(kind->net) ? datagram : write_size);
+	if (filling_datagrams(kind->net) && !fits(&f)) {
+		run_record(run, (struct field[]){{"kind", .text = kind->name},
+						 {"asked_bytes", size->bytes},
+						 {"granted_sndbuf_bytes", f.sndbuf},
+						 {"granted_rcvbuf_bytes", f.rcvbuf},
+						 {"write_bytes", f.write},
+						 {"refused_errno", EMSGSIZE},
+						 {0}});
+		filling_end(&f);
+		return;
+	}
 	filling_fill(&f, 1, settle_ms);
+	if (run_sham(run, "lose"))
+		check_fd((int)read(f.fd.rx, &byte, 1), "read");
 	filling_drain(&f, 1);
 	run_record(run, (struct field[]){{"kind", .text = kind->name},
 					 {"asked_bytes", size->bytes},
@@ -96,84 +145,46 @@ static void measure(struct run *run, const struct kind *kind, const struct size 
 					 {"dropped_bytes", f.dropped},
 					 {"missing_bytes", filling_missing(&f)},
 					 {"misplaced_bytes", f.misplaced},
+					 {"refused_errno", 0},
 					 {"elapsed_ns", span_now() - begin_ns},
 					 {0}});
 	filling_end(&f);
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* Bytes held for each byte that getsockopt promised. */
-static double held_share(struct run *run, size_t cell)
+static void judge(struct run *run)
 {
-	return run_median(run, cell, "drained_bytes") / run_median(run, cell, "capacity_bytes");
-}
-
-static void print_cell(struct run *run, size_t cell)
-{
-	const struct kind *kind = &kinds[cell / SIZES];
-	const char *sndbuf = text_count((int64_t)run_median(run, cell, "granted_sndbuf_bytes"));
-	const char *rcvbuf = text_count((int64_t)run_median(run, cell, "granted_rcvbuf_bytes"));
-
-	fprintf(run_out(run), "  %-11s %7s %9s %9s %12s %11s %10.2f\n", kind->name,
-		sizes[cell % SIZES].name, kind->charges_sender ? sndbuf : "",
-		kind->charges_receiver ? rcvbuf : "",
-		text_count((int64_t)run_median(run, cell, "first_full_bytes")),
-		text_count((int64_t)run_median(run, cell, "drained_bytes")), held_share(run, cell));
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"The sender writes %s (datagrams: %s) until EAGAIN; nobody reads. All in bytes.",
-		text_bytes(write_size), text_bytes(datagram));
-	fputs("\n", out);
-	fprintf(out, "  %-11s %7s %9s %9s %12s %11s %10s\n", "", "", "granted", "granted",
-		"at first", "held once", "held /");
-	fprintf(out, "  %-11s %7s %9s %9s %12s %11s %10s\n", "kind", "asked", "SO_SNDBUF",
-		"SO_RCVBUF", "EAGAIN, drop", "settled", "granted");
-	for (size_t cell = 0; cell < CELLS; cell++)
-		if (run_selected(run, cell))
-			print_cell(run, cell);
-	fputs("\n", out);
-}
-
-static void judge_order(struct run *run)
-{
-	size_t trials = 0, missing = 0, misplaced = 0;
+	struct share ordered = {0};
 	double bytes = 0;
 
 	for (size_t cell = 0; cell < CELLS; cell++) {
-		struct values drained = run_values(run, cell, "drained_bytes");
-
-		trials += drained.n;
-		bytes += stats_sum(drained);
-		missing += stats_nonzero(run_values(run, cell, "missing_bytes"));
-		misplaced += stats_nonzero(run_values(run, cell, "misplaced_bytes"));
+		ordered = share_add(ordered, share_rest(run_nonzero(run, cell, "misplaced_bytes")));
+		bytes += run_sum(run, cell, "drained_bytes");
 	}
-	old_control(run, missing == 0, "bytes were lost or doubled in %zu of %zu trials", missing,
-		    trials);
-	old_verdict(run, "buf-fifo", misplaced ? REFUTED : HOLDS,
-		    (struct field[]){{"compared_bytes", (int64_t)bytes},
-				     {"trials", (int64_t)trials},
-				     {"misplaced_trials", (int64_t)misplaced},
-				     {0}},
-		    "compared %s bytes of %zu trials with what was written: out of order in %zu of "
-		    "them; "
-		    "written = read + dropped in %zu",
-		    text_count((int64_t)bytes), trials, misplaced, trials - missing);
+	run_judge(
+		run, "buf-fifo",
+		always_happens(ordered, (int64_t)run_bound(run, "enough_fillings")),
+		"{ordered} fillings came out in the order in which they were written, {compared_bytes} in all",
+		number_share("ordered", ordered), number_real("compared_bytes", bytes));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge_order(run);
-	old_why(run,
-		"the kernel doubles what is asked for and charges its own book-keeping to it, so "
-		"the bytes that fit depend on how they were written; TCP's lie in two buffers.");
-}
+static const struct experiment about = {
+	.name = "fill",
+	.group = "buffers",
+	.order = 302,
+	.summary = "How many bytes fit into the buffers of a connection nobody reads from?",
+	.intro =
+		"The sender writes {write_bytes} (datagrams: {datagram_bytes}) until EAGAIN; nobody reads. All in bytes.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 2,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -188,7 +199,8 @@ int main(int argc, char *argv[])
 					      : "a stream of bytes";
 	}
 	run = run_begin(&about, argc, argv);
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure(run, &kinds[run_variant(run) / SIZES], &sizes[run_variant(run) % SIZES]);
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -12,15 +12,14 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
 #include "tcpinfo.h"
 #include "team.h"
-#include "text.h"
 
-enum { GROW, FIXED, VARIANTS };
+enum { GROW, FIXED };
 enum { FIXED_SIZE = 64 << 10, CHUNK = 64 << 10, MS = 1000000 };
 
 static const struct variant variants[] = {
@@ -29,7 +28,43 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"buf-size-stays", "a connection keeps the buffer sizes of a fresh socket"}, {0}};
+	{"buf-size-stays", "a connection keeps the buffer sizes of a fresh socket", "grow=fixed",
+	 HOLDS,
+	 .why = {[DEPENDS] =
+			 "TCP's default sizes are only where it begins: the kernel makes them large enough for what is under way, until somebody asks for a size.",
+		 [HOLDS] =
+			 "the kernel has no room to make the default sizes larger (net.ipv4.tcp_wmem, tcp_rmem)."}},
+	{0}};
+
+static const struct control controls[] = {
+	{"asked-size-stays", "a size that was asked for does not change by itself", "fixed=grow"},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"fresh_sndbuf_bytes", "SO_SNDBUF of a socket that is not connected", "SO_SNDBUF|fresh"},
+	{"begin_sndbuf_bytes", "once connected", "|connected"},
+	{"end_sndbuf_bytes", "after the transfer", "|after"},
+	{"fresh_rcvbuf_bytes", "SO_RCVBUF of a socket that is not connected", "SO_RCVBUF|fresh"},
+	{"begin_rcvbuf_bytes", "once connected", "|connected"},
+	{"end_rcvbuf_bytes", "after the transfer", "|after"},
+	{"changed", "1: at the end a buffer had another size than a fresh socket's", "changed",
+	 SHOW_NONZERO},
+	{"missing_bytes", "sent and not received", .zero = true, .sham = "lose"},
+	{"misplaced_bytes", "received at another place than sent", .zero = true,
+	 .sham = "disorder"},
+	{"received_bytes", "of the transfer"},
+	{"elapsed_ns", "of the transfer"},
+	{"at_ns", "since the transfer began", .row = "size"},
+	{"sndbuf_bytes", "SO_SNDBUF then", .row = "size"},
+	{"rcvbuf_bytes", "SO_RCVBUF then", .row = "size"},
+	{"received_bytes", "by then", .row = "size"},
+	{"cwnd_segments", "congestion window then", .row = "size"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_transfers", 3,
+	 "a transfer could be too short to grow; three alike are not chance"},
+	{0}};
 
 static int64_t transfer_ms = 250;
 static const char *congestion;
@@ -39,17 +74,6 @@ static const struct opt opts[] = {
 	 .max = 60000, .quick = 60, .unit = OPT_MS},
 	{0, "congestion", "congestion control of the sender, such as cubic", .text = &congestion},
 	{0}};
-
-static const struct experiment about = {
-	.name = "grow",
-	.group = "buffers",
-	.summary = "Does a TCP connection keep the buffer sizes it begins with?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 3,
-	.quick_trials = 1,
-};
 
 /* --- one transfer -------------------------------------------------------- */
 
@@ -151,12 +175,14 @@ static void measure(struct run *run, int64_t asked)
 	end = watch(run, &t, begin, begin_ns);
 	atomic_store(&t.stop, true);
 	team_join(&team);
+	t.sent += run_sham(run, "lose");
 	run_record(run, (struct field[]){{"fresh_sndbuf_bytes", fresh.snd},
 					 {"fresh_rcvbuf_bytes", fresh.rcv},
 					 {"begin_sndbuf_bytes", begin.snd},
 					 {"begin_rcvbuf_bytes", begin.rcv},
 					 {"end_sndbuf_bytes", end.snd},
 					 {"end_rcvbuf_bytes", end.rcv},
+					 {"changed", end.snd != fresh.snd || end.rcv != fresh.rcv},
 					 {"missing_bytes", t.sent - atomic_load(&t.received)},
 					 {"misplaced_bytes", t.misplaced},
 					 {"received_bytes", atomic_load(&t.received)},
@@ -165,101 +191,49 @@ static void measure(struct run *run, int64_t asked)
 	net_close(&t.fd);
 }
 
-/* --- report -------------------------------------------------------------- */
-
-static void print_table(struct run *run)
-{
-	static const char *const fields[] = {"fresh_sndbuf_bytes", "begin_sndbuf_bytes",
-					     "end_sndbuf_bytes",   "fresh_rcvbuf_bytes",
-					     "begin_rcvbuf_bytes", "end_rcvbuf_bytes"};
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"TCP's buffers of a fresh socket, once connected, and after a transfer of %s, in "
-		"bytes:",
-		text_time((double)transfer_ms * MS));
-	fprintf(out, "\n  %-5s %11s %11s %11s %11s %11s %11s\n", "", "SO_SNDBUF", "connected",
-		"after", "SO_RCVBUF", "connected", "after");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		if (!run_selected(run, v))
-			continue;
-		fprintf(out, "  %-5s", variants[v].name);
-		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-			fprintf(out, " %11s", text_count((int64_t)run_median(run, v, fields[i])));
-		fputs("\n", out);
-	}
-	fputs("\n", out);
-}
-
-/* The transfers at whose end some buffer had another size than a fresh socket's. */
-static size_t changed(struct run *run, size_t variant)
-{
-	struct values snd = run_values(run, variant, "end_sndbuf_bytes");
-	struct values rcv = run_values(run, variant, "end_rcvbuf_bytes");
-	struct values fresh_snd = run_values(run, variant, "fresh_sndbuf_bytes");
-	struct values fresh_rcv = run_values(run, variant, "fresh_rcvbuf_bytes");
-	size_t n = 0;
-
-	for (size_t i = 0; i < snd.n; i++)
-		n += snd.at[i] != fresh_snd.at[i] || rcv.at[i] != fresh_rcv.at[i];
-	return n;
-}
-
-static void check_controls(struct run *run)
-{
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values missing = run_values(run, v, "missing_bytes");
-		struct values misplaced = run_values(run, v, "misplaced_bytes");
-
-		old_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
-			    "%s: bytes were lost or changed in %zu of %zu transfers",
-			    variants[v].name, stats_nonzero(missing) + stats_nonzero(misplaced),
-			    missing.n);
-	}
-	old_control(run, changed(run, FIXED) == 0,
-		    "fixed: a size that was asked for changed by itself");
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	size_t transfers = run_values(run, GROW, "end_sndbuf_bytes").n;
-	size_t grew = changed(run, GROW);
-	size_t asked = run_values(run, FIXED, "end_sndbuf_bytes").n;
+	int64_t enough = (int64_t)run_bound(run, "enough_transfers");
+	struct share grew = run_nonzero(run, GROW, "changed");
+	struct share asked = run_nonzero(run, FIXED, "changed");
 
-	if (transfers == 0)
-		return;
-	old_verdict(run, "buf-size-stays",
-		    grew == 0 ? HOLDS
-		    : asked   ? DEPENDS
-			      : REFUTED,
-		    (struct field[]){{"changed_transfers", (int64_t)grew},
-				     {"transfers", (int64_t)transfers},
-				     {"asked_transfers", (int64_t)asked},
-				     {0}},
-		    "default sizes changed in %zu of %zu transfers, to %s bytes to send and %s to "
-		    "receive%s",
-		    grew, transfers, text_count((int64_t)run_median(run, GROW, "end_sndbuf_bytes")),
-		    text_count((int64_t)run_median(run, GROW, "end_rcvbuf_bytes")),
-		    asked ? text_format("; sizes that were asked for in %zu of %zu",
-					changed(run, FIXED), asked)
-			  : "");
+	run_judge(
+		run, "buf-size-stays",
+		by_case(never_happens(grew, enough), never_happens(asked, enough)),
+		"default sizes changed in {grew} transfers, to {send_bytes} to send and {receive_bytes} to receive; sizes that were asked for in {asked}",
+		number_share("grew", grew), number_share("asked", asked),
+		number_real("send_bytes", run_median(run, GROW, "end_sndbuf_bytes")),
+		number_real("receive_bytes", run_median(run, GROW, "end_rcvbuf_bytes")));
+	run_check(run, "asked-size-stays", never_happens(asked, enough),
+		  "{asked} transfers changed it", number_share("asked", asked));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	check_controls(run);
-	judge(run);
-	old_why(run,
-		"TCP's default sizes are only where it begins: the kernel makes them large enough "
-		"for what is under way, until somebody asks for a size.");
-}
+static const struct experiment about = {
+	.name = "grow",
+	.group = "buffers",
+	.order = 308,
+	.summary = "Does a TCP connection keep the buffer sizes it begins with?",
+	.intro =
+		"TCP's buffers of a fresh socket, once connected, and after a transfer of {transfer_ms}, in bytes.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.controls = controls,
+	.opts = opts,
+	.variants = variants,
+	.trials = 3,
+	.quick_trials = 3,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure(run, run_variant(run) == FIXED ? FIXED_SIZE : 0);
-	return old_end(run, report);
+	return run_end(run);
 }

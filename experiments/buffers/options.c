@@ -16,12 +16,11 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "machine.h"
 #include "net.h"
-#include "text.h"
 
-enum { KINDS = 5, MAX_SIZES = 32 };
+enum { MAX_SIZES = 32, MOST = 4096, TAUGHT = 65536 };
 
 static const struct variant variants[] = {
 	[NET_TCP] = {"tcp", "sizes asked of a TCP socket"},
@@ -31,19 +30,22 @@ static const struct variant variants[] = {
 	[NET_PIPE] = {"pipe", "of a pipe (F_SETPIPE_SZ)"},
 	{0}};
 
-static const struct claim claims[] = {{"buf-default-65536", "the default size is 65,536 bytes"},
-				      {"buf-max-2147483647", "the maximum is 2,147,483,647 bytes"},
-				      {0}};
+static const struct claim claims[] = {
+	{"buf-default-65536", "the default size is 65,536 bytes", "tcp=pipe", DEPENDS,
+	 .why = {[REFUTED] =
+			 "each kind of socket has a default of its own (net.core.wmem_default, net.ipv4.tcp_wmem ...); 65,536 is a pipe's."}},
+	{"buf-max-2147483647", "the maximum is 2,147,483,647 bytes", "believe", HOLDS,
+	 .why = {[REFUTED] =
+			 "the kernel doubles what is asked for, for its own book-keeping, and quietly keeps it within its limits."}},
+	{0}};
 
-static const struct experiment about = {
-	.name = "options",
-	.group = "buffers",
-	.summary = "Which buffer sizes does the kernel grant?",
-	.claims = claims,
-	.variants = variants,
-	.trials = 3,
-	.quick_trials = 1,
-};
+static const struct row_field fields[] = {
+	{"asked_bytes", "asked for; 0: nothing, the default", "asked for", .key = true},
+	{"granted_sndbuf_bytes", "getsockopt SO_SNDBUF then, of a pipe its size; 0: refused"},
+	{"granted_rcvbuf_bytes", "getsockopt SO_RCVBUF then; 0 of a pipe, which has one buffer"},
+	{"forced_sndbuf_bytes", "after SO_SNDBUFFORCE; 0: not allowed here"},
+	{"forced_rcvbuf_bytes", "after SO_RCVBUFFORCE; 0: not allowed here"},
+	{0}};
 
 /* --- sizes to ask for ----------------------------------------------------- */
 
@@ -82,6 +84,8 @@ static int64_t pipe_granted(int64_t bytes)
 	return size > 0 ? size : 0;
 }
 
+static bool believe; /* a sham: setsockopt grants what it is asked for */
+
 /* The same of a buffer of a fresh socket; of a pipe, which has one, SO_SNDBUF is its size. */
 static int64_t granted(size_t kind, int set, int get, int64_t bytes)
 {
@@ -98,7 +102,9 @@ static int64_t granted(size_t kind, int set, int get, int64_t bytes)
 	if (kind == NET_PIPE)
 		return set == SO_SNDBUF ? pipe_granted(bytes) : 0;
 	fd = check_fd(socket(sockets[kind].domain, sockets[kind].type | SOCK_CLOEXEC, 0), "socket");
-	if (!bytes || setsockopt(fd, SOL_SOCKET, set, &value, sizeof(value)) == 0)
+	if (believe && bytes)
+		size = bytes;
+	else if (!bytes || setsockopt(fd, SOL_SOCKET, set, &value, sizeof(value)) == 0)
 		size = get == SO_SNDBUF ? net_sndbuf(fd) : net_rcvbuf(fd);
 	close(fd);
 	return size;
@@ -116,133 +122,80 @@ static void measure(struct run *run, size_t kind, int64_t bytes)
 			   {0}});
 }
 
-/* --- report -------------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* The median of a kind's field where so many bytes were asked for; NAN for none. */
-static double at_size(struct run *run, size_t kind, int64_t asked, const char *field)
+/* A field of every kind of socket (the pipe is none) where so many bytes were asked for. */
+static struct values of_sockets(struct run *run, const char *field, int64_t asked, int64_t *at)
 {
-	return stats_quantile(
-		run_values_where(run, kind, field, (struct field[]){{"asked_bytes", asked}, {0}}),
-		0.5);
-}
+	struct values all = {.at = at};
 
-/* A size in bytes; "refused" for 0, "-" for none. */
-static const char *size_text(double bytes)
-{
-	if (isnan(bytes))
-		return "-";
-	return bytes > 0 ? text_count((int64_t)bytes) : "refused";
-}
+	for (size_t kind = 0; kind < NET_PIPE; kind++) {
+		struct values some = run_values_where(
+			run, kind, field, (struct field[]){{"asked_bytes", asked}, {0}});
 
-static void print_granted(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run, "Asked for, and granted, in bytes:");
-	fprintf(out, "\n  %13s %12s %12s %12s %12s\n", "", "tcp", "tcp", "udp, unix", "udp, unix");
-	fprintf(out, "  %13s %12s %12s %12s %12s %12s\n", "asked for", "SO_SNDBUF", "SO_RCVBUF",
-		"SO_SNDBUF", "SO_RCVBUF", "pipe");
-	for (size_t i = 0; i <= sizes_n; i++) {
-		int64_t asked = i ? sizes[i - 1] : 0;
-
-		fprintf(out, "  %13s %12s %12s %12s %12s %12s\n",
-			asked ? text_count(asked) : "(default)",
-			size_text(at_size(run, NET_TCP, asked, "granted_sndbuf_bytes")),
-			size_text(at_size(run, NET_TCP, asked, "granted_rcvbuf_bytes")),
-			size_text(at_size(run, NET_UDP, asked, "granted_sndbuf_bytes")),
-			size_text(at_size(run, NET_UDP, asked, "granted_rcvbuf_bytes")),
-			size_text(at_size(run, NET_PIPE, asked, "granted_sndbuf_bytes")));
+		for (size_t i = 0; i < some.n && all.n < MOST; i++)
+			all.at[all.n++] = some.at[i];
 	}
-	fputs("\n", out);
+	return all;
 }
 
-/* "16,384 to 212,992" */
-static const char *range(struct values values)
+static struct interval range_of(struct values values)
 {
-	return text_format("%s to %s", text_count((int64_t)stats_quantile(values, 0)),
-			   text_count((int64_t)stats_quantile(values, 1)));
+	return (struct interval){stats_quantile(values, 0.5), stats_quantile(values, 0),
+				 stats_quantile(values, 1), values.n};
 }
 
-/* A field of each kind of socket that was asked for this size; the pipe is none. */
-static struct values over_sockets(struct run *run, int64_t asked, const char *field,
-				  int64_t at[KINDS])
+static void judge(struct run *run)
 {
-	struct values found = {at, 0};
+	static int64_t at[5][MOST];
+	struct values send = of_sockets(run, "granted_sndbuf_bytes", 0, at[0]);
+	struct values receive = of_sockets(run, "granted_rcvbuf_bytes", 0, at[1]);
+	struct values send_most = of_sockets(run, "granted_sndbuf_bytes", INT_MAX, at[2]);
+	struct values receive_most = of_sockets(run, "granted_rcvbuf_bytes", INT_MAX, at[3]);
+	struct values forced = of_sockets(run, "forced_sndbuf_bytes", INT_MAX, at[4]);
+	struct share taught = share_add(share_within(send, TAUGHT, TAUGHT),
+					share_within(receive, TAUGHT, TAUGHT));
+	struct share most = share_add(share_within(send_most, INT_MAX - 1, INT_MAX),
+				      share_within(receive_most, INT_MAX - 1, INT_MAX));
 
-	for (size_t kind = 0; kind < KINDS; kind++)
-		if (kind != NET_PIPE && run_selected(run, kind))
-			at[found.n++] = (int64_t)at_size(run, kind, asked, field);
-	return found;
+	run_judge(
+		run, "buf-default-65536", case_by_case(taught, 1),
+		"{taught} default socket buffers have that size: {send_bytes.range} to send, {receive_bytes.range} to receive",
+		number_share("taught", taught), number_interval("send_bytes", range_of(send)),
+		number_interval("receive_bytes", range_of(receive)));
+	run_judge(
+		run, "buf-max-2147483647", case_by_case(most, 1),
+		"{most} buffers were granted what was asked for; the others {send_bytes} to send and {receive_bytes} to receive at most, without an error (wmem_max is {wmem_max_bytes}, rmem_max {rmem_max_bytes}); SO_SNDBUFFORCE, for root only, gets {forced_bytes}",
+		number_share("most", most), number_real("send_bytes", stats_quantile(send_most, 1)),
+		number_real("receive_bytes", stats_quantile(receive_most, 1)),
+		number_int("wmem_max_bytes", machine_sysctl("net/core/wmem_max")),
+		number_int("rmem_max_bytes", machine_sysctl("net/core/rmem_max")),
+		number_real("forced_bytes", stats_quantile(forced, 1)));
 }
 
-static void judge_default(struct run *run)
+static void draw(struct run *run)
 {
-	int64_t space[2][KINDS];
-	struct values send = over_sockets(run, 0, "granted_sndbuf_bytes", space[0]);
-	struct values receive = over_sockets(run, 0, "granted_rcvbuf_bytes", space[1]);
-	double pipe = at_size(run, NET_PIPE, 0, "granted_sndbuf_bytes");
-	size_t alike = 0;
-
-	for (size_t i = 0; i < send.n; i++)
-		alike += (send.at[i] == 65536) + (receive.at[i] == 65536);
-	old_verdict(run, "buf-default-65536",
-		    alike == 2 * send.n ? HOLDS
-		    : alike             ? DEPENDS
-					: REFUTED,
-		    (struct field[]){{"buffers_of_65536", (int64_t)alike},
-				     {"buffers", (int64_t)(2 * send.n)},
-				     {"pipe_bytes", pipe > 0 ? (int64_t)pipe : 0},
-				     {0}},
-		    "%zu of %zu default socket buffers have that size: %s bytes to send, %s to "
-		    "receive%s",
-		    alike, 2 * send.n, range(send), range(receive),
-		    pipe > 0 ? text_format("; a pipe has %s", text_count((int64_t)pipe)) : "");
+	run_say(run, "SO_SNDBUF granted, in bytes (of a pipe its size; 0: refused):");
+	run_grid(run, -1, "granted_sndbuf_bytes", "asked_bytes", NULL);
+	fputc('\n', run_out(run));
+	run_say(run, "SO_RCVBUF granted, in bytes:");
+	run_grid(run, -1, "granted_rcvbuf_bytes", "asked_bytes", NULL);
+	fputc('\n', run_out(run));
 }
 
-static void judge_maximum(struct run *run)
-{
-	int64_t space[3][KINDS];
-	double send =
-		stats_quantile(over_sockets(run, INT_MAX, "granted_sndbuf_bytes", space[0]), 1);
-	double receive =
-		stats_quantile(over_sockets(run, INT_MAX, "granted_rcvbuf_bytes", space[1]), 1);
-	double force =
-		stats_quantile(over_sockets(run, INT_MAX, "forced_sndbuf_bytes", space[2]), 1);
-	int64_t wmem = machine_sysctl("net/core/wmem_max");
-	int64_t rmem = machine_sysctl("net/core/rmem_max"); /* -1: not told in a container */
-
-	old_verdict(run, "buf-max-2147483647", fmax(send, receive) >= INT_MAX - 1 ? HOLDS : REFUTED,
-		    (struct field[]){{"asked_bytes", INT_MAX},
-				     {"granted_sndbuf_bytes", (int64_t)send},
-				     {"granted_rcvbuf_bytes", (int64_t)receive},
-				     {"forced_bytes", (int64_t)force},
-				     {"wmem_max_bytes", wmem},
-				     {"rmem_max_bytes", rmem},
-				     {0}},
-		    "asked for 2,147,483,647, granted %s to send and %s to receive, without an "
-		    "error (wmem_max is %s, rmem_max %s); SO_SNDBUFFORCE %s",
-		    text_count((int64_t)send), text_count((int64_t)receive),
-		    wmem > 0 ? text_count(wmem) : "not told",
-		    rmem > 0 ? text_count(rmem) : "not told",
-		    force > 0 ? text_format("(for root only) gets %s", text_count((int64_t)force))
-			      : "is not allowed here (for root only)");
-}
-
-static void report(struct run *run)
-{
-	bool sockets = false;
-
-	for (size_t kind = 0; kind < KINDS; kind++)
-		sockets |= kind != NET_PIPE && run_selected(run, kind);
-	print_granted(run);
-	if (sockets) {
-		judge_default(run);
-		judge_maximum(run);
-	}
-	old_why(run,
-		"the kernel doubles what is asked for, for its own book-keeping, and quietly keeps "
-		"it within its limits.");
-}
+static const struct experiment about = {
+	.name = "options",
+	.group = "buffers",
+	.order = 303,
+	.summary = "Which buffer sizes does the kernel grant?",
+	.claims = claims,
+	.fields = fields,
+	.variants = variants,
+	.trials = 3,
+	.quick_trials = 1,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
@@ -252,8 +205,9 @@ int main(int argc, char *argv[])
 	add_limit(machine_sysctl("net/core/rmem_max"));
 	add_limit(machine_sysctl("fs/pipe-max-size"));
 	qsort(sizes, sizes_n, sizeof(sizes[0]), by_size);
+	believe = run_sham(run, "believe");
 	while (run_next(run))
 		for (size_t i = 0; i <= sizes_n; i++)
 			measure(run, run_variant(run), i ? sizes[i - 1] : 0);
-	return old_end(run, report);
+	return run_end(run);
 }

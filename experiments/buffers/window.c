@@ -13,13 +13,12 @@
 #include <sys/socket.h>
 
 #include "exp.h"
-#include "old.h"
 #include "filling.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
-#include "text.h"
 
-enum { EARLY, LATE, RAISED, VARIANTS };
+enum { EARLY, LATE, RAISED };
 enum { SIZES = 3, SMALL = 4 << 10, WRITE = 64 << 10, SNDBUF = 4 << 20 };
 
 static const struct variant variants[] = {
@@ -29,7 +28,24 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"buf-rcvbuf-any-time", "SO_RCVBUF does the same before connect as after accept"}, {0}};
+	{"buf-rcvbuf-any-time", "SO_RCVBUF does the same before connect as after accept",
+	 "late=early", HOLDS,
+	 .why = {[REFUTED] =
+			 "a window that was offered is not taken back: a buffer that is made smaller after accept still gets what the larger one promised.",
+		 [HOLDS] =
+			 "the window that was offered at the beginning was no larger than what was asked for later (net.ipv4.tcp_rmem)."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"asked_bytes", "SO_RCVBUF asked for", "asked for", .key = true},
+	{"granted_rcvbuf_bytes", "SO_RCVBUF then", "granted"},
+	{"held_bytes", "what the receiver, who does not read, then held", "held"},
+	{"missing_bytes", "held and not read in the end", .zero = true, .sham = "lose"},
+	{"misplaced_bytes", "read at another place than written", .zero = true, .sham = "disorder"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"alike_times", 2, "twice the other, or half of it, is another size"}, {0}};
 
 static const int64_t sizes[SIZES] = {SMALL, 64 << 10, 1 << 20};
 
@@ -41,17 +57,6 @@ static const struct opt opts[] = {
 	 .min = 20, .max = 10000, .quick = 30, .unit = OPT_MS},
 	{0, "congestion", "congestion control of the sender, such as cubic", .text = &congestion},
 	{0}};
-
-static const struct experiment about = {
-	.name = "window",
-	.group = "buffers",
-	.summary = "Does it matter when SO_RCVBUF is set?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 3,
-	.quick_trials = 1,
-};
 
 static struct net_pair pair_of(size_t variant, int64_t size)
 {
@@ -93,6 +98,8 @@ static void measure(struct run *run, size_t variant)
 		int64_t missing;
 		int64_t misplaced = read_held(f, &missing);
 
+		missing += run_sham(run, "lose");
+
 		run_record(run, (struct field[]){{"asked_bytes", sizes[i]},
 						 {"granted_rcvbuf_bytes", f->rcvbuf},
 						 {"held_bytes", f->inq},
@@ -103,100 +110,65 @@ static void measure(struct run *run, size_t variant)
 	}
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* The median of a field where so many bytes were asked for; NAN for none. */
-static double at_size(struct run *run, size_t variant, int64_t size, const char *field)
+/* Held if it is set after accept, as a multiple of before connect, where that differs most. */
+static struct interval worst_ratio(struct run *run, int64_t *asked)
 {
-	return stats_quantile(
-		run_values_where(run, variant, field, (struct field[]){{"asked_bytes", size}, {0}}),
-		0.5);
-}
+	struct interval worst = {NAN, NAN, NAN, 0};
 
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
+	for (size_t i = 0; i < SIZES; i++) {
+		struct field where[] = {{"asked_bytes", sizes[i]}, {0}};
+		struct interval times =
+			run_ratio(run, run_values_where(run, LATE, "held_bytes", where),
+				  run_values_where(run, EARLY, "held_bytes", where));
 
-	run_say(run,
-		"SO_RCVBUF before connect or after accept: granted, and what the receiver, who "
-		"does not read, then held, in bytes:");
-	fprintf(out, "\n  %-8s", "");
-	for (size_t i = 0; i < SIZES; i++)
-		fprintf(out, " %21s", text_format("%s asked for", text_bytes(sizes[i])));
-	fputs("\n", out);
-	for (size_t v = 0; v < VARIANTS; v++) {
-		if (!run_selected(run, v))
-			continue;
-		fprintf(out, "  %-8s", variants[v].name);
-		for (size_t i = 0; i < SIZES; i++)
-			fprintf(out, " %10s %10s",
-				text_count(
-					(int64_t)at_size(run, v, sizes[i], "granted_rcvbuf_bytes")),
-				text_count((int64_t)at_size(run, v, sizes[i], "held_bytes")));
-		fputs("\n", out);
+		if (!isfinite(worst.mid) || fabs(log(times.mid)) > fabs(log(worst.mid))) {
+			worst = times;
+			*asked = sizes[i];
+		}
 	}
-	fputs("\n", out);
-}
-
-static void check_controls(struct run *run)
-{
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values missing = run_values(run, v, "missing_bytes");
-		struct values misplaced = run_values(run, v, "misplaced_bytes");
-
-		old_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
-			    "%s: bytes were lost or changed in %zu of %zu connections",
-			    variants[v].name, stats_nonzero(missing) + stats_nonzero(misplaced),
-			    missing.n);
-	}
+	return worst;
 }
 
 static void judge(struct run *run)
 {
-	const double alike = 2; /* times: twice the other, or half of it, is another size */
-	double worst = 1, early = NAN, late = NAN;
-	int64_t asked = sizes[0];
+	double alike = run_bound(run, "alike_times");
+	int64_t asked = 0;
+	struct interval times = worst_ratio(run, &asked);
+	struct field where[] = {{"asked_bytes", asked}, {0}};
 
-	if (!run_selected(run, EARLY) || !run_selected(run, LATE))
-		return;
-	for (size_t i = 0; i < SIZES; i++) {
-		double before = at_size(run, EARLY, sizes[i], "held_bytes");
-		double after = at_size(run, LATE, sizes[i], "held_bytes");
-		double times = fmax(after, before) / fmax(fmin(after, before), 1);
-
-		if (times >= worst) {
-			worst = times;
-			asked = sizes[i];
-			early = before;
-			late = after;
-		}
-	}
-	old_verdict(run, "buf-rcvbuf-any-time", worst < alike ? HOLDS : REFUTED,
-		    (struct field[]){{"asked_bytes", asked},
-				     {"early_held_bytes", (int64_t)early},
-				     {"late_held_bytes", (int64_t)late},
-				     {"times", .real = &worst},
-				     {0}},
-		    "with %s asked for TCP held %s bytes if that was before connect, %s if after "
-		    "accept",
-		    text_bytes(asked), text_count((int64_t)early), text_count((int64_t)late));
+	run_judge(
+		run, "buf-rcvbuf-any-time", is_within(times, 1 / alike, alike),
+		"with {asked_bytes} asked for TCP held {early_bytes} if that was before connect, {times} times as much if after accept",
+		number_int("asked_bytes", asked), number_interval("times", times),
+		number_real(
+			"early_bytes",
+			stats_quantile(run_values_where(run, EARLY, "held_bytes", where), 0.5)));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	check_controls(run);
-	judge(run);
-	old_why(run,
-		"a window that was offered is not taken back: a buffer that is made smaller after "
-		"accept still gets what the larger one promised.");
-}
+static const struct experiment about = {
+	.name = "window",
+	.group = "buffers",
+	.order = 309,
+	.summary = "Does it matter when SO_RCVBUF is set?",
+	.intro = "SO_RCVBUF before connect or after accept, in bytes.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 7,
+	.quick_trials = 7,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return old_end(run, report);
+	return run_end(run);
 }

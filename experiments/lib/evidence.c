@@ -96,6 +96,13 @@ enum verdict always_happens(struct share seen, int64_t enough)
 	return never_happens(share_rest(seen), enough);
 }
 
+enum verdict case_by_case(struct share have, int64_t enough)
+{
+	if (have.n <= 0 || have.n < enough)
+		return UNCLEAR;
+	return have.k == have.n ? HOLDS : have.k == 0 ? REFUTED : DEPENDS;
+}
+
 enum verdict share_above(struct share share, double bound)
 {
 	if (share.n <= 0)

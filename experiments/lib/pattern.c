@@ -16,6 +16,13 @@ static uint64_t word_of(uint64_t offset)
 	return rng_next(&(struct rng){offset - offset % 8});
 }
 
+static _Atomic bool disorder;
+
+void pattern_disorder(bool on)
+{
+	disorder = on;
+}
+
 void pattern_fill(void *buffer, size_t length, uint64_t offset)
 {
 	uint64_t word = word_of(offset);
@@ -23,6 +30,12 @@ void pattern_fill(void *buffer, size_t length, uint64_t offset)
 
 	for (size_t i = 0; i < length; i++)
 		byte[i] = byte_at(offset + i, &word);
+	if (disorder && length > 1) {
+		uint8_t first = byte[0];
+
+		byte[0] = byte[1];
+		byte[1] = first;
+	}
 }
 
 size_t pattern_misplaced(const void *buffer, size_t length, uint64_t offset)

@@ -302,6 +302,8 @@ int run_end(struct run *run)
 	report_noise(run);
 	if (run->options.output && run->console == stdout)
 		fprintf(run->out, "  rows: %s\n", run->options.output);
+	if (run->variants == 0)
+		return finish(run, EXIT_SKIP);
 	return finish(run, run->control_failed ? EXIT_CONTROL : 0);
 }
 

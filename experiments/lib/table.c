@@ -478,13 +478,22 @@ static void print_intro(struct run *run)
 	json_decref(params);
 }
 
+/* Whether any field but the keys has a column; a grid may show them instead. */
+static bool has_columns(const struct run *run)
+{
+	for (size_t i = 0; i < run->fields_n; i++)
+		if (run->fields[i]->column && !run->fields[i]->key && !run->fields[i]->row)
+			return true;
+	return false;
+}
+
 void table_print(struct run *run)
 {
 	struct table *table = check_alloc(calloc(1, sizeof(*table)));
 	const struct variant *variants = run->about->variants;
 
-	table->run = run;
 	print_intro(run);
+	table->run = run;
 	for (size_t i = 0; i < run->fields_n; i++)
 		if (run->fields[i]->key && table->keys_n < MAX_KEYS)
 			table->keys[table->keys_n++] = run->fields[i];
@@ -505,7 +514,8 @@ void table_print(struct run *run)
 	for (size_t i = 0; i < run->fields_n; i++)
 		if (run->fields[i]->column && !run->fields[i]->key && !run->fields[i]->row)
 			add_field(table, run->fields[i]);
-	print_blocks(run->out, table);
+	if (has_columns(run))
+		print_blocks(run->out, table);
 	fputc('\n', run->out);
 	free_table(table);
 }
