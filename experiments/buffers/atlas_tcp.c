@@ -47,7 +47,7 @@ static const struct claim claims[] = {
 	{0}};
 
 static const struct row_field fields[] = {
-	{"asked_sndbuf_bytes", "SO_SNDBUF asked for", "SO_SNDBUF"},
+	{"asked_sndbuf_bytes", "SO_SNDBUF asked for"},
 	{"asked_rcvbuf_bytes", "SO_RCVBUF asked for"},
 	{"write_bytes", "size of one write"},
 	{"granted_sndbuf_bytes", "SO_SNDBUF granted"},

@@ -24,14 +24,13 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "rng.h"
 #include "span.h"
 #include "tcpinfo.h"
 #include "team.h"
-#include "text.h"
 
 enum { AS_IS, QUICKACK, VARIANTS };
 enum { SIZES = 8, CELLS = SIZES * SIZES, CHUNK = 64 << 10, PAUSE_NS = 10000000 };
@@ -41,8 +40,32 @@ static const struct variant variants[] = {
 	[QUICKACK] = {"quickack", "it asks for quick ACKs before each read (cure)"},
 	{0}};
 
-static const struct claim claims[] = {{"buf-cliff", "a bigger receive buffer is never slower"},
-				      {0}};
+static const struct claim claims[] = {
+	{"buf-cliff", "a bigger receive buffer is never slower", "as-is=quickack", HOLDS,
+	 .why = {[REFUTED] =
+			 "the receiver delays its ACK: too little of its large buffer came in to make it hurry. The sender's small buffer is full of bytes that wait for that ACK. Both wait for the delayed ACK's timer."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"asked_sndbuf_bytes", "SO_SNDBUF asked for", "SO_SNDBUF", .key = true},
+	{"asked_rcvbuf_bytes", "SO_RCVBUF asked for"},
+	{"granted_sndbuf_bytes", "SO_SNDBUF granted"},
+	{"granted_rcvbuf_bytes", "SO_RCVBUF granted"},
+	{"moved_bytes", "received before the limit", .per = "elapsed_ns"},
+	{"elapsed_ns", "from the receiver's begin to its last byte, or the limit"},
+	{"acks", "sent by the receiver meanwhile"},
+	{"pauses", "reads that took 10 ms or longer"},
+	{"paused_ns", "in such reads"},
+	{"pause_acks", "ACKs sent in a pause, or by the read that ended it"},
+	{"segments", "sent with data"},
+	{"missing_bytes", "sent and not received", .zero = true, .sham = "lose"},
+	{"misplaced_bytes", "received at another place than sent", .zero = true,
+	 .sham = "disorder"},
+	{"cpu_ns", "CPU time of both threads"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"steep_times", 4, "far above what noise does to a transfer of a few ms"}, {0}};
 
 static int64_t sizes = 6;
 static int64_t least = 8 << 10;
@@ -64,17 +87,6 @@ static const struct opt opts[] = {
 	 .unit = OPT_MS},
 	{0, "congestion", "congestion control of the sender, such as cubic", .text = &congestion},
 	{0}};
-
-static const struct experiment about = {
-	.name = "cliff",
-	.group = "buffers",
-	.summary = "Is a bigger receive buffer never slower?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 5,
-	.quick_trials = 2,
-};
 
 /* --- one transfer ------------------------------------------------------------ */
 
@@ -180,6 +192,7 @@ static void measure(struct run *run, size_t variant, int64_t sndbuf, int64_t rcv
 
 	team_start_two(&team, TEAM_SPREAD, send_all, receive_all, &t);
 	all = team_join(&team);
+	t.sent += run_sham(run, "lose");
 	run_record(run, (struct field[]){{"asked_sndbuf_bytes", sndbuf},
 					 {"asked_rcvbuf_bytes", rcvbuf},
 					 {"granted_sndbuf_bytes", granted[0]},
@@ -214,7 +227,7 @@ static void measure_all(struct run *run)
 	}
 }
 
-/* --- report ------------------------------------------------------------------ */
+/* --- judge --------------------------------------------------------------- */
 
 /* One field of a cell's samples, in the order of the trials. */
 static struct values values_of(struct run *run, size_t variant, int64_t cell, const char *field)
@@ -237,197 +250,86 @@ static struct values speeds(struct run *run, size_t variant, int64_t cell)
 	return moved;
 }
 
-/* A cell that is much slower than one with a smaller receive buffer. */
-struct drop {
-	int64_t cell, smaller;  /* the fastest with a smaller receive buffer, else the same */
-	struct interval slower; /* how many times */
-	double speed, cured;    /* bytes a second; NAN = not measured */
-	double pause_ns;        /* how long a pause is; NAN = there was none */
-	double pause_acks;      /* sent in each */
-	double paused;          /* share of the time; the last pause, cut off, is not counted */
-};
-
-static double times(double a, double b)
+/* How many times slower a cell is than the fastest with a smaller receive buffer. */
+static struct interval slower_times(struct run *run, int64_t cell)
 {
-	return a / fmax(b, 1);
+	int64_t fastest = cell - cell % sizes;
+
+	for (int64_t other = fastest; other < cell; other++)
+		if (stats_quantile(speeds(run, AS_IS, other), 0.5) >
+		    stats_quantile(speeds(run, AS_IS, fastest), 0.5))
+			fastest = other;
+	return run_ratio(run, speeds(run, AS_IS, fastest), speeds(run, AS_IS, cell));
 }
 
-static double sum_of(struct run *run, int64_t cell, const char *field)
+static void judge(struct run *run)
 {
-	return stats_sum(values_of(run, AS_IS, cell, field));
-}
+	double steep = run_bound(run, "steep_times");
+	struct interval worst = {NAN, NAN, NAN, 0};
+	int64_t cells = 0;
+	int64_t at = 0;
+	double pauses;
 
-static struct drop drop_of(struct run *run, int64_t cell)
-{
-	struct drop d = {.cell = cell, .smaller = cell};
-	struct values here = speeds(run, AS_IS, cell);
-	double pauses = sum_of(run, cell, "pauses");
-	double fastest = 0;
-	struct values there;
+	for (int64_t cell = 0; cell < sizes * sizes; cell++) {
+		struct interval times = slower_times(run, cell);
 
-	for (int64_t other = cell - cell % sizes; other < cell; other++) {
-		double speed = stats_quantile(speeds(run, AS_IS, other), 0.5);
-
-		if (speed > fastest) {
-			fastest = speed;
-			d.smaller = other;
+		cells += is_above(times, steep) == HOLDS;
+		if (cell % sizes != 0 && !(times.low <= worst.low)) {
+			worst = times;
+			at = cell;
 		}
 	}
-	d.speed = stats_quantile(here, 0.5);
-	d.cured = stats_quantile(speeds(run, QUICKACK, cell), 0.5);
-	d.pause_ns = pauses > 0 ? sum_of(run, cell, "paused_ns") / pauses : NAN;
-	d.pause_acks = pauses > 0 ? sum_of(run, cell, "pause_acks") / pauses : NAN;
-	d.paused = sum_of(run, cell, "paused_ns") / sum_of(run, cell, "elapsed_ns");
-	there = speeds(run, AS_IS, d.smaller);
-	for (size_t i = 0; i < there.n; i++) /* of the same trial, in thousandths */
-		there.at[i] = llround(1e3 * times((double)there.at[i], (double)here.at[i]));
-	d.slower = stats_median(there);
-	d.slower.mid /= 1e3;
-	d.slower.low /= 1e3;
-	d.slower.high /= 1e3;
-	return d;
+	pauses = stats_sum(values_of(run, AS_IS, at, "pauses"));
+	run_judge(
+		run, "buf-cliff", is_below(worst, steep),
+		"{slow} of {all} pairs of sizes are slow; SO_SNDBUF {sndbuf_bytes} with SO_RCVBUF {rcvbuf_bytes} is the slowest against a smaller one: {worst} times, at {moved_bytes_per_s}; its pauses take {pause_ns}; TCP_QUICKACK makes it {cure.mid} times as fast",
+		number_int("slow", cells), number_int("all", sizes * sizes),
+		number_int("sndbuf_bytes", size_of(at / sizes)),
+		number_int("rcvbuf_bytes", size_of(at % sizes)), number_interval("worst", worst),
+		number_real("moved_bytes_per_s", stats_quantile(speeds(run, AS_IS, at), 0.5)),
+		number_real("pause_ns", stats_sum(values_of(run, AS_IS, at, "paused_ns")) / pauses),
+		number_interval("cure",
+				run_ratio(run, speeds(run, QUICKACK, at), speeds(run, AS_IS, at))));
 }
 
-enum { STEEP = 4 }; /* times slower, the whole interval: far above what noise does */
-
-static bool is_steep(const struct drop *d)
+static void draw(struct run *run)
 {
-	return d->smaller != d->cell && d->slower.low >= STEEP;
-}
-
-static const char *mb_per_s(double speed)
-{
-	if (isnan(speed))
-		return "-";
-	return speed < 1e7 ? text_format("%.1f", speed / 1e6)
-			   : text_count((int64_t)(speed / 1e6 + 0.5));
-}
-
-static void print_grid(struct run *run, size_t variant)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "\n  %s, MB/s by SO_SNDBUF (down) and SO_RCVBUF (across) asked for\n  %8s",
-		variants[variant].name, "");
-	for (int64_t j = 0; j < sizes; j++)
-		fprintf(out, " %7s", text_bytes(size_of(j)));
-	for (int64_t cell = 0; cell < sizes * sizes; cell++) {
-		if (cell % sizes == 0)
-			fprintf(out, "\n  %8s", text_bytes(size_of(cell / sizes)));
-		fprintf(out, " %7s", mb_per_s(stats_quantile(speeds(run, variant, cell), 0.5)));
-	}
-	fputs("\n", out);
-}
-
-static void print_drops(struct run *run, const struct drop *drops, size_t n)
-{
-	FILE *out = run_out(run);
-
-	if (n == 0)
-		return;
-	fprintf(out, "\n  %7s %8s %5s %7s %14s %9s %6s %4s %8s\n", "asked", "asked", "", "faster",
-		"times slower", "pauses", "of the", "ACKs", "quickack");
-	fprintf(out, "  %7s %8s %5s %7s %14s %9s %6s %4s %8s\n", "SNDBUF", "RCVBUF", "MB/s", "with",
-		"(95 %)", "take", "time", "each", "MB/s");
-	for (const struct drop *d = drops; d < drops + n; d++)
-		fprintf(out, "  %7s %8s %5s %7s %14s %9s %6s %4s %8s\n",
-			text_bytes(size_of(d->cell / sizes)), text_bytes(size_of(d->cell % sizes)),
-			mb_per_s(d->speed), text_bytes(size_of(d->smaller % sizes)),
-			text_format("%.0f (%.0f-%.0f)", d->slower.mid, d->slower.low,
-				    d->slower.high),
-			isnan(d->pause_ns) ? "-" : text_time(d->pause_ns), text_share(d->paused),
-			isnan(d->pause_acks) ? "-" : text_format("%.1f", d->pause_acks),
-			mb_per_s(d->cured));
-}
-
-static void judge(struct run *run, const struct drop *drops, size_t n)
-{
-	const struct drop *worst = drops;
-	int64_t cells = sizes * sizes;
-	double cure;
-
-	for (size_t i = 1; i < n; i++)
-		if (drops[i].slower.low > worst->slower.low)
-			worst = &drops[i];
-	if (n == 0) {
-		old_verdict(run, "buf-cliff", HOLDS,
-			    (struct field[]){{"cells", cells}, {"slow_cells", 0}, {0}},
-			    "none of %lld cells was more than %d times slower than one with a "
-			    "smaller receive buffer",
-			    (long long)cells, STEEP);
-		return;
-	}
-	cure = times(worst->cured, worst->speed);
-	old_verdict(
-		run, "buf-cliff", REFUTED,
-		(struct field[]){{"cells", cells},
-				 {"slow_cells", (int64_t)n},
-				 {"sndbuf_bytes", size_of(worst->cell / sizes)},
-				 {"rcvbuf_bytes", size_of(worst->cell % sizes)},
-				 {"smaller_rcvbuf_bytes", size_of(worst->smaller % sizes)},
-				 {"times_slower", .real = &worst->slower.mid},
-				 {"times_slower_low", .real = &worst->slower.low},
-				 {"times_slower_high", .real = &worst->slower.high},
-				 {"pause_ns", .real = &worst->pause_ns},
-				 {"acks_each_pause", .real = &worst->pause_acks},
-				 {"paused_share", .real = &worst->paused},
-				 {"quickack_times_faster", .real = &cure},
-				 {0}},
-		"%zu of %lld cells are slow: SNDBUF %s with RCVBUF %s moves %s MB/s, %.0f "
-		"times less than with %s (95 %% interval %.0f to %.0f), and pauses for "
-		"%s%s",
-		n, (long long)cells, text_bytes(size_of(worst->cell / sizes)),
-		text_bytes(size_of(worst->cell % sizes)), mb_per_s(worst->speed), worst->slower.mid,
-		text_bytes(size_of(worst->smaller % sizes)), worst->slower.low, worst->slower.high,
-		isnan(worst->pause_ns) ? "less than 10 ms"
-				       : text_format("%s until an ACK", text_time(worst->pause_ns)),
-		isnan(worst->cured)
-			? ""
-			: text_format("; TCP_QUICKACK makes it %.0f times faster", cure));
-}
-
-static void report(struct run *run)
-{
-	struct drop drops[CELLS];
-	size_t n = 0;
-
-	run_say(run,
-		"TCP on loopback, both sides as fast as they can: %s a transfer, cut off after "
-		"%lld ms. Medians of %zu trials.",
-		text_bytes(total), (long long)limit_ms,
-		run_values(run, run_selected(run, AS_IS) ? AS_IS : QUICKACK, "acks").n /
-			(size_t)(sizes * sizes));
 	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values missing = run_values(run, v, "missing_bytes");
-		struct values misplaced = run_values(run, v, "misplaced_bytes");
-
-		if (run_selected(run, v))
-			print_grid(run, v);
-		old_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
-			    "%s: bytes were lost or changed in %zu of %zu transfers",
-			    variants[v].name, stats_nonzero(missing) + stats_nonzero(misplaced),
-			    missing.n);
+		if (!run_selected(run, v))
+			continue;
+		run_say(run,
+			"%s: speed by SO_SNDBUF (down) and SO_RCVBUF (across) asked for, the median of the trials",
+			variants[v].name);
+		run_grid(run, (int)v, "moved_bytes", "asked_sndbuf_bytes", "asked_rcvbuf_bytes");
+		fputc('\n', run_out(run));
 	}
-	for (int64_t cell = 0; cell < sizes * sizes && run_selected(run, AS_IS); cell++) {
-		drops[n] = drop_of(run, cell);
-		n += is_steep(&drops[n]);
-	}
-	print_drops(run, drops, n);
-	fputs("\n", run_out(run));
-	if (run_selected(run, AS_IS))
-		judge(run, drops, n);
-	if (n > 0)
-		old_why(run,
-			"the receiver puts off its ACK: too little of its large buffer came in to "
-			"make it hurry. The sender's small buffer is full of bytes that wait for "
-			"that ACK. Both wait for the delayed ACK's timer.");
 }
+
+static const struct experiment about = {
+	.name = "cliff",
+	.group = "buffers",
+	.order = 305,
+	.summary = "Is a bigger receive buffer never slower?",
+	.intro =
+		"TCP on loopback, both sides as fast as they can: {total_bytes} a transfer, cut off after {limit_ms}.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 7,
+	.quick_trials = 7,
+	.timed = true,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure_all(run);
-	return old_end(run, report);
+	return run_end(run);
 }

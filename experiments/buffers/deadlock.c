@@ -34,7 +34,7 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "rng.h"
@@ -43,7 +43,7 @@
 #include "text.h"
 #include "thread.h"
 
-enum { PLAIN, POLL, THREAD, WINDOW, VARIANTS };
+enum { PLAIN, POLL, THREAD, WINDOW };
 enum { SIZES = 3, MIN_POINTS = 5, MAX_POINTS = 16, MAX_REPEATS = 10, SCOUTS = 4 };
 enum { MAX_PAIRS = SIZES * MAX_POINTS * MAX_REPEATS, MS = 1000000 };
 
@@ -56,8 +56,40 @@ static const struct variant variants[] = {
 
 static const struct claim claims[] = {
 	{"buf-echo-deadlock",
-	 "a client that writes everything before it reads deadlocks with an echo server"},
+	 "a client that writes everything before it reads deadlocks with an echo server",
+	 "plain=poll", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "the server cannot read on before it has sent, the client does not read before it has sent: once both send buffers and both receive buffers are full, each waits for the other."}},
 	{0}};
+
+static const struct row_field fields[] = {
+	{"asked_bytes", "SO_SNDBUF and SO_RCVBUF of both ends; 0: the default", "buffers|asked for",
+	 .key = true},
+	{"amount_bytes", "that the client writes before it reads", "the client|writes first",
+	 .key = true},
+	{"stuck", "1: nothing moved for as long as the patience", "stuck", SHOW_NONZERO},
+	{"deadlocked",
+	 "1: stuck, both threads asleep in send, and both of TCP's ends say that the peer's window is full",
+	 "asleep, both|windows full", SHOW_NONZERO},
+	{"most", "1: the most bytes of these buffers"},
+	{"buffers", "4K, 64K or default", .text = true},
+	{"written_bytes", "by the client"},
+	{"served_bytes", "sent back by the server"},
+	{"echoed_bytes", "read by the client"},
+	{"missing_bytes", "of the echo, of a client that has a way out", .zero = true,
+	 .sham = "poll=plain,thread=plain"},
+	{"misplaced_bytes", "of the echo, at another place than written", .zero = true,
+	 .sham = "disorder"},
+	{"still_ns", "since anything moved; 0: it is not stuck"},
+	{"client_rwnd_limited_ns",
+	 "of these, TCP_INFO's clock of the client: the peer's window was full"},
+	{"server_rwnd_limited_ns", "the same of the server"},
+	{"asleep_in_send", "of the two threads"},
+	{"elapsed_ns", "of the whole try"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"usual_share", 0.5, "a claim of what happens is one of most tries"}, {0}};
 
 static const struct size {
 	const char *name;
@@ -74,24 +106,13 @@ static const struct opt opts[] = {
 	{'p', "points", "amounts to try for each size of buffers", .num = &points,
 	 .min = MIN_POINTS, .max = MAX_POINTS, .quick = 6},
 	{'r', "repeats", "clients at the same time for each amount", .num = &repeats, .min = 1,
-	 .max = MAX_REPEATS, .quick = 1},
+	 .max = MAX_REPEATS, .quick = 2},
 	{0, "patience", "a pair is stuck when nothing moved for so long", .num = &patience_ms,
 	 .min = 220, .max = 5000, .quick = 250, .unit = OPT_MS},
 	{'w', "write", "size of one send, and of one recv", .num = &write_size, .min = 256,
 	 .max = 1 << 20, .unit = OPT_BYTES},
 	{0, "congestion", "congestion control of both ends, such as cubic", .text = &congestion},
 	{0}};
-
-static const struct experiment about = {
-	.name = "deadlock",
-	.group = "buffers",
-	.summary = "How much may a client write to an echo server before it has to read?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 5,
-	.quick_trials = 1,
-};
 
 /* Found by the scouts. */
 static int64_t amounts[SIZES][MAX_POINTS]; /* ascending */
@@ -445,11 +466,15 @@ static void record(struct run *run, struct pair *p)
 					 {"echoed_bytes", atomic_load(&p->client.in)},
 					 {"misplaced_bytes", p->misplaced},
 					 {"stuck", p->stuck},
+					 {"deadlocked", p->stuck && deadlocked(p->evidence)},
+					 {"most", p->amount == amounts[p->size][points - 1]},
 					 {"still_ns", p->evidence.still_ns},
 					 {"client_rwnd_limited_ns", p->evidence.client_rwnd_ns},
 					 {"server_rwnd_limited_ns", p->evidence.server_rwnd_ns},
 					 {"asleep_in_send", p->evidence.asleep},
 					 {"elapsed_ns", span_wall(&p->span)},
+					 {run_label(run) == PLAIN ? NULL : "missing_bytes",
+					  p->amount - atomic_load(&p->client.in)},
 					 {0}});
 }
 
@@ -475,159 +500,38 @@ static void measure(struct run *run, size_t variant)
 		record(run, &pairs[i]);
 }
 
-/* --- report ------------------------------------------------------------------ */
-
-struct tries {
-	size_t n, stuck;
-};
-
-/* The tries of a variant with one size of buffers and one amount. */
-static struct tries tries_of(struct run *run, size_t variant, size_t size, int64_t point)
-{
-	struct values stuck =
-		run_values_where(run, variant, "stuck",
-				 (struct field[]){{"asked_bytes", sizes[size].asked},
-						  {"amount_bytes", amounts[size][point]},
-						  {0}});
-
-	return (struct tries){stuck.n, stats_nonzero(stuck)};
-}
-
-static struct tries tries_of_all_sizes(struct run *run, int64_t point)
-{
-	struct tries all = {0};
-
-	for (size_t size = 0; size < SIZES; size++) {
-		struct tries tries = tries_of(run, PLAIN, size, point);
-
-		all = (struct tries){all.n + tries.n, all.stuck + tries.stuck};
-	}
-	return all;
-}
-
-/* "3/15 (7-46)": with the interval of the share in percent. */
-static const char *cell(struct tries tries)
-{
-	struct interval share;
-
-	if (tries.n == 0)
-		return "-";
-	share = stats_share(tries.stuck, tries.n);
-	return text_format("%zu/%zu (%.0f-%.0f)", tries.stuck, tries.n, floor(share.low * 100),
-			   ceil(share.high * 100));
-}
-
-static void print_line(struct run *run, size_t variant, int64_t point)
-{
-	fputs("  ", run_out(run));
-	for (size_t size = 0; size < SIZES; size++)
-		fprintf(run_out(run), "%10s %-14s", text_count(amounts[size][point]),
-			cell(tries_of(run, variant, size, point)));
-	fputs("\n", run_out(run));
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"The client writes so many bytes before it reads the first: how often it and the "
-		"echo server got stuck, and the 95 %% interval in percent; by buffers asked for.");
-	fputs("\n  ", out);
-	for (size_t size = 0; size < SIZES; size++)
-		fprintf(out, "%10s %-14s", sizes[size].name, "stuck");
-	fputs("\n", out);
-	for (int64_t i = 0; run_selected(run, PLAIN) && i < points; i++)
-		print_line(run, PLAIN, i);
-	for (size_t v = POLL; v < VARIANTS; v++)
-		if (run_selected(run, v)) {
-			fprintf(out, "\n  %s:\n", variants[v].help);
-			print_line(run, v, points - 1);
-		}
-	fputs("\n", out);
-}
-
-/* The stuck pairs of which the kernel says that both ends wait for the other to read. */
-static size_t proven(struct run *run)
-{
-	const struct field where[] = {{"stuck", 1}, {0}};
-	struct values asleep = run_values_where(run, PLAIN, "asleep_in_send", where);
-	struct values still = run_values_where(run, PLAIN, "still_ns", where);
-	struct values client = run_values_where(run, PLAIN, "client_rwnd_limited_ns", where);
-	struct values server = run_values_where(run, PLAIN, "server_rwnd_limited_ns", where);
-	size_t n = 0;
-
-	for (size_t i = 0; i < asleep.n; i++)
-		n += deadlocked(
-			(struct evidence){asleep.at[i], still.at[i], client.at[i], server.at[i]});
-	return n;
-}
-
-/* "28,800 to 29,700": the most bytes that were never stuck, the fewest that always were. */
-static const char *rise(struct run *run, size_t size)
-{
-	int64_t never = points - 1, always = points;
-
-	while (never >= 0 && tries_of(run, PLAIN, size, never).stuck > 0)
-		never--;
-	for (; always > 0; always--) {
-		struct tries tries = tries_of(run, PLAIN, size, always - 1);
-
-		if (tries.stuck < tries.n)
-			break;
-	}
-	return text_format("%s to %s", never >= 0 ? text_count(amounts[size][never]) : "?",
-			   always < points ? text_count(amounts[size][always]) : "?");
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	struct values stuck = run_values(run, PLAIN, "stuck");
-	size_t total = stats_nonzero(stuck), sure = proven(run);
-	struct tries low = tries_of_all_sizes(run, 0);
-	struct tries high = tries_of_all_sizes(run, points - 1);
+	const struct field where[] = {{"most", 1}, {0}};
+	const struct field is_stuck[] = {{"stuck", 1}, {0}};
+	struct share most = share_nonzero(run_values_where(run, PLAIN, "deadlocked", where));
+	struct share proven = share_nonzero(run_values_where(run, PLAIN, "deadlocked", is_stuck));
 
-	old_verdict(run, "buf-echo-deadlock", sure ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"stuck_clients", (int64_t)total},
-				     {"proven_clients", (int64_t)sure},
-				     {"clients", (int64_t)stuck.n},
-				     {"stuck_of_fewest_bytes", (int64_t)low.stuck},
-				     {"clients_of_fewest_bytes", (int64_t)low.n},
-				     {"stuck_of_most_bytes", (int64_t)high.stuck},
-				     {"clients_of_most_bytes", (int64_t)high.n},
-				     {0}},
-		    "stuck: %zu of %zu with the fewest bytes, %zu of %zu with the most; it begins "
-		    "at %s bytes (4K), %s (64K), %s (default). Of %zu stuck pairs %zu had both "
-		    "threads asleep in send and both windows shut",
-		    low.stuck, low.n, high.stuck, high.n, rise(run, 0), rise(run, 1), rise(run, 2),
-		    total, sure);
+	run_judge(
+		run, "buf-echo-deadlock",
+		or_not_seen(share_above(most, run_bound(run, "usual_share"))),
+		"with the most bytes {most} clients deadlocked ({most.range}); of all that were stuck {proven} had both threads asleep in send and both windows full",
+		number_share("most", most), number_share("proven", proven));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	for (size_t v = PLAIN; v < VARIANTS; v++) {
-		struct values misplaced = run_values(run, v, "misplaced_bytes");
-
-		old_control(run, stats_nonzero(misplaced) == 0,
-			    "%s: the echo was changed in %zu of %zu tries", variants[v].name,
-			    stats_nonzero(misplaced), misplaced.n);
-	}
-	for (size_t v = POLL; v < VARIANTS; v++) {
-		struct values stuck = run_values(run, v, "stuck");
-		double missing = run_sum(run, v, "amount_bytes") - run_sum(run, v, "echoed_bytes");
-
-		old_control(run, missing == 0,
-			    "%s: %zu of %zu tries got stuck, %.0f bytes of echo are missing",
-			    variants[v].name, stats_nonzero(stuck), stuck.n, missing);
-	}
-	if (run_selected(run, PLAIN))
-		judge(run);
-	old_why(run,
-		"the server cannot read on before it has sent, the client does not read before it "
-		"has sent: once both send buffers and both receive buffers are full, each waits "
-		"for the other.");
-}
+static const struct experiment about = {
+	.name = "deadlock",
+	.group = "buffers",
+	.order = 304,
+	.summary = "How much may a client write to an echo server before it has to read?",
+	.intro =
+		"How often a client and its echo server got stuck, by buffers and by the bytes that it writes first.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 5,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -637,7 +541,8 @@ int main(int argc, char *argv[])
 	if (!scout(endless) && !run_stopped())
 		return run_skip(run, "a client wrote %s and was not stuck yet",
 				text_bytes(endless));
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -32,13 +32,12 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
-#include "text.h"
 
-enum { EMPTY, READY, TIMEOUT, WAITALL, LOWAT, FLAGS, VARIANTS, WHOLE = 1000, PART = 400 };
+enum { EMPTY, READY, TIMEOUT, WAITALL, LOWAT, FLAGS, WHOLE = 1000, PART = 400 };
 enum { MS = 1000000 /* ns */, SOON_MS = 30, ONCE_NS = 100 * MS, MAX_REPEATS = 50 };
 
 static const struct variant variants[] = {[EMPTY] = {"empty", "the sender is late"},
@@ -50,8 +49,38 @@ static const struct variant variants[] = {[EMPTY] = {"empty", "the sender is lat
 					  {0}};
 
 static const struct claim claims[] = {
-	{"buf-recv-blocks-empty", "recv blocks when the receive buffer is empty"},
-	{"tcp-recv-waits", "recv waits until something arrives"},
+	{"buf-recv-blocks-empty", "recv blocks when the receive buffer is empty", "empty=ready",
+	 REFUTED,
+	 .why = {[HOLDS] =
+			 "recv puts the thread to sleep until the kernel has as many bytes as it wants: one, or SO_RCVLOWAT's, or with MSG_WAITALL all. A timeout, a signal or the end wakes it too, and what is there by then is handed over."}},
+	{"tcp-recv-waits", "recv waits until something arrives", "empty=ready", REFUTED},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"case", "what is there, how recv is called, and what comes late", "case", .text = true,
+	 .key = true},
+	{"there_bytes", "that are there when recv is called", "there"},
+	{"comes", "what comes late", "comes", .text = true},
+	{"returned_bytes", "of recv; -1: an error", "returned"},
+	{"error", "none, EAGAIN, EINTR or other", "error", .text = true},
+	{"elapsed_ns", "of the call", "took"},
+	{"sleeps", "context switches because it waited", "sleeps"},
+	{"cpu_ns", "CPU time of the call", "CPU"},
+	{"asked_ns", "SO_RCVTIMEO asked for; 0: none", "timeout|asked"},
+	{"granted_ns", "SO_RCVTIMEO as the kernel rounded it", "timeout|granted"},
+	{"waited", "1: it slept, and came back with bytes after the sender had begun to send"},
+	{"again", "1: before, recv with MSG_DONTWAIT said EAGAIN"},
+	{"ready_sleeps", "context switches of a call for which all is there", .zero = true,
+	 .sham = "ready=empty"},
+	{"left_bytes", "in the buffer after the call"},
+	{"misplaced_bytes", "handed over at another place than sent", .zero = true,
+	 .sham = "disorder"},
+	{"after_ns", "from when what comes late was sent to the end of the call; 0: nothing comes"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_calls", 3,
+	 "each waits for a hundred milliseconds and more: three of three are not chance"},
 	{0}};
 
 static int64_t late_ms = 200;
@@ -63,17 +92,6 @@ static const struct opt opts[] = {{'l', "late", "how late the late sender is", .
 				   "timeouts in a row, as far as they fit into 100 ms",
 				   .num = &repeats, .min = 1, .max = MAX_REPEATS, .quick = 5},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "recv",
-	.group = "buffers",
-	.summary = "How long does recv wait, for what, and what does waiting cost?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 3,
-	.quick_trials = 1,
-};
 
 /* What comes late: the rest of WHOLE bytes, WHOLE more of them, signals, the end of the stream. */
 enum event { NOTHING, REST, MORE, SIGNAL, END };
@@ -245,27 +263,43 @@ static const char *error_name(int64_t error)
 	}
 }
 
+/* What came late, in words. */
+static const char *comes(const struct one *one)
+{
+	static const char *const words[] = {[NOTHING] = "nothing",
+					    [REST] = "rest",
+					    [MORE] = "more",
+					    [SIGNAL] = "signal",
+					    [END] = "end"};
+
+	return one->event == REST && !one->there ? "all" : words[one->event];
+}
+
 static void record(struct run *run, const struct wait *w)
 {
 	for (int64_t i = 0; i < w->calls_n; i++) {
 		const struct called *c = &w->calls[i];
 
-		run_record(run, (struct field[]){{"case", .text = w->one->name},
-						 {"number", w->one - cases},
-						 {"there_bytes", w->one->there},
-						 {"asked_ns", (int64_t)w->one->timeout_ms * MS},
-						 {"granted_ns", w->granted_ns},
-						 {"returned_bytes", w->result},
-						 {"error", .text = error_name(w->error)},
-						 {"again", w->again},
-						 {"left_bytes", w->left},
-						 {"misplaced_bytes", w->misplaced},
-						 {"after_ns",
-						  w->one->event ? c->span.end_ns - w->came_ns : 0},
-						 {"elapsed_ns", span_wall(&c->span)},
-						 {"cpu_ns", c->span.cpu_ns},
-						 {"sleeps", c->sleeps},
-						 {0}});
+		run_record(run,
+			   (struct field[]){
+				   {"case", .text = w->one->name},
+				   {"there_bytes", w->one->there},
+				   {"asked_ns", (int64_t)w->one->timeout_ms * MS},
+				   {"granted_ns", w->granted_ns},
+				   {"returned_bytes", w->result},
+				   {"error", .text = error_name(w->error)},
+				   {"again", w->again},
+				   {"left_bytes", w->left},
+				   {"misplaced_bytes", w->misplaced},
+				   {"after_ns", w->one->event ? c->span.end_ns - w->came_ns : 0},
+				   {"elapsed_ns", span_wall(&c->span)},
+				   {"cpu_ns", c->span.cpu_ns},
+				   {"sleeps", c->sleeps},
+				   {"comes", .text = comes(w->one)},
+				   {"waited",
+				    c->sleeps > 0 && w->result > 0 && c->span.end_ns >= w->came_ns},
+				   {run_label(run) == READY ? "ready_sleeps" : NULL, c->sleeps},
+				   {0}});
 	}
 }
 
@@ -300,170 +334,28 @@ static void measure(struct run *run)
 		finish(run, &waits[i]);
 }
 
-/* --- report ------------------------------------------------------------------ */
+/* --- judge --------------------------------------------------------------- */
 
-/* A field of the calls of one case. */
-static struct values of_case(struct run *run, size_t number, const char *field)
+static void judge(struct run *run)
 {
-	return run_values_where(run, cases[number].variant, field,
-				(struct field[]){{"number", (int64_t)number}, {0}});
-}
+	int64_t enough = (int64_t)run_bound(run, "enough_calls");
+	const struct field tcp[] = {{"case", .text = "tcp"}, {0}};
+	struct share waited = run_nonzero(run, EMPTY, "waited");
+	struct share again = run_nonzero(run, EMPTY, "again");
+	struct share tcp_waited = share_nonzero(run_values_where(run, EMPTY, "waited", tcp));
+	double elapsed = stats_quantile(run_values_where(run, EMPTY, "elapsed_ns", tcp), 0.5);
+	double cpu = stats_quantile(run_values_where(run, EMPTY, "cpu_ns", tcp), 0.5);
 
-static double median_of(struct run *run, size_t number, const char *field)
-{
-	return stats_quantile(of_case(run, number, field), 0.5);
-}
-
-/* What came late, in words. */
-static const char *comes(const struct one *one)
-{
-	static const char *const words[] = {[NOTHING] = "nothing",
-					    [REST] = "the rest",
-					    [MORE] = "more",
-					    [SIGNAL] = "a signal",
-					    [END] = "the end"};
-
-	return one->event == REST && !one->there ? "all" : words[one->event];
-}
-
-static const char *returned(struct run *run, size_t number)
-{
-	double bytes = median_of(run, number, "returned_bytes");
-
-	if (bytes > 0)
-		return text_format("%.0f B", bytes);
-	if (bytes == 0)
-		return "0, the end";
-	return cases[number].event == SIGNAL ? "EINTR" : "EAGAIN";
-}
-
-static void print_cases(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"recv is called for %d bytes. What is there, what comes later, what recv returns; "
-		"how long it took, how often the thread slept, the CPU time it used (medians).",
-		WHOLE);
-	fprintf(out, "\n  %-7s %-14s %6s %-8s %-10s %9s %6s %9s\n", "variant", "case", "there",
-		"comes", "returned", "took", "sleeps", "CPU");
-	for (size_t i = 0; i < CASES; i++)
-		if (run_selected(run, cases[i].variant) && cases[i].variant != TIMEOUT)
-			fprintf(out, "  %-7s %-14s %6d %-8s %-10s %9s %6.0f %9s\n",
-				variants[cases[i].variant].name, cases[i].name, cases[i].there,
-				comes(&cases[i]), returned(run, i),
-				text_time(median_of(run, i, "elapsed_ns")),
-				median_of(run, i, "sleeps"),
-				text_time(median_of(run, i, "cpu_ns")));
-	fputs("\n", out);
-}
-
-static void print_timeouts(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run, "SO_RCVTIMEO, nothing comes; the kernel's tick is %s:",
-		text_time((double)span_tick()));
-	fprintf(out, "\n  %10s %11s %6s %10s %10s %10s %10s\n", "asked for", "rounded to", "calls",
-		"shortest", "median", "longest", "too late");
-	for (size_t i = 0; i < CASES; i++) {
-		struct values elapsed = of_case(run, i, "elapsed_ns");
-		double asked = cases[i].timeout_ms * (double)MS;
-
-		if (cases[i].variant == TIMEOUT)
-			fprintf(out, "  %10s %11s %6zu %10s %10s %10s %10s\n", text_time(asked),
-				text_time(median_of(run, i, "granted_ns")), elapsed.n,
-				text_time(stats_quantile(elapsed, 0)),
-				text_time(stats_quantile(elapsed, 0.5)),
-				text_time(stats_quantile(elapsed, 1)),
-				text_time(stats_quantile(elapsed, 0.5) - asked));
-	}
-	fputs("\n", out);
-}
-
-/* The calls of a variant that slept, and came back only after the sender had begun to send. */
-static size_t waited(struct values sleeps, struct values after, struct values bytes)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < sleeps.n; i++)
-		n += sleeps.at[i] > 0 && after.at[i] >= 0 && bytes.at[i] > 0;
-	return n;
-}
-
-static void judge_empty(struct run *run)
-{
-	struct values sleeps = run_values(run, EMPTY, "sleeps");
-	struct values again = run_values(run, EMPTY, "again");
-	double elapsed = run_median(run, EMPTY, "elapsed_ns");
-	size_t all = waited(sleeps, run_values(run, EMPTY, "after_ns"),
-			    run_values(run, EMPTY, "returned_bytes"));
-
-	old_verdict(run, "buf-recv-blocks-empty",
-		    all == sleeps.n && stats_nonzero(again) == again.n ? HOLDS : REFUTED,
-		    (struct field[]){{"blocked_calls", (int64_t)all},
-				     {"calls", (int64_t)sleeps.n},
-				     {"again_calls", (int64_t)stats_nonzero(again)},
-				     {"elapsed_ns", (int64_t)elapsed},
-				     {0}},
-		    "%zu of %zu calls slept until the sender sent, for %s (TCP, UDP and both kinds "
-		    "of AF_UNIX); with MSG_DONTWAIT %zu of %zu said EAGAIN instead",
-		    all, sleeps.n, text_time(elapsed), stats_nonzero(again), again.n);
-}
-
-static void judge_tcp(struct run *run)
-{
-	struct values sleeps = of_case(run, 0, "sleeps"); /* the first case is TCP's */
-	double elapsed = median_of(run, 0, "elapsed_ns");
-	double cpu = median_of(run, 0, "cpu_ns");
-	double per_s = cpu / elapsed * 1e9;
-	size_t all = waited(sleeps, of_case(run, 0, "after_ns"), of_case(run, 0, "returned_bytes"));
-
-	old_verdict(
-		run, "tcp-recv-waits", all == sleeps.n ? HOLDS : REFUTED,
-		(struct field[]){{"waited_calls", (int64_t)all},
-				 {"calls", (int64_t)sleeps.n},
-				 {"sleeps", (int64_t)stats_quantile(sleeps, 0.5)},
-				 {"elapsed_ns", (int64_t)elapsed},
-				 {"cpu_ns", (int64_t)cpu},
-				 {"cpu_ns_per_s", (int64_t)per_s},
-				 {0}},
-		"%zu of %zu calls waited for the late sender, asleep: %.0f context switch%s and "
-		"%s of CPU time in %s, which is %s a second",
-		all, sleeps.n, stats_quantile(sleeps, 0.5),
-		stats_quantile(sleeps, 0.5) == 1 ? "" : "es", text_time(cpu), text_time(elapsed),
-		text_time(per_s));
-}
-
-static void report(struct run *run)
-{
-	bool others = false;
-
-	for (size_t v = 0; v < VARIANTS; v++)
-		others |= v != TIMEOUT && run_selected(run, v);
-	if (others)
-		print_cases(run);
-	if (run_selected(run, TIMEOUT))
-		print_timeouts(run);
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values misplaced = run_values(run, v, "misplaced_bytes");
-
-		old_control(run, stats_nonzero(misplaced) == 0,
-			    "%s: bytes changed in %zu of %zu calls", variants[v].name,
-			    stats_nonzero(misplaced), misplaced.n);
-	}
-	if (run_selected(run, READY))
-		old_control(run, run_median(run, READY, "sleeps") == 0,
-			    "ready: recv slept though the bytes were there");
-	if (run_selected(run, EMPTY)) {
-		judge_empty(run);
-		judge_tcp(run);
-	}
-	old_why(run, "recv puts the thread to sleep until the kernel has as many bytes as it "
-		     "wants: one, "
-		     "or SO_RCVLOWAT's, or with MSG_WAITALL all. A timeout, a signal or the end "
-		     "wakes it "
-		     "too, and what is there by then is handed over.");
+	run_judge(
+		run, "buf-recv-blocks-empty",
+		all_of(always_happens(waited, enough), always_happens(again, enough)),
+		"{waited} calls slept until the sender sent (TCP, UDP and both kinds of AF_UNIX); with MSG_DONTWAIT {again} said EAGAIN instead",
+		number_share("waited", waited), number_share("again", again));
+	run_judge(
+		run, "tcp-recv-waits", always_happens(tcp_waited, enough),
+		"{waited} calls waited for the late sender, asleep: {cpu_ns} of CPU time in {elapsed_ns}",
+		number_share("waited", tcp_waited), number_real("cpu_ns", cpu),
+		number_real("elapsed_ns", elapsed));
 }
 
 static void ignore(int number)
@@ -471,13 +363,31 @@ static void ignore(int number)
 	(void)number;
 }
 
+static const struct experiment about = {
+	.name = "recv",
+	.group = "buffers",
+	.order = 310,
+	.summary = "How long does recv wait, for what, and what does waiting cost?",
+	.intro =
+		"recv is called for 1,000 bytes: what is there, what comes later, what it returns (medians).",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 3,
+	.quick_trials = 3,
+	.judge = judge,
+};
+
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 	struct sigaction interrupt = {.sa_handler = ignore}; /* no SA_RESTART */
 
 	check_fd(sigaction(SIGUSR1, &interrupt, NULL), "sigaction");
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure(run);
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -14,11 +14,10 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "span.h"
 #include "team.h"
-#include "text.h"
 
 enum { LOADS = 6, MAX_DATAGRAM = 1472, MAX_FILL = 1 << 20, STEP_NS = 1000000 };
 
@@ -33,8 +32,33 @@ static const struct variant variants[] = {{"load-0.5", "half of what the receive
 static const int64_t percents[LOADS] = {50, 105, 120, 150, 200, 1000};
 
 static const struct claim claims[] = {
-	{"buf-udp-rate", "of o datagrams a second for a receiver that reads r, 1 - r / o are lost"},
+	{"buf-udp-rate", "of o datagrams a second for a receiver that reads r, 1 - r / o are lost",
+	 "fast-reader", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "UDP has no window: nothing makes the sender slow down, so what the receiver does not take away is dropped."}},
 	{0}};
+
+static const struct row_field fields[] = {
+	{"offered_per_s", "datagrams a second, as scheduled"},
+	{"rate_per_s", "that the receiver reads, as scheduled"},
+	{"sent_datagrams", "in the time that counts", "offered|a second", SHOW_MEDIAN,
+	 "elapsed_ns"},
+	{"dropped_datagrams", "of these, as the receiver counted", "lost", SHOW_SUM, "all_datagrams"},
+	{"all_datagrams", "sent_datagrams"},
+	{"model_datagrams", "1 - r / o of those sent, with the rate at which they were sent",
+	 "1 - r / o", SHOW_SUM, "all_datagrams"},
+	{"off_ppm",
+	 "share that was lost minus 1 - r / o, in millionths of those sent; absent if none was sent"},
+	{"received_datagrams", "in all"},
+	{"unaccounted_datagrams",
+	 "sent and neither received, left nor dropped; below 0: more arrived than were sent"},
+	{"doubled_datagrams", "that arrived beyond those that were sent", .zero = true,
+	 .sham = "double"},
+	{"elapsed_ns", "the time that counts"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"near_share", 0.1, "far above what a late wake-up does to a load of 50 ms"}, {0}};
 
 static int64_t rate = 10000;
 static int64_t load_ms = 350;
@@ -43,27 +67,17 @@ static int64_t datagram = 100;
 static const struct opt opts[] = {{'r', "rate", "datagrams that the receiver reads a second",
 				   .num = &rate, .min = 100, .max = 100000},
 				  {'l', "load", "how long each load lasts", .num = &load_ms,
-				   .min = 20, .max = 60000, .quick = 80, .unit = OPT_MS},
+				   .min = 20, .max = 60000, .quick = 50, .unit = OPT_MS},
 				  {'d', "datagram", "size of a datagram", .num = &datagram,
 				   .min = 1, .max = MAX_DATAGRAM, .unit = OPT_BYTES},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "udp_load",
-	.group = "buffers",
-	.summary = "How much does UDP lose if the receiver is slower than the sender?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 2,
-	.quick_trials = 1,
-};
 
 /* --- one load ------------------------------------------------------------ */
 
 struct load {
 	struct net_pair fd;
 	int64_t offered; /* a second */
+	int64_t reads;   /* a second */
 	int64_t begin_ns, count_ns, end_ns;
 	int64_t filled;                          /* sent before begin_ns */
 	int64_t sent, received;                  /* since then */
@@ -126,7 +140,7 @@ static void read_by_schedule(void *argument)
 	run_sleep_until(load->begin_ns);
 	do {
 		now = span_now();
-		int64_t tokens = due(load, rate, now);
+		int64_t tokens = due(load, load->reads, now);
 
 		if (used < tokens - depth)
 			used = tokens - depth;
@@ -154,9 +168,12 @@ static void prepare(struct load *load, bool overflows)
 static void measure(struct run *run, int64_t percent)
 {
 	struct load load = {.fd = net_pair(NET_UDP, (struct net_ask){0}),
-			    .offered = rate * percent / 100};
+			    .offered = rate * percent / 100,
+			    .reads = run_sham(run, "fast-reader") ? 100 * rate : rate};
+	int64_t sent, drops, elapsed, unaccounted;
 	int64_t left = 0;
 	struct team team;
+	double model;
 
 	prepare(&load, percent > 100);
 	team_start_two(&team, TEAM_SPREAD, offer, read_by_schedule, &load);
@@ -164,96 +181,71 @@ static void measure(struct run *run, int64_t percent)
 	while (receive_one(&load))
 		left++;
 	net_close(&load.fd);
-	run_record(run,
-		   (struct field[]){{"offered_per_s", load.offered},
-				    {"rate_per_s", rate},
-				    {"sent_datagrams", load.sent - load.uncounted_sent},
-				    {"receiver_drops", load.drops - load.uncounted_drops},
-				    {"received_datagrams", load.received},
-				    {"unaccounted_datagrams",
-				     load.filled + load.sent - load.drops - load.received - left},
-				    {"elapsed_ns", load.end_ns - load.count_ns},
-				    {0}});
+	load.received += run_sham(run, "double") * 1000000;
+	sent = load.sent - load.uncounted_sent;
+	drops = load.drops - load.uncounted_drops;
+	elapsed = load.end_ns - load.count_ns;
+	model = sent > 0 ? fmax(0, 1 - (double)rate * (double)elapsed / 1e9 / (double)sent) : 0;
+	unaccounted = load.filled + load.sent - load.drops - load.received - left;
+	run_record(run, (struct field[]){{"offered_per_s", load.offered},
+					 {"rate_per_s", rate},
+					 {"sent_datagrams", sent},
+					 {"all_datagrams", sent},
+					 {"dropped_datagrams", drops},
+					 {"model_datagrams", llround(model * (double)sent)},
+					 {"received_datagrams", load.received},
+					 {"unaccounted_datagrams", unaccounted},
+					 {"doubled_datagrams", unaccounted < 0 ? -unaccounted : 0},
+					 {"elapsed_ns", elapsed},
+					 {sent > 0 ? "off_ppm" : NULL,
+					  llround(((double)drops / (double)sent - model) * 1e6)},
+					 {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
-
-struct loss {
-	double offered; /* a second, as measured */
-	double lost, model;
-};
-
-static struct loss loss_of(struct run *run, size_t load)
-{
-	double sent = run_sum(run, load, "sent_datagrams");
-	double elapsed = run_sum(run, load, "elapsed_ns");
-	double drops = run_sum(run, load, "receiver_drops");
-	double offered = sent / elapsed * 1e9;
-
-	return (struct loss){offered, drops / sent, fmax(0, 1 - (double)rate / offered)};
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  A receiver that reads %s a second:\n\n  %9s %9s %10s\n", text_count(rate),
-		"offered/s", "lost", "1 - r / o");
-	for (size_t l = 0; l < LOADS; l++) {
-		struct loss loss = loss_of(run, l);
-
-		if (run_selected(run, l))
-			fprintf(out, "  %9s %7.2f %% %8.2f %%\n",
-				text_count((int64_t)(loss.offered + 0.5)), loss.lost * 100,
-				loss.model * 100);
-	}
-	fputs("\n", out);
-}
-
-static void check_controls(struct run *run)
-{
-	size_t doubled = 0, lost = 0, loads = 0;
-
-	for (size_t l = 0; l < LOADS; l++) {
-		struct values open = run_values(run, l, "unaccounted_datagrams");
-
-		loads += open.n;
-		for (size_t i = 0; i < open.n; i++) {
-			doubled += open.at[i] < 0;
-			lost += open.at[i] > 0;
-		}
-	}
-	old_control(run, doubled == 0, "more arrived than was sent in %zu of %zu loads", doubled,
-		    loads);
-	if (lost)
-		old_note(run,
-			 "in %zu of %zu loads datagrams were lost that the receiver did not "
-			 "count: the machine was too busy to take them from its own loopback.",
-			 lost, loads);
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	const double near = 0.1; /* far above what noise does to a load of 350 ms */
-	double worst = 0;
+	double near = run_bound(run, "near_share") * 1e6;
+	enum verdict verdict = HOLDS;
+	struct interval worst = {NAN, NAN, NAN, 0};
+	struct share lossy = {0};
 
-	for (size_t l = 0; l < LOADS; l++)
-		if (run_selected(run, l))
-			worst = fmax(worst, fabs(loss_of(run, l).lost - loss_of(run, l).model));
-	old_verdict(run, "buf-udp-rate", worst <= near ? HOLDS : REFUTED,
-		    (struct field[]){{"worst_from_model", .real = &worst}, {0}},
-		    "what was lost is 1 - r / o to %.1f points at worst", worst * 100);
+	for (size_t l = 1; l < LOADS; l++) {
+		struct interval off = run_interval(run, l, "off_ppm");
+
+		if (!run_selected(run, l))
+			continue;
+		verdict = all_of(verdict, is_within(off, -near, near));
+		lossy = share_add(lossy, run_nonzero(run, l, "dropped_datagrams"));
+		if (!(fabs(off.mid) <= fabs(worst.mid)))
+			worst = off;
+	}
+	run_judge(
+		run, "buf-udp-rate",
+		lossy.n > 0 && lossy.k == 0 ? NOT_SEEN
+		: lossy.n > 0               ? verdict
+					    : UNCLEAR,
+		"in {lossy} overloads datagrams were lost; their share is off 1 - r / o by {worst_share} at worst (median of a load)",
+		number_share("lossy", lossy), number_real("worst_share", fabs(worst.mid) / 1e6));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	check_controls(run);
-	judge(run);
-	old_why(run,
-		"UDP has no window: nothing tells the sender to slow down, so what the receiver "
-		"does not take away is dropped.");
-}
+static const struct experiment about = {
+	.name = "udp_load",
+	.group = "buffers",
+	.order = 314,
+	.summary = "How much does UDP lose if the receiver is slower than the sender?",
+	.intro = "A receiver that reads {rate} datagrams a second.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 7,
+	.quick_trials = 7,
+	.timed = true,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -261,5 +253,5 @@ int main(int argc, char *argv[])
 
 	while (run_next(run))
 		measure(run, percents[run_variant(run)]);
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -24,13 +24,12 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "link.h"
 #include "net.h"
 #include "span.h"
-#include "text.h"
 
-enum { RECEIVER, SLOW_LINK, QUEUE, QUEUE_TOLD, NO_LISTENER, VARIANTS };
+enum { RECEIVER, SLOW_LINK, QUEUE, QUEUE_TOLD, NO_LISTENER };
 enum { DATAGRAM = 1000, LINK_QUEUE = 32 << 10, SMALL = 4 << 10, LARGE = 1 << 20, MS = 1000000 };
 
 static const struct variant variants[] = {
@@ -41,8 +40,31 @@ static const struct variant variants[] = {
 	[NO_LISTENER] = {"no-listener", "nobody is bound to the port"},
 	{0}};
 
-static const struct claim claims[] = {{"buf-udp-loses", "UDP loses datagrams instead of blocking"},
-				      {0}};
+static const struct claim claims[] = {
+	{"buf-udp-loses", "UDP loses datagrams instead of blocking", "slow-link=receiver", HOLDS,
+	 .why = {[DEPENDS] =
+			 "the send buffer holds a datagram only until it has left this host, and on loopback that is at once: send has nothing to wait for. UDP has no window, so a full receiver, or queue, drops."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"sent_datagrams", "that send said were sent", "sent"},
+	{"blocked_calls", "of send: it slept"},
+	{"blocked_ns", "in these", "blocked"},
+	{"arrived_datagrams", "at the receiver", "arrived"},
+	{"lost_datagrams", "of those that send took, ENOBUFS included", "lost"},
+	{"loses", "1: datagrams were lost and no call slept"},
+	{"receiver_drops", "counted by the receiver", "by the|receiver"},
+	{"queue_drops", "counted by the queue before the link", "by the|queue"},
+	{"eagain_calls", "of send", "EAGAIN"},
+	{"enobufs_calls", "of send", "ENOBUFS"},
+	{"econnrefused_calls", "of send", "ECONN-|REFUSED"},
+	{"doubled_datagrams", "that arrived beyond those that were sent", .zero = true,
+	 .sham = "double"},
+	{"granted_sndbuf_bytes", "SO_SNDBUF"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_bursts", 2, "each is a hundred datagrams, where a few fit"}, {0}};
 
 static int64_t link_rate = 2 << 20;
 static int64_t burst = 300;
@@ -52,17 +74,6 @@ static const struct opt opts[] = {{0, "link-rate", "of the slow link", .num = &l
 				  {'n', "burst", "datagrams sent at once", .num = &burst, .min = 50,
 				   .max = 100000, .quick = 100},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "udp_loss",
-	.group = "buffers",
-	.summary = "Where does UDP lose datagrams, and when does it block instead?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 2,
-	.quick_trials = 1,
-};
 
 static struct link *cable;   /* NULL = not allowed here, */
 static const char *no_cable; /* and why */
@@ -185,7 +196,10 @@ static void measure(struct run *run, size_t variant)
 {
 	struct net_pair fd = pair_for(variant);
 	struct trial t = send_burst(variant, &fd);
+	int64_t lost;
 
+	t.arrived += run_sham(run, "double") * 2 * burst;
+	lost = t.sent + t.no_buffers - t.arrived;
 	run_record(run, (struct field[]){{"sent_datagrams", t.sent},
 					 {"eagain_calls", t.again},
 					 {"enobufs_calls", t.no_buffers},
@@ -193,7 +207,9 @@ static void measure(struct run *run, size_t variant)
 					 {"blocked_calls", t.blocked_calls},
 					 {"blocked_ns", t.blocked_ns},
 					 {"arrived_datagrams", t.arrived},
-					 {"lost_datagrams", t.sent + t.no_buffers - t.arrived},
+					 {"lost_datagrams", lost},
+					 {"loses", lost > 0 && t.blocked_calls == 0},
+					 {"doubled_datagrams", lost < 0 ? -lost : 0},
 					 {"receiver_drops", t.receiver_drops},
 					 {"queue_drops", t.queue_drops},
 					 {"granted_sndbuf_bytes", net_sndbuf(fd.tx)},
@@ -201,113 +217,40 @@ static void measure(struct run *run, size_t variant)
 	net_close(&fd);
 }
 
-/* --- report -------------------------------------------------------------- */
-
-/* What the sender was told, in a few words. */
-static const char *told(struct run *run, size_t variant)
-{
-	static const struct {
-		const char *field, *what;
-	} errors[] = {{"eagain_calls", "EAGAIN"},
-		      {"enobufs_calls", "ENOBUFS"},
-		      {"econnrefused_calls", "ECONNREFUSED"}};
-
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
-		if (run_median(run, variant, errors[i].field) > 0)
-			return text_format("%s %.0fx", errors[i].what,
-					   run_median(run, variant, errors[i].field));
-	return "nothing";
-}
-
-/* Who dropped what, as the kernel counted. */
-static const char *dropped_by(struct run *run, size_t variant)
-{
-	double receiver = run_median(run, variant, "receiver_drops");
-	double queue = run_median(run, variant, "queue_drops");
-
-	if (variant == NO_LISTENER)
-		return "no socket";
-	if (receiver > 0)
-		return text_format("receiver %.0f", receiver);
-	return queue > 0 ? text_format("queue %.0f", queue) : "-";
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-11s %6s %8s %8s %6s  %-12s  %s\n", "where", "sent", "blocked", "arrived",
-		"lost", "dropped by", "sender was told");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		double blocked = run_median(run, v, "blocked_ns");
-
-		if (run_values(run, v, "sent_datagrams").n == 0)
-			continue;
-		fprintf(out, "  %-11s %6.0f %8s %8.0f %6.0f  %-12s  %s\n", variants[v].name,
-			run_median(run, v, "sent_datagrams"),
-			blocked > 0 ? text_time(blocked) : "-",
-			run_median(run, v, "arrived_datagrams"),
-			run_median(run, v, "lost_datagrams"), dropped_by(run, v), told(run, v));
-	}
-	fputs("\n", out);
-}
-
-static void check_control(struct run *run)
-{
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values lost = run_values(run, v, "lost_datagrams");
-
-		old_control(run, lost.n == 0 || stats_quantile(lost, 0) >= 0,
-			    "%s: more arrived than was sent", variants[v].name);
-	}
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	double receiver = run_sum(run, RECEIVER, "lost_datagrams");
-	double queue =
-		run_sum(run, QUEUE, "lost_datagrams") + run_sum(run, QUEUE_TOLD, "lost_datagrams");
-	double blocked = run_sum(run, SLOW_LINK, "blocked_calls");
-	double slow_lost = run_sum(run, SLOW_LINK, "lost_datagrams");
-	bool loses = receiver > 0 || queue > 0;
-	bool blocks = blocked > 0 && slow_lost == 0;
+	int64_t enough = (int64_t)run_bound(run, "enough_bursts");
+	struct share receiver = run_nonzero(run, RECEIVER, "loses");
+	struct share slow = run_nonzero(run, SLOW_LINK, "loses");
+	enum verdict full = always_happens(receiver, enough);
 
-	if (!loses && !blocks)
-		return;
-	old_verdict(run, "buf-udp-loses",
-		    loses && blocks ? DEPENDS
-		    : loses         ? HOLDS
-				    : REFUTED,
-		    (struct field[]){{"receiver_lost_datagrams", (int64_t)receiver},
-				     {"queue_lost_datagrams", (int64_t)queue},
-				     {"slow_link_blocked_calls", (int64_t)blocked},
-				     {"slow_link_lost_datagrams", (int64_t)slow_lost},
-				     {0}},
-		    "%s%s%s",
-		    receiver > 0 ? text_format("a full receiver lost %s datagrams; ",
-					       text_count((int64_t)receiver))
-				 : "",
-		    queue > 0 ? text_format("a full queue before a slow link lost %s; ",
-					    text_count((int64_t)queue))
-			      : "",
-		    blocks ? text_format("a small send buffer before a slow link made send wait "
-					 "instead (%.0f calls), and nothing was lost",
-					 blocked)
-			   : "where send blocks instead was not tested");
+	run_judge(
+		run, "buf-udp-loses",
+		run_selected(run, SLOW_LINK) ? by_case(full, always_happens(slow, enough)) : full,
+		"a full receiver lost datagrams, and no send waited, in {receiver} bursts; before a slow link with a small send buffer that was so in {slow}: there {blocked} calls waited and {lost} datagrams were lost; a full queue lost {queue}",
+		number_share("receiver", receiver), number_share("slow", slow),
+		number_real("blocked", run_sum(run, SLOW_LINK, "blocked_calls")),
+		number_real("lost", run_sum(run, SLOW_LINK, "lost_datagrams")),
+		number_real("queue", run_sum(run, QUEUE, "lost_datagrams") +
+					     run_sum(run, QUEUE_TOLD, "lost_datagrams")));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	check_control(run);
-	judge(run);
-	old_why(run,
-		"the send buffer holds a datagram only until it has left this host, and on "
-		"loopback that is at once: send has nothing to wait for. UDP has no window, so "
-		"a full receiver, or queue, drops.");
-	if (no_cable)
-		old_note(run, "slow-link, queue and queue-told are skipped: %s.", no_cable);
-}
+static const struct experiment about = {
+	.name = "udp_loss",
+	.group = "buffers",
+	.order = 313,
+	.summary = "Where does UDP lose datagrams, and when does it block instead?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 2,
+	.quick_trials = 2,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -317,12 +260,11 @@ int main(int argc, char *argv[])
 	    run_selected(run, QUEUE_TOLD))
 		cable = link_open((struct link_ask){.rate = link_rate, .queue = LINK_QUEUE},
 				  &no_cable);
-	if (!cable && !run_selected(run, RECEIVER) && !run_selected(run, NO_LISTENER))
-		return run_skip(run, "%s", no_cable);
+	for (size_t v = SLOW_LINK; no_cable && v <= QUEUE_TOLD; v++)
+		run_leave_out(run, v, "%s", no_cable);
 	while (run_next(run))
-		if (cable || !on_link(run_variant(run)))
-			measure(run, run_variant(run));
+		measure(run, run_variant(run));
 	if (cable)
 		link_close(cable);
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -27,11 +27,10 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "link.h"
 #include "net.h"
 #include "span.h"
-#include "text.h"
 #include "thread.h"
 
 enum { KIB = 1 << 10, MIB = 1 << 20, SMALL_WINDOW = 4 << 10, DATAGRAM = 1000, BYTE = 1 };
@@ -63,7 +62,39 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"buf-wake-when-room", "a blocked send goes on as soon as there is room for it"}, {0}};
+	{"buf-wake-when-room", "a blocked send goes on as soon as there is room for it", "alone",
+	 NOT_SEEN,
+	 .why = {[REFUTED] =
+			 "the kernel wakes a writer, and says POLLOUT, only when a good part of the buffer is free, so that it writes much at once instead of being woken for each acknowledgement. Who comes anew is let in as soon as there is room."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"kind", "whose send buffer", .text = true},
+	{"asked_bytes", "SO_SNDBUF asked for; 0: the default"},
+	{"message_bytes", "that the blocked send, and the other one, sends"},
+	{"granted_bytes", "SO_SNDBUF while poll was asked", "SO_SNDBUF|granted"},
+	{"poll_no_free_bytes", "free when poll said no POLLOUT for the last time",
+	 "POLLOUT:|last no", SHOW_MEDIAN, "granted_bytes"},
+	{"poll_yes_free_bytes", "free when it said POLLOUT first", "POLLOUT:|first yes",
+	 SHOW_MEDIAN, "granted_bytes"},
+	{"asleep_free_bytes", "free when the blocked send was seen asleep for the last time",
+	 "blocked|send slept", SHOW_MEDIAN, "send_granted_bytes"},
+	{"passed", "1: while it slept another send, as small, got through", "another|got in",
+	 SHOW_NONZERO},
+	{"full_wmem_bytes", "what the full buffer was charged with"},
+	{"poll_no_wmem_bytes", "what it was charged with at the last no of poll"},
+	{"poll_yes_wmem_bytes", "and at its first yes"},
+	{"send_granted_bytes", "SO_SNDBUF while the send was blocked"},
+	{"asleep_wmem_bytes",
+	 "what the buffer was charged with when the send was seen asleep last"},
+	{"awake_wmem_bytes", "and when it had gone on"},
+	{"passed_wmem_bytes", "and when another one got through; 0: none did"},
+	{"elapsed_ns", "of the whole trial"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"soon_share", 0.125, "of the buffer: the steps in which it is emptied, many times over"},
+	{0}};
 
 static int64_t steps = 128;
 static int64_t settle_ms = 40;
@@ -79,19 +110,6 @@ static const struct opt opts[] = {
 	 .quick = 2 << 20, .unit = OPT_BYTES_PER_S},
 	{0, "congestion", "congestion control of TCP, such as cubic", .text = &congestion},
 	{0}};
-
-static const struct experiment about = {
-	.name = "wake",
-	.group = "buffers",
-	.summary = "How much must be free before a blocked sender goes on?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 4,
-	.quick_trials = 1,
-};
-
-static const int64_t patience_ns = 5000000000; /* a sender that sleeps for longer never wakes */
 
 static struct link *cable;   /* NULL = not allowed here, */
 static const char *no_cable; /* and why */
@@ -178,9 +196,8 @@ static struct pass poll_pass(const struct kind *kind)
 {
 	struct net_pair fd = pair_of(kind);
 	struct pass pass = begin_pass(kind, &fd);
-	int64_t end_ns = span_now() + patience_ns;
 
-	while (!pass.changed && span_now() < end_ns && !run_stopped()) {
+	while (!pass.changed && !run_stopped()) {
 		int64_t before = net_memory(fd.tx).send;
 		bool writable = pollout(fd.tx);
 
@@ -239,23 +256,22 @@ static bool sleeps_on(const struct sleeper *sleeper, int64_t *charge)
 	       net_memory(sleeper->fd).send == *charge;
 }
 
-/* Empties until the blocked thread has gone on. */
-static struct pass send_pass(const struct kind *kind)
+/* Empties until the blocked thread has gone on.  alone: no other one sends, a sham. */
+static struct pass send_pass(const struct kind *kind, bool alone)
 {
 	struct net_pair fd = pair_of(kind);
 	struct sleeper sleeper = {.fd = fd.tx, .message = kind->message};
 	struct pass pass = begin_pass(kind, &fd);
-	int64_t end_ns = span_now() + patience_ns;
 	int64_t charge;
 
 	check(pthread_create(&sleeper.thread, NULL, sleep_in_send, &sleeper), "pthread_create");
-	while (!sleeps_on(&sleeper, &charge) && span_now() < end_ns && !run_stopped())
+	while (!sleeps_on(&sleeper, &charge) && !run_stopped())
 		;
-	while (!pass.changed && span_now() < end_ns && !run_stopped()) {
+	while (!pass.changed && !run_stopped()) {
 		if (sleeps_on(&sleeper, &charge)) {
 			pass.no = charge;
 			pass.granted = net_sndbuf(fd.tx);
-			if (pass.passed < 0 && charge < pass.granted - pass.granted / 8 &&
+			if (pass.passed < 0 && !alone && charge < pass.granted - pass.granted / 8 &&
 			    send_now(fd.tx, kind->message) && asleep(&sleeper))
 				pass.passed = charge;
 			empty(kind, fd.rx, pass.granted);
@@ -271,11 +287,17 @@ static struct pass send_pass(const struct kind *kind)
 	return pass;
 }
 
+/* A charge may exceed what is granted: then nothing is free. */
+static int64_t free_of(int64_t granted, int64_t charged)
+{
+	return granted > charged ? granted - charged : 0;
+}
+
 static void measure(struct run *run, const struct kind *kind)
 {
 	int64_t begin_ns = span_now();
 	struct pass poll = poll_pass(kind);
-	struct pass send = send_pass(kind);
+	struct pass send = send_pass(kind, run_sham(run, "alone"));
 
 	run_record(run, (struct field[]){{"kind", .text = kind->name},
 					 {"asked_bytes", kind->sndbuf},
@@ -284,122 +306,73 @@ static void measure(struct run *run, const struct kind *kind)
 					 {"full_wmem_bytes", poll.full},
 					 {"poll_no_wmem_bytes", poll.no},
 					 {"poll_yes_wmem_bytes", poll.yes},
-					 {"pollout", poll.changed},
+					 {"poll_no_free_bytes", free_of(poll.granted, poll.no)},
+					 {"poll_yes_free_bytes", free_of(poll.granted, poll.yes)},
+					 {"asleep_free_bytes", free_of(send.granted, send.no)},
 					 {"send_granted_bytes", send.granted},
 					 {"asleep_wmem_bytes", send.no},
 					 {"awake_wmem_bytes", send.yes},
-					 {"went_on", send.changed},
 					 {"passed", send.passed >= 0},
 					 {"passed_wmem_bytes", send.passed >= 0 ? send.passed : 0},
 					 {"elapsed_ns", span_now() - begin_ns},
 					 {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
-
-/* The share of the buffer that is free with this charge; not less than nothing. */
-static double free_share(struct run *run, size_t variant, const char *granted, const char *wmem)
-{
-	double share = 1 - run_median(run, variant, wmem) / run_median(run, variant, granted);
-
-	return share < 0 ? 0 : share;
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run, "Of a full send buffer was free, in %% of what is granted (medians):");
-	fprintf(out, "\n  %-11s %10s %9s %9s   %9s %9s %12s\n", "", "granted",
-		"POLLOUT:", "POLLOUT:", "blocked", "another", "free while");
-	fprintf(out, "  %-11s %10s %9s %9s   %9s %9s %12s\n", "buffer", "SO_SNDBUF", "last no",
-		"first yes", "send slept", "got in", "it slept");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		double slept = free_share(run, v, "send_granted_bytes", "asleep_wmem_bytes");
-		struct values passed = run_values(run, v, "passed");
-
-		if (passed.n == 0)
-			continue;
-		fprintf(out, "  %-11s %10s %9s %9s   %10s %9s %10s B\n", variants[v].name,
-			text_count((int64_t)run_median(run, v, "granted_bytes")),
-			text_share(free_share(run, v, "granted_bytes", "poll_no_wmem_bytes")),
-			text_share(free_share(run, v, "granted_bytes", "poll_yes_wmem_bytes")),
-			text_share(slept), text_format("%zu/%zu", stats_nonzero(passed), passed.n),
-			text_count((int64_t)(slept * run_median(run, v, "send_granted_bytes"))));
-	}
-	fputs("\n", out);
-}
-
-/* "TCP 33.2 to 34.8 %" for the variants of one kind: between the last no and the first yes. */
-static const char *threshold(struct run *run, const char *kind)
-{
-	double no = 0, yes = 1;
-
-	for (size_t v = 0; v < VARIANTS; v++) {
-		double low, high;
-
-		if (strcmp(kinds[v].name, kind) != 0 || run_values(run, v, "passed").n == 0)
-			continue;
-		low = free_share(run, v, "granted_bytes", "poll_no_wmem_bytes");
-		high = free_share(run, v, "granted_bytes", "poll_yes_wmem_bytes");
-		if (high - low < yes - no) {
-			no = low;
-			yes = high;
-		}
-	}
-	return yes - no < 1 ? text_format("%s %.1f to %.1f %%", kind, no * 100, yes * 100) : "";
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	size_t trials = 0, passed = 0, stuck = 0;
-	double most = 0, most_share = 0;
-	const char *levels = "";
+	double soon = run_bound(run, "soon_share") * 1e6;
+	struct share passed = {0};
+	enum verdict late = HOLDS;
+	double most = 0;
 
 	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values through = run_values(run, v, "passed");
-		double share = free_share(run, v, "send_granted_bytes", "asleep_wmem_bytes");
+		struct values free_bytes = run_values(run, v, "asleep_free_bytes");
 
-		if (through.n == 0)
+		if (!run_selected(run, v))
 			continue;
-		trials += through.n;
-		passed += stats_nonzero(through);
-		stuck += 2 * through.n - stats_nonzero(run_values(run, v, "pollout")) -
-			 stats_nonzero(run_values(run, v, "went_on"));
-		most = fmax(most, share * run_median(run, v, "send_granted_bytes"));
-		most_share = fmax(most_share, share);
-		if (!strstr(levels, kinds[v].name))
-			levels = text_format("%s%s%s", levels, *levels ? ", " : "",
-					     threshold(run, kinds[v].name));
+		passed = share_add(passed, run_nonzero(run, v, "passed"));
+		most = fmax(most, stats_quantile(free_bytes, 1));
+		late = all_of(
+			late,
+			is_below(run_interval_of(run,
+						 stats_millionths(
+							 free_bytes,
+							 run_values(run, v, "send_granted_bytes"))),
+				 soon));
 	}
-	if (trials == 0)
-		return;
-	old_control(run, stuck == 0,
-		    "%zu times a sender was not woken though the buffer was emptied", stuck);
-	old_verdict(run, "buf-wake-when-room",
-		    passed               ? REFUTED
-		    : most_share < 0.125 ? HOLDS
-					 : NOT_SEEN,
-		    (struct field[]){{"passed_trials", (int64_t)passed},
-				     {"trials", (int64_t)trials},
-				     {"most_free_bytes", (int64_t)most},
-				     {"most_free_share", .real = &most_share},
-				     {0}},
-		    "in %zu of %zu trials a blocked send slept on while another one, as small, got "
-		    "through; up to %s B were free. POLLOUT came between: %s free",
-		    passed, trials, text_count((int64_t)most), levels);
+	run_judge(
+		run, "buf-wake-when-room",
+		passed.n == 0   ? UNCLEAR
+		: passed.k > 0  ? REFUTED
+		: late == HOLDS ? HOLDS
+				: NOT_SEEN,
+		"in {passed} trials a blocked send slept on while another one, as small, got through; up to {most_bytes} were free. POLLOUT came at: TCP {tcp_share} free, AF_UNIX stream {unix_share}, UDP {udp_share}",
+		number_share("passed", passed), number_real("most_bytes", most),
+		number_real("tcp_share",
+			    run_share(run, TCP_1M, "poll_yes_free_bytes", "granted_bytes", 0.5)),
+		number_real("unix_share",
+			    run_share(run, UNIX_1M, "poll_yes_free_bytes", "granted_bytes", 0.5)),
+		number_real("udp_share",
+			    run_share(run, UDP_256K, "poll_yes_free_bytes", "granted_bytes", 0.5)));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge(run);
-	old_why(run, "the kernel wakes a writer, and says POLLOUT, only when a good part of the "
-		     "buffer is free, so that it writes much at once instead of being woken for "
-		     "each acknowledgement. Who comes anew is let in as soon as there is room.");
-	if (no_cable)
-		old_note(run, "UDP is skipped: %s.", no_cable);
-}
+static const struct experiment about = {
+	.name = "wake",
+	.group = "buffers",
+	.order = 311,
+	.summary = "How much must be free before a blocked sender goes on?",
+	.intro = "What was free of a full send buffer, as a share of what is granted (medians).",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 4,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -408,13 +381,11 @@ int main(int argc, char *argv[])
 	if (run_selected(run, UDP_64K) || run_selected(run, UDP_256K))
 		cable = link_open((struct link_ask){.rate = link_rate, .queue = 1 << 20},
 				  &no_cable);
-	while (run_next(run)) {
-		const struct kind *kind = &kinds[run_variant(run)];
-
-		if (kind->net != NET_UDP || cable)
-			measure(run, kind);
-	}
+	for (size_t v = UDP_64K; no_cable && v <= UDP_256K; v++)
+		run_leave_out(run, v, "%s", no_cable);
+	while (run_next(run))
+		measure(run, &kinds[run_variant(run)]);
 	if (cable)
 		link_close(cable);
-	return old_end(run, report);
+	return run_end(run);
 }

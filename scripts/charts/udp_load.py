@@ -6,7 +6,7 @@ from . import style
 
 
 def lost_share(sample):
-    return sample["receiver_drops"] / sample["sent_datagrams"]
+    return sample["dropped_datagrams"] / sample["sent_datagrams"]
 
 
 def draw_loads(axes, loads):
