@@ -25,7 +25,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "span.h"
 #include "text.h"
 
@@ -48,18 +48,28 @@ static struct variant variants[CELLS + 1];
 
 static const struct claim claims[] = {
 	{"race-shared-memory",
-	 "threads share code, heap and data and own only their stack; processes share none of it"},
+	 "threads share code, heap and data and own only their stack; processes share none of it",
+	 "thread-global=process-global", REFUTED,
+	 .why = {[HOLDS] =
+			 "an address means something only within one process. Threads use one table of pages; fork copies it, and a page that either writes to becomes two: the same address, other memory. Only what is mapped as shared stays one. Code, which nobody writes, stays one page too, but each process has a mapping of its own."}},
 	{0}};
 
-static const struct experiment about = {
-	.name = "sharing",
-	.group = "race",
-	.summary = "Who sees what another thread, or another process, has written?",
-	.claims = claims,
-	.variants = variants,
-	.trials = 30,
-	.quick_trials = 5,
-};
+static const struct row_field fields[] = {
+	{"place", "what is written to", .text = true},
+	{"second", "who writes: a thread or a process", .text = true},
+	{"first_address", "of the place, as the first one sees it"},
+	{"second_address", "of the place, as the second one sees it"},
+	{"same_address", "1: they are the same", "same|address", SHOW_NONZERO},
+	{"seen", "1: the first one saw the write; not of code", "write|seen", SHOW_NONZERO},
+	{"unwritten", "1: the second one did not read its own write back", .zero = true,
+	 .sham = "idle"},
+	{"unseen_mapping", "1: a write to the shared mapping was not seen", .zero = true,
+	 .sham = "process-mapping=process-heap"},
+	{"elapsed_ns", "of the trial"},
+	{0}};
+
+static const struct bound bounds[] = {{"enough_writes", 5, "a place is shared always or never"},
+				      {0}};
 
 static const int64_t before = 1, after = 2; /* what a place holds, and what is written there */
 
@@ -160,6 +170,7 @@ static void measure(struct run *run, int64_t *heap, int64_t *mapping)
 	int64_t begin_ns = span_now();
 	int64_t first;
 	bool code = visit.place == CODE;
+	bool seen;
 
 	global = local_to_thread = *heap = *mapping = before;
 	first = address_of(&visit, &own);
@@ -167,77 +178,34 @@ static void measure(struct run *run, int64_t *heap, int64_t *mapping)
 		run_thread(&visit);
 	else
 		run_process(&visit, &own);
-	run_record(run, (struct field[]){{"place", .text = places[visit.place].name},
-					 {"second", .text = thread ? "thread" : "process"},
-					 {"first_address", first},
-					 {"second_address", visit.address},
-					 {"same_address", first == visit.address},
-					 {"elapsed_ns", span_now() - begin_ns},
-					 /* code: the list ends here, nothing was written */
-					 {code ? NULL : "written", visit.read == after},
-					 {"seen", !code && *find(&visit, &own) == after},
-					 {0}});
+	seen = !code && *find(&visit, &own) == after;
+	if (run_sham(run, "idle"))
+		visit.read = before;
+	run_record(run,
+		   (struct field[]){
+			   {"place", .text = places[visit.place].name},
+			   {"second", .text = thread ? "thread" : "process"},
+			   {"first_address", first},
+			   {"second_address", visit.address},
+			   {"same_address", first == visit.address},
+			   {"elapsed_ns", span_now() - begin_ns},
+			   /* code: the list ends here, nothing was written */
+			   {code ? NULL : "seen", seen},
+			   {"unwritten", visit.read != after},
+			   {run_label(run) % PLACES == MAPPING ? "unseen_mapping" : NULL, !seen},
+			   {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-static struct values get(struct run *run, int mode, size_t place, const char *field)
+/* Over some places, ended by PLACES. */
+static struct share share_in(struct run *run, int mode, const char *field, const size_t *which)
 {
-	return run_values(run, (size_t)mode * PLACES + place, field);
-}
+	struct share all = {0};
 
-/* "30 of 30" trials in which the field was not 0; a dash where there is none. */
-static const char *count(struct run *run, int mode, size_t place, const char *field)
-{
-	struct values values = get(run, mode, place, field);
-
-	return values.n ? text_format("%zu of %zu", stats_nonzero(values), values.n) : "-";
-}
-
-static const char *address(struct run *run, int mode, size_t place, const char *field)
-{
-	struct values values = get(run, mode, place, field);
-
-	return values.n ? text_format("%#llx", (unsigned long long)values.at[0]) : "-";
-}
-
-static void print_tables(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-8s %-30s %18s %18s\n", "place", "trial 0: address in the first",
-		"in a thread", "in a process");
-	for (size_t i = 0; i < PLACES; i++) {
-		const char *first = address(run, THREAD, i, "first_address");
-
-		fprintf(out, "  %-8s %-30s %18s %18s\n", places[i].name,
-			*first == '-' ? address(run, PROCESS, i, "first_address") : first,
-			address(run, THREAD, i, "second_address"),
-			address(run, PROCESS, i, "second_address"));
-	}
-	fprintf(out, "\n  %-30s  %20s   %20s\n", "", "same address?", "write seen?");
-	fprintf(out, "  %-30s %10s %10s  %10s %10s\n", "", "thread", "process", "thread",
-		"process");
-	for (size_t i = 0; i < PLACES; i++)
-		fprintf(out, "  %-30s %10s %10s  %10s %10s\n", places[i].help,
-			count(run, THREAD, i, "same_address"),
-			count(run, PROCESS, i, "same_address"), count(run, THREAD, i, "seen"),
-			count(run, PROCESS, i, "seen"));
-	fputs("\n", out);
-}
-
-/* Trials of some places in one mode, and in how many of them `field` was not 0. */
-static size_t add(struct run *run, int mode, const char *field, const size_t *which, size_t *trials)
-{
-	size_t yes = 0;
-
-	for (; *which != PLACES; which++) {
-		struct values values = get(run, mode, *which, field);
-
-		*trials += values.n;
-		yes += stats_nonzero(values);
-	}
-	return yes;
+	for (; *which != PLACES; which++)
+		all = share_add(all, run_nonzero(run, (size_t)mode * PLACES + *which, field));
+	return all;
 }
 
 static void judge(struct run *run)
@@ -245,73 +213,61 @@ static void judge(struct run *run)
 	static const size_t shared[] = {GLOBAL, HEAP, PLACES}, own[] = {STACK, PLACES};
 	static const size_t all[] = {GLOBAL, HEAP, STACK, LENT, TLS, PLACES};
 	static const size_t code[] = {CODE, PLACES}, lent[] = {LENT, PLACES};
-	size_t n_shared = 0, n_own = 0, n_all = 0, n_same = 0, n_lent = 0, n_code = 0;
-	size_t seen = add(run, THREAD, "seen", shared, &n_shared);
-	size_t leaked = add(run, THREAD, "seen", own, &n_own);
-	size_t reached = add(run, THREAD, "seen", lent, &n_lent);
-	size_t code_same = add(run, THREAD, "same_address", code, &n_code);
-	size_t crossed = add(run, PROCESS, "seen", all, &n_all);
-	size_t same = add(run, PROCESS, "same_address", all, &n_same);
-	bool holds = seen == n_shared && leaked == 0 && crossed == 0 && code_same == n_code;
+	int64_t enough = (int64_t)run_bound(run, "enough_writes");
+	struct share seen = share_in(run, THREAD, "seen", shared);
+	struct share leaked = share_in(run, THREAD, "seen", own);
+	struct share crossed = share_in(run, PROCESS, "seen", all);
+	struct share reached = share_in(run, THREAD, "seen", lent);
 
-	if (!n_shared || !n_own || !n_all)
-		return;
-	old_verdict(run, "race-shared-memory", holds ? HOLDS : REFUTED,
-		    (struct field[]){{"thread_shared_seen", (int64_t)seen},
-				     {"thread_shared_trials", (int64_t)n_shared},
-				     {"thread_own_stack_seen", (int64_t)leaked},
-				     {"thread_own_stack_trials", (int64_t)n_own},
-				     {"thread_lent_stack_seen", (int64_t)reached},
-				     {"process_seen", (int64_t)crossed},
-				     {"process_same_address", (int64_t)same},
-				     {"process_trials", (int64_t)n_all},
-				     {0}},
-		    "threads: %zu of %zu writes to global and heap were seen, %zu of %zu to an own "
-		    "stack variable; processes: %zu of %zu writes, though %zu were to the same "
-		    "address",
-		    seen, n_shared, leaked, n_own, crossed, n_all, same);
-	if (reached)
-		old_note(run,
-			 "a stack of its own is not a protected one: %zu of %zu writes to the "
-			 "other thread's stack, "
-			 "through "
-			 "a pointer, were seen",
-			 reached, n_lent);
+	run_judge(
+		run, "race-shared-memory",
+		all_of(always_happens(seen, enough), never_happens(leaked, enough),
+		       never_happens(crossed, enough),
+		       always_happens(share_in(run, THREAD, "same_address", code), enough)),
+		"threads: {seen} writes to global and heap were seen, {leaked} to an own stack variable; processes: {crossed} writes, though {same} were to the same address",
+		number_share("seen", seen), number_share("leaked", leaked),
+		number_share("crossed", crossed),
+		number_share("same", share_in(run, PROCESS, "same_address", all)));
+	if (reached.k > 0)
+		run_note(
+			run,
+			"a stack of its own is not a protected one: {reached} writes to the other thread's stack, through a pointer, were seen",
+			number_share("reached", reached));
 }
 
-static void judge_control(struct run *run)
+static const char *address(struct run *run, int mode, size_t place, const char *field)
 {
-	size_t written = 0, writes = 0, seen = 0, mapped = 0;
+	struct values values = run_values(run, (size_t)mode * PLACES + place, field);
 
-	for (size_t cell = 0; cell < CELLS; cell++) {
-		struct values values = run_values(run, cell, "written");
-
-		writes += values.n;
-		written += stats_nonzero(values);
-		if (cell % PLACES == MAPPING) {
-			values = run_values(run, cell, "seen");
-			mapped += values.n;
-			seen += stats_nonzero(values);
-		}
-	}
-	old_control(run, written == writes, "only %zu of %zu writes took place", written, writes);
-	old_control(run, seen == mapped, "the shared mapping showed %zu of %zu writes", seen,
-		    mapped);
+	return values.n ? text_format("%#llx", (unsigned long long)values.at[0]) : "-";
 }
 
-static void report(struct run *run)
+static void draw(struct run *run)
 {
-	print_tables(run);
-	judge(run);
-	judge_control(run);
-	old_why(run, "an address means something only within one process. Threads use one table of "
-		     "pages; "
-		     "fork copies it, and a page that either writes to becomes two: the same "
-		     "address, other "
-		     "memory. Only what is mapped as shared stays one. Code, which nobody writes, "
-		     "stays one "
-		     "page too, but each process has a mapping of its own.");
+	fprintf(run_out(run), "  %-30s %14s %14s %14s\n", "addresses of the first trial",
+		"the first", "a thread", "a process");
+	for (size_t i = 0; i < PLACES; i++)
+		fprintf(run_out(run), "  %-30s %14s %14s %14s\n", places[i].help,
+			address(run, THREAD, i, "first_address"),
+			address(run, THREAD, i, "second_address"),
+			address(run, PROCESS, i, "second_address"));
+	fputc('\n', run_out(run));
 }
+
+static const struct experiment about = {
+	.name = "sharing",
+	.group = "race",
+	.order = 105,
+	.summary = "Who sees what another thread, or another process, has written?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.variants = variants,
+	.trials = 30,
+	.quick_trials = 5,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
@@ -333,5 +289,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		measure(run, heap, mapping);
 	free(heap);
-	return old_end(run, report);
+	return run_end(run);
 }

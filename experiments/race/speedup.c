@@ -22,13 +22,13 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "python.h"
 #include "span.h"
 #include "team.h"
 #include "text.h"
 
-enum { FREE_1CPU, FREE, LOCK, PYTHON, WAYS, COUNTS = 3, MAX_THREADS = 4 };
+enum { FREE_1CPU, FREE, LOCK, PYTHON, COUNTS = 3, MAX_THREADS = 4 };
 /* How often the lock is handed over; how many additions of C take as long as one in Python. */
 enum { SLICES = 32, PYTHON_COST = 200 };
 
@@ -50,11 +50,38 @@ static const struct variant variants[] = {{"free-1-1cpu", "one thread, one CPU"}
 					  {0}};
 
 static const struct claim claims[] = {
-	{"race-concurrency-parallelism", "concurrency interleaves on one core, parallelism runs at "
-					 "the same time on several"},
+	{"race-concurrency-parallelism",
+	 "concurrency interleaves on one core, parallelism runs at the same time on several",
+	 "free-2=free-2-1cpu,free-4=free-4-1cpu", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "a CPU runs one thread at a time, whatever the number of threads; several run several at once."}},
 	{"gil-one-at-a-time",
-	 "the GIL lets one thread at a time run Python code: CPU-bound threads "
-	 "are no faster"},
+	 "the GIL lets one thread at a time run Python code: CPU-bound threads are no faster",
+	 "lock-2=free-2,lock-4=free-4", REFUTED,
+	 .why = {[HOLDS] =
+			 "a lock that must be held to compute makes several CPUs one; handing it over costs time on top."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"cpus", "that the threads may use", "CPUs", SHOW_FIRST},
+	{"threads", "that compute", "threads", SHOW_FIRST},
+	{"elapsed_ns", "from the first begin to the last end", "wall"},
+	{"cpu_ns", "CPU time of all threads", "CPU of|wall time", SHOW_INTERVAL, "elapsed_ns"},
+	{"parallel", "1: the CPU time is above parallel_times of the wall time", "parallel",
+	 SHOW_NONZERO},
+	{"overlap_ns", "while all threads were under way, on whatever CPU; not of CPython"},
+	{"wrong_sums", "threads, or programs, whose sum is not right", .zero = true,
+	 .sham = "forget"},
+	{"python", "version of CPython", .text = true},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"parallel_times", 1.2,
+	 "CPU time over wall time: more than one CPU, and no error of the clocks"},
+	{"faster_times", 1.2,
+	 "of two threads that were parallel it would be twice, less what starting them costs"},
+	{"usual_share", 0.5, "a claim of what happens is one of most trials"},
+	{"enough_trials", 7, "of two and of four threads"},
 	{0}};
 
 static int64_t iterations; /* 0 = calibrated */
@@ -62,25 +89,10 @@ static const char *python_list;
 
 static const struct opt opts[] = {
 	{'n', "iterations", "numbers to sum, by all threads together", .num = &iterations,
-	 .max = 1000000000, .quick = 48000000, .zero = "calibrated: one thread takes 24 ms"},
+	 .max = 1000000000, .quick = 24000000, .zero = "calibrated: one thread takes 24 ms"},
 	{0, "python", "the CPython to use (default: the newest that is found)",
 	 .text = &python_list, .metavar = "PATH"},
 	{0}};
-
-static const struct experiment about = {
-	.name = "speedup",
-	.group = "race",
-	.summary = "Do two CPU-bound threads take half the time of one?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 9,
-	.quick_trials = 2,
-	.scatter = "elapsed_ns",
-};
-
-/* CPU time over wall time from which on it was more than one CPU, and no error of the clocks. */
-static const double surely_parallel = 1.2;
 
 static struct python python; /* without a name if there is none */
 
@@ -214,14 +226,17 @@ static void measure(struct run *run)
 	int threads = thread_counts[run_variant(run) % COUNTS];
 	struct outcome result = {0};
 
-	if (way == PYTHON && (!*python.name || !in_python(threads, &result)))
+	if (way == PYTHON && !in_python(threads, &result))
 		return;
 	if (way != PYTHON)
 		result = in_threads(way, threads);
 	run_record(run, (struct field[]){{"cpus", way == FREE_1CPU ? 1 : run_cpus()},
 					 {"threads", threads},
-					 {"wrong_sums", result.wrong},
+					 {"wrong_sums", result.wrong + run_sham(run, "forget")},
 					 {"elapsed_ns", result.elapsed_ns},
+					 {"parallel", (double)result.cpu_ns >
+							      run_bound(run, "parallel_times") *
+								      (double)result.elapsed_ns},
 					 {"cpu_ns", result.cpu_ns},
 					 {way == PYTHON ? "python" : "overlap_ns",
 					  result.overlap_ns, way == PYTHON ? python.name : NULL},
@@ -241,183 +256,94 @@ static int64_t calibrate(void)
 	}
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
 static size_t variant_of(int way, int count)
 {
 	return (size_t)way * COUNTS + (size_t)count;
 }
 
-/*
- * One field over another one, of a variant and a variant, by rounds: what disturbs a round disturbs
- * all of it.
- */
-static struct interval ratio(struct run *run, size_t a, const char *field_a, size_t b,
-			     const char *field_b)
-{
-	return stats_ratio(run_values(run, a, field_a), run_values(run, b, field_b));
-}
-
+/* How many times as fast as one thread, by rounds: what disturbs a round disturbs all of it. */
 static struct interval speedup(struct run *run, int way, int count)
 {
-	return ratio(run, variant_of(way, 0), "elapsed_ns", variant_of(way, count), "elapsed_ns");
+	return run_ratio(run, run_values(run, variant_of(way, 0), "elapsed_ns"),
+			 run_values(run, variant_of(way, count), "elapsed_ns"));
 }
 
-static struct interval parallelism(struct run *run, int way, int count)
+/* Of the trials of 2 and 4 threads. */
+static struct share share_in(struct run *run, int way, const char *field)
 {
-	size_t variant = variant_of(way, count);
-
-	return ratio(run, variant, "cpu_ns", variant, "elapsed_ns");
-}
-
-/* The CPU time over wall time of every trial of 2 and 4 threads. */
-struct shares {
-	size_t trials, parallel; /* all; those in which CPUs worked at the same time */
-	double most;
-};
-
-static struct shares shares_of(struct run *run, int way)
-{
-	struct shares shares = {0};
-
-	for (int count = 1; count < COUNTS; count++) {
-		struct values cpu = run_values(run, variant_of(way, count), "cpu_ns");
-		struct values wall = run_values(run, variant_of(way, count), "elapsed_ns");
-
-		for (size_t i = 0; i < cpu.n; i++) {
-			double share = (double)cpu.at[i] / (double)wall.at[i];
-
-			shares.trials++;
-			shares.parallel += share > surely_parallel;
-			shares.most = fmax(shares.most, share);
-		}
-	}
-	return shares;
-}
-
-static const char *shown(const char *format, double figure)
-{
-	return isnan(figure) ? "-" : text_format(format, figure);
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run, "The sum of 0 to %s (in Python: a %dth of it), each thread its part.",
-		text_count(iterations - 1), PYTHON_COST);
-	fprintf(out, "\n  %-14s %5s %8s %10s %11s %8s %15s\n", "variant", "CPUs", "threads", "wall",
-		"CPU / wall", "speedup", "95 % interval");
-	for (size_t v = 0; v < (size_t)WAYS * COUNTS; v++) {
-		int way = (int)v / COUNTS, count = (int)v % COUNTS;
-		struct values elapsed = run_values(run, v, "elapsed_ns");
-		struct interval gain = speedup(run, way, count);
-
-		if (elapsed.n == 0)
-			continue;
-		fprintf(out, "  %-14s %5d %8d %10s %11.2f %8s %15s\n", variants[v].name,
-			way == FREE_1CPU ? 1 : run_cpus(), thread_counts[count],
-			text_time(stats_quantile(elapsed, 0.5)), parallelism(run, way, count).mid,
-			shown("%.2f", gain.mid),
-			count && !isnan(gain.mid) ? text_format("%.2f to %.2f", gain.low, gain.high)
-						  : "");
-	}
-	fputs("\n", out);
+	return share_add(run_nonzero(run, variant_of(way, 1), field),
+			 run_nonzero(run, variant_of(way, 2), field));
 }
 
 static void judge_parallelism(struct run *run)
 {
-	static const char *const claim = "race-concurrency-parallelism";
-	struct shares one = shares_of(run, FREE_1CPU), all = shares_of(run, FREE);
-	size_t interleaved =
-		stats_nonzero(run_values(run, variant_of(FREE_1CPU, 1), "overlap_ns")) +
-		stats_nonzero(run_values(run, variant_of(FREE_1CPU, 2), "overlap_ns"));
+	struct share interleaved = share_in(run, FREE_1CPU, "overlap_ns");
+	struct share one = share_in(run, FREE_1CPU, "parallel");
+	struct share all = share_in(run, FREE, "parallel");
 
-	if (!one.trials || !all.trials)
-		return;
-	if (run_cpus() < 2) {
-		old_verdict(run, claim, SKIPPED, NULL,
-			    "one CPU only: threads interleave there (in %zu of %zu trials), but "
-			    "nothing can run at the same time",
-			    interleaved, one.trials);
-		return;
-	}
-	old_verdict(
-		run, claim,
-		one.parallel                  ? REFUTED
-		: all.parallel && interleaved ? HOLDS
-					      : NOT_SEEN,
-		(struct field[]){{"one_cpu_most", .real = &one.most},
-				 {"one_cpu_interleaved_trials", (int64_t)interleaved},
-				 {"one_cpu_trials", (int64_t)one.trials},
-				 {"all_cpus_most", .real = &all.most},
-				 {"all_cpus_parallel_trials", (int64_t)all.parallel},
-				 {"all_cpus_trials", (int64_t)all.trials},
-				 {0}},
-		"one CPU: threads interleaved in %zu of %zu trials, CPU time at most %.2f of the "
-		"wall time; %d CPUs: up to %.2f, more than one worked in %zu of %zu",
-		interleaved, one.trials, one.most, run_cpus(), all.most, all.parallel, all.trials);
-}
-
-/* "1.02, 0.99" times: the speedups of two and four threads. */
-static const char *speedups(struct run *run, int way)
-{
-	return text_format("%s and %s", shown("%.2f", speedup(run, way, 1).mid),
-			   shown("%.2f", speedup(run, way, 2).mid));
+	run_judge(
+		run, "race-concurrency-parallelism",
+		run_cpus() < 2
+			? SKIPPED
+			: all_of(never_happens(one, (int64_t)run_bound(run, "enough_trials")),
+				 or_not_seen(share_above(all, run_bound(run, "usual_share"))),
+				 can_happen(interleaved)),
+		"on one CPU threads interleaved in {interleaved} trials, and more than one CPU worked in {one}; on {cpus} CPUs in {all}",
+		number_share("interleaved", interleaved), number_share("one", one),
+		number_share("all", all), number_int("cpus", run_cpus()));
 }
 
 static void judge_gil(struct run *run)
 {
-	static const char *const claim = "gil-one-at-a-time";
-	struct shares control = shares_of(run, FREE), locked = shares_of(run, LOCK);
-	struct shares py = shares_of(run, PYTHON);
-	size_t parallel = locked.parallel + (python.gil ? py.parallel : 0);
+	double faster = run_bound(run, "faster_times");
+	struct interval free_2 = speedup(run, FREE, 1);
+	enum verdict here = is_above(free_2, run_bound(run, "parallel_times"));
+	enum verdict no_faster = all_of(is_below(speedup(run, LOCK, 1), faster),
+					is_below(speedup(run, LOCK, 2), faster));
 
-	if (!control.trials || !locked.trials)
-		return;
-	if (run_cpus() < 2 || !control.parallel) {
-		old_verdict(run, claim, SKIPPED, NULL, "%s",
-			    run_cpus() < 2
-				    ? "one CPU only: no threads could be faster there"
-				    : "not even threads without a lock had two CPUs at once");
-		return;
-	}
-	old_verdict(
-		run, claim, parallel ? REFUTED : HOLDS,
-		(struct field[]){{"free_parallel_trials", (int64_t)control.parallel},
-				 {"free_trials", (int64_t)control.trials},
-				 {"lock_parallel_trials", (int64_t)locked.parallel},
-				 {"lock_trials", (int64_t)locked.trials},
-				 {"python_parallel_trials", (int64_t)py.parallel},
-				 {"python_trials", (int64_t)py.trials},
-				 {"python", .text = *python.name ? python.name : "none"},
-				 {0}},
-		"2 and 4 threads were %s times as fast as one with one big lock in C; %s; without "
-		"a lock %s. Two CPUs at once in %zu, %zu and %zu of %zu trials",
-		speedups(run, LOCK),
-		!py.trials ? "no CPython was measured"
-			   : text_format("%s in CPython %s%s", speedups(run, PYTHON), python.name,
-					 python.gil ? "" : ", which has no GIL"),
-		speedups(run, FREE), locked.parallel, py.parallel, control.parallel,
-		control.trials);
+	if (run_selected(run, variant_of(PYTHON, 0)) && python.gil)
+		no_faster = all_of(no_faster, is_below(speedup(run, PYTHON, 1), faster),
+				   is_below(speedup(run, PYTHON, 2), faster));
+	run_judge(
+		run, "gil-one-at-a-time",
+		run_cpus() < 2  ? SKIPPED
+		: here == HOLDS ? no_faster
+				: UNCLEAR,
+		"2 threads were {lock_2} and 4 were {lock_4} times as fast as one with one big lock in C, {python_2} and {python_4} in CPython {python}; without a lock {free_2}",
+		number_interval("lock_2", speedup(run, LOCK, 1)),
+		number_interval("lock_4", speedup(run, LOCK, 2)),
+		number_interval("python_2", speedup(run, PYTHON, 1)),
+		number_interval("python_4", speedup(run, PYTHON, 2)),
+		number_text("python", *python.name ? python.name : "(none)"),
+		number_interval("free_2", free_2));
 }
 
-static void report(struct run *run)
+static void judge(struct run *run)
 {
-	size_t wrong = 0;
-
-	print_table(run);
 	judge_parallelism(run);
 	judge_gil(run);
-	for (size_t v = 0; v < (size_t)WAYS * COUNTS; v++)
-		wrong += stats_nonzero(run_values(run, v, "wrong_sums"));
-	old_control(run, wrong == 0, "the sum was wrong in %zu trials", wrong);
-	if (!*python.name)
-		old_note(run, "no CPython was found: the claim on the GIL rests on the lock in C");
-	old_why(run, "a CPU runs one thread at a time, whatever the number of threads. A lock that "
-		     "must be "
-		     "held to compute makes several CPUs one; handing it over costs time on top.");
 }
+
+static const struct experiment about = {
+	.name = "speedup",
+	.group = "race",
+	.order = 104,
+	.summary = "Do two CPU-bound threads take half the time of one?",
+	.intro =
+		"The sum of {iterations} numbers (in Python a 200th of them), each thread its part.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 9,
+	.quick_trials = 7,
+	.timed = true,
+	.judge = judge,
+	.scatter = "elapsed_ns",
+};
 
 int main(int argc, char *argv[])
 {
@@ -430,9 +356,11 @@ int main(int argc, char *argv[])
 
 	if (n > 0)
 		python = found[n - 1];
+	for (int count = 0; wanted && n == 0 && count < COUNTS; count++)
+		run_leave_out(run, variant_of(PYTHON, count), "no CPython was found");
 	if (iterations == 0)
 		iterations = calibrate();
 	while (run_next(run))
 		measure(run);
-	return old_end(run, report);
+	return run_end(run);
 }

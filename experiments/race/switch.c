@@ -33,7 +33,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "span.h"
 #include "stack.h"
 #include "text.h"
@@ -66,8 +66,31 @@ static const struct variant variants[] = {
 
 static const struct claim claims[] = {
 	{"srv-coroutine-switch",
-	 "a coroutine switch costs less than a thread switch, and that less "
-	 "than a process switch"},
+	 "a coroutine switch costs less than a thread switch, and that less than a process switch",
+	 "coroutine-own=thread-pipe", REFUTED,
+	 .why = {[HOLDS] =
+			 "a coroutine saves a few registers and jumps. Threads go through the kernel, which saves all registers, puts one to sleep and chooses the next; between processes it changes the page tables as well. On two CPUs nothing is switched: the time is that of waking the other CPU."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"cpus", "that the two sides share, or have"},
+	{"switches", "turns of both sides"},
+	{"elapsed_ns", "from the first begin to the last end", "a switch", SHOW_INTERVAL,
+	 "switches"},
+	{"cpu_ns", "CPU time of both sides", "CPU time", SHOW_MEDIAN, "switches"},
+	{"voluntary_switches",
+	 "context switches because a side waited, of both (the kernel's count)", "voluntary|a turn",
+	 SHOW_SUM, "turns"},
+	{"involuntary_switches", "the others", "forced|a turn", SHOW_SUM, "turns"},
+	{"turns", "switches"},
+	{"missing_turns", "that a side did not have", .zero = true, .sham = "skip"},
+	{"uncounted_switches", "turns on one CPU for which the kernel counted no context switch",
+	 .zero = true, .sham = "count-half"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"clear_times", 1.05,
+	 "a difference of less than a twentieth is none: the noise between rounds"},
 	{0}};
 
 static int64_t rounds = 2000;
@@ -76,18 +99,6 @@ static const struct opt opts[] = {
 	{'n', "rounds", "turns of each side (coroutines: 10 times, two CPUs: a 20th of it)",
 	 .num = &rounds, .min = 200, .max = 50000, .quick = 1000},
 	{0}};
-
-static const struct experiment about = {
-	.name = "switch",
-	.group = "race",
-	.summary = "What does a switch cost between coroutines, threads and processes?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 40,
-	.quick_trials = 5,
-	.scatter = "elapsed_ns",
-};
 
 /* --- two coroutines in one thread ---------------------------------------- */
 
@@ -258,7 +269,9 @@ static void measure_coroutines(struct run *run, void *stack)
 	run_pin(-1);
 	run_record(run, (struct field[]){{"cpus", 1},
 					 {"switches", 2 * turns},
-					 {"missing_turns", turns - (coroutine.turns - WARM_UP)},
+					 {"turns", 2 * turns},
+					 {"missing_turns", turns - (coroutine.turns - WARM_UP) +
+								   run_sham(run, "skip")},
 					 {"elapsed_ns", span_wall(&span)},
 					 {"cpu_ns", span.cpu_ns},
 					 {0}});
@@ -270,6 +283,7 @@ static void measure_sides(struct run *run, int cpus, bool pipes, bool processes)
 	int64_t turns = cpus == 2 ? rounds / 20 : rounds; /* to wake another CPU takes long */
 	struct span all = {0};
 	int fds[2][2] = {{-1, -1}, {-1, -1}};
+	int64_t voluntary, involuntary, counted;
 
 	atomic_store(turn, 0);
 	for (int i = 0; pipes && i < 2; i++)
@@ -286,18 +300,26 @@ static void measure_sides(struct run *run, int cpus, bool pipes, bool processes)
 	run_sides(processes);
 	for (int i = 0; i < 2; i++)
 		span_cover(&all, &sides[i].span);
+	voluntary = sides[0].voluntary + sides[1].voluntary;
+	involuntary = sides[0].involuntary + sides[1].involuntary;
+	counted = (voluntary + involuntary) / (run_sham(run, "count-half") ? 2 : 1);
 	for (int i = 0; pipes && i < 4; i++)
 		close(fds[i / 2][i % 2]);
-	run_record(run,
-		   (struct field[]){
-			   {"cpus", cpus},
-			   {"switches", 2 * turns},
-			   {"missing_turns", 2 * turns - sides[0].turns - sides[1].turns},
-			   {"elapsed_ns", span_wall(&all)},
-			   {"cpu_ns", all.cpu_ns},
-			   {"voluntary_switches", sides[0].voluntary + sides[1].voluntary},
-			   {"involuntary_switches", sides[0].involuntary + sides[1].involuntary},
-			   {0}});
+	run_record(
+		run,
+		(struct field[]){
+			{"cpus", cpus},
+			{"switches", 2 * turns},
+			{"turns", 2 * turns},
+			{"missing_turns", 2 * turns - sides[0].turns - sides[1].turns},
+			{"elapsed_ns", span_wall(&all)},
+			{"cpu_ns", all.cpu_ns},
+			{"voluntary_switches", voluntary},
+			{"involuntary_switches", involuntary},
+			/* the last turn is passed to nobody, and the first may be taken at once */
+			{cpus == 1 ? "uncounted_switches" : NULL,
+			 2 * turns - 2 > counted ? 2 * turns - 2 - counted : 0},
+			{0}});
 }
 
 /* Why a variant is left out here, or NULL. */
@@ -310,137 +332,60 @@ static const char *left_out(size_t variant)
 	return NULL;
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* ns a switch: the median with its interval.  All NAN where nothing was measured. */
-static struct interval cost(struct run *run, size_t variant)
+/* ns a switch, in millionths, of each trial. */
+static struct values cost(struct run *run, size_t variant)
 {
-	struct interval ns = stats_median(run_values(run, variant, "elapsed_ns"));
-	double switches = run_median(run, variant, "switches");
-
-	return (struct interval){ns.mid / switches, ns.low / switches, ns.high / switches};
+	return stats_millionths(run_values(run, variant, "elapsed_ns"),
+				run_values(run, variant, "switches"));
 }
 
-static void print_variant(struct run *run, size_t variant)
+static double cost_ns(struct run *run, size_t variant)
 {
-	struct interval ns = cost(run, variant);
-	double switches = run_sum(run, variant, "switches");
-	struct values voluntary = run_values(run, variant, "voluntary_switches");
-	double forced = run_sum(run, variant, "involuntary_switches");
-
-	fprintf(run_out(run), "  %-20s ", variants[variant].name);
-	if (left_out(variant))
-		text_wrap(run_out(run), 23, 23, text_format("left out: %s", left_out(variant)));
-	else
-		fprintf(run_out(run), "%10s %20s %12s %10s\n", text_time(ns.mid),
-			text_format("%s to %s", text_time(ns.low), text_time(ns.high)),
-			voluntary.n ? text_format("%.2f", stats_sum(voluntary) / switches) : "none",
-			voluntary.n ? text_format("%.2f", forced / switches) : "none");
-}
-
-/*
- * -1 = a costs less than b, 1 = more, 0 = too close to tell: by the differences within each round,
- * because what disturbs a round disturbs all of it.
- */
-static int compare(struct run *run, size_t a, size_t b)
-{
-	struct values a_ns = run_values(run, a, "elapsed_ns");
-	struct values b_ns = run_values(run, b, "elapsed_ns");
-	struct values a_switches = run_values(run, a, "switches");
-	struct values b_switches = run_values(run, b, "switches");
-	struct interval difference;
-
-	for (size_t i = 0; i < a_ns.n && i < b_ns.n; i++) /* in ps a switch */
-		a_ns.at[i] =
-			1000 * a_ns.at[i] / a_switches.at[i] - 1000 * b_ns.at[i] / b_switches.at[i];
-	difference = stats_median(a_ns);
-	return difference.high < 0 ? -1 : difference.low > 0;
+	return stats_quantile(cost(run, variant), 0.5) / 1e6;
 }
 
 static void judge(struct run *run)
 {
-	size_t fast = !left_out(OWN) && run_selected(run, OWN) ? OWN : UCONTEXT;
-	double ns[TWO_CPUS];
-	int less = 0, more = 0;
+	double clear = run_bound(run, "clear_times");
+	size_t fast = run_selected(run, OWN) ? OWN : UCONTEXT;
+	struct interval to_thread[2];
+	struct interval to_process[2];
 
-	for (size_t v = FUTEX_THREADS; v < TWO_CPUS; v++)
-		if (!run_selected(run, fast) || !run_selected(run, v))
-			return;
-	if (left_out(fast)) {
-		old_verdict(run, "srv-coroutine-switch", SKIPPED, NULL, "%s", left_out(fast));
-		return;
-	}
-	for (size_t v = 0; v < TWO_CPUS; v++)
-		ns[v] = cost(run, v).mid;
-	for (size_t v = FUTEX_THREADS; v < TWO_CPUS; v += 2) {
-		int coroutine_to_thread = compare(run, fast, v);
-		int thread_to_process = compare(run, v, v + 1);
+	for (size_t way = 0; way < 2; way++) {
+		size_t thread = FUTEX_THREADS + 2 * way;
 
-		less += (coroutine_to_thread < 0) + (thread_to_process < 0);
-		more += (coroutine_to_thread > 0) + (thread_to_process > 0);
+		to_thread[way] = run_ratio(run, cost(run, thread), cost(run, fast));
+		to_process[way] = run_ratio(run, cost(run, thread + 1), cost(run, thread));
 	}
-	old_verdict(
+	run_judge(
 		run, "srv-coroutine-switch",
-		less == 4 ? HOLDS
-		: more    ? REFUTED
-			  : DEPENDS,
-		(struct field[]){{"coroutine_ns", .real = &ns[fast]},
-				 {"thread_futex_ns", .real = &ns[FUTEX_THREADS]},
-				 {"process_futex_ns", .real = &ns[FUTEX_PROCESSES]},
-				 {"thread_pipe_ns", .real = &ns[PIPE_THREADS]},
-				 {"process_pipe_ns", .real = &ns[PIPE_PROCESSES]},
-				 {"comparisons_less", less},
-				 {"comparisons_more", more},
-				 {0}},
-		"on one CPU: coroutine %s; thread %s, process %s by futex; thread %s, process %s "
-		"by pipe%s",
-		text_time(ns[fast]), text_time(ns[FUTEX_THREADS]), text_time(ns[FUTEX_PROCESSES]),
-		text_time(ns[PIPE_THREADS]), text_time(ns[PIPE_PROCESSES]),
-		less == 4 ? ""
-			  : text_format("; of these 4 comparisons %s: %d",
-					more ? "the other way round" : "within the noise",
-					more ? more : 4 - less));
+		all_of(is_above(to_thread[0], clear), is_above(to_thread[1], clear),
+		       is_above(to_process[0], clear), is_above(to_process[1], clear)),
+		"on one CPU: coroutine {coroutine_ns}; thread {thread_futex_ns} by futex, {thread_pipe_ns} by pipe; a process takes {futex} and {pipe} times as long as a thread",
+		number_real("coroutine_ns", cost_ns(run, fast)),
+		number_real("thread_futex_ns", cost_ns(run, FUTEX_THREADS)),
+		number_real("thread_pipe_ns", cost_ns(run, PIPE_THREADS)),
+		number_interval("futex", to_process[0]), number_interval("pipe", to_process[1]));
 }
 
-static void judge_controls(struct run *run)
-{
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values counted = run_values(run, v, "voluntary_switches");
-		double kernel = stats_sum(counted) + run_sum(run, v, "involuntary_switches");
-		double turns = run_sum(run, v, "switches");
-		size_t missing = stats_nonzero(run_values(run, v, "missing_turns"));
-
-		old_control(run, missing == 0, "%s: turns are missing in %zu trials",
-			    variants[v].name, missing);
-		/* the last turn of a trial is passed to nobody, and the first may be taken at once */
-		old_control(run,
-			    v >= TWO_CPUS || !counted.n ||
-				    kernel >= turns - 2.0 * (double)counted.n,
-			    "%s: %.0f turns on one CPU, but only %.0f context switches",
-			    variants[v].name, turns, kernel);
-	}
-}
-
-static void report(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-20s %10s %20s %23s\n", "", "", "", "context switches a turn");
-	fprintf(out, "  %-20s %10s %20s %12s %10s\n", "variant", "a switch", "95 % interval",
-		"voluntary", "forced");
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (run_selected(run, v))
-			print_variant(run, v);
-	fputs("\n", out);
-	judge(run);
-	judge_controls(run);
-	old_why(run,
-		"a coroutine saves a few registers and jumps. Threads go through the kernel, which "
-		"saves all registers, puts one to sleep and chooses the next; between processes it "
-		"changes the page tables as well. On two CPUs nothing is switched: the time is "
-		"that "
-		"of waking the other CPU.");
-}
+static const struct experiment about = {
+	.name = "switch",
+	.group = "race",
+	.order = 108,
+	.summary = "What does a switch cost between coroutines, threads and processes?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 40,
+	.quick_trials = 9,
+	.timed = true,
+	.judge = judge,
+	.scatter = "elapsed_ns",
+};
 
 int main(int argc, char *argv[])
 {
@@ -451,16 +396,17 @@ int main(int argc, char *argv[])
 	sides = child_share(3 * sizeof(*sides));
 	if (stack == MAP_FAILED)
 		err(EXIT_USAGE, "mmap");
+	for (size_t v = 0; v < VARIANTS; v++)
+		if (left_out(v))
+			run_leave_out(run, v, "%s", left_out(v));
 	while (run_next(run)) {
 		size_t v = run_variant(run);
 		size_t way = v >= TWO_CPUS ? v - TWO_CPUS : v - FUTEX_THREADS;
 
-		if (left_out(v))
-			continue;
 		if (v <= UCONTEXT)
 			measure_coroutines(run, stack);
 		else
 			measure_sides(run, v >= TWO_CPUS ? 2 : 1, way / 2, way % 2);
 	}
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -21,11 +21,10 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "span.h"
-#include "text.h"
 
-enum { STARTED, BARRIER, STARTED_ONE_CPU, BARRIER_ONE_CPU, ATOMIC, VARIANTS, RACY = ATOMIC };
+enum { STARTED, BARRIER, STARTED_ONE_CPU, BARRIER_ONE_CPU, ATOMIC, RACY = ATOMIC };
 
 static const struct variant variants[] = {
 	[STARTED] = {"started", "each thread runs as soon as it is started; several CPUs"},
@@ -36,7 +35,21 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"race-zero-is-safe", "x == 0 means that the program is thread-safe"}, {0}};
+	{"race-zero-is-safe", "x == 0 means that the program is thread-safe", "*=barrier,long",
+	 NOT_SEEN,
+	 .why = {[REFUTED] =
+			 "an update is lost only where the threads overlap. A short thread is done before the other has started, and on one CPU before its time slice ends; the race is there all the same."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"iterations", "N, updates of each thread", "N", .key = true},
+	{"runs", "of the program, as many as the budget allows"},
+	{"zero_runs", "that ended at 0", .show = SHOW_SUM, .per = "runs"},
+	{"unsafe_runs", "that did not end at 0 though the update is atomic", .zero = true,
+	 .sham = "atomic=barrier"},
+	{"largest_error_updates", "the greatest |x|"},
+	{"elapsed_ns", "of all the runs"},
+	{0}};
 
 static int64_t largest = 100000000;
 static int64_t budget_ms = 20;
@@ -48,18 +61,11 @@ static const struct opt opts[] = {
 	 .num = &budget_ms, .min = 1, .max = 1000, .quick = 5, .unit = OPT_MS},
 	{0}};
 
-static const struct experiment about = {
-	.name = "zero",
-	.group = "race",
-	.summary = "How often does a program with a race end at 0, as if it were safe?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 4,
-	.quick_trials = 4,
+enum {
+	SMALLEST = 10,
+	LONG = 10000000 /* none ends at 0 */,
+	MAX_CONTROL = 1000000 /* atomic updates are slow, and always exact */
 };
-
-enum { SMALLEST = 10, MAX_CONTROL = 1000000 /* atomic updates are slow, and always exact */ };
 
 static _Atomic int64_t x;
 static _Atomic int arrived; /* threads at the barrier */
@@ -147,131 +153,81 @@ static void measure(struct run *run, int64_t n)
 			most = printed < 0 ? -printed : printed;
 		now_ns = span_now();
 	} while (now_ns - begin_ns < budget_ms * 1000000 && !run_stopped());
-	run_record(run, (struct field[]){{"iterations", n},
-					 {"runs", runs},
-					 {"zero_runs", zero_runs},
-					 {"largest_error_updates", most},
-					 {"elapsed_ns", now_ns - begin_ns},
-					 {0}});
+	run_record(run, (struct field[]){
+				{"iterations", n},
+				{"runs", runs},
+				{"zero_runs", zero_runs},
+				{"largest_error_updates", most},
+				{"elapsed_ns", now_ns - begin_ns},
+				{run_label(run) == ATOMIC ? "unsafe_runs" : NULL, runs - zero_runs},
+				{0}});
 }
 
-/* --- report --------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-struct counts {
-	size_t runs, zero;
-};
-
-static struct counts counts_of(struct run *run, size_t variant, int64_t n)
+/* The runs of all racy programs with so many updates, and those of them that ended at 0. */
+static struct share zero_of(struct run *run, int64_t n)
 {
 	const struct field where[] = {{"iterations", n}, {0}};
+	struct share all = {0};
 
-	return (struct counts){
-		(size_t)stats_sum(run_values_where(run, variant, "runs", where)),
-		(size_t)stats_sum(run_values_where(run, variant, "zero_runs", where))};
-}
-
-/* "46.7 (44-50)", in percent, the interval rounded outwards. */
-static const char *share_text(struct counts counts)
-{
-	struct interval share;
-
-	if (counts.runs == 0)
-		return "-";
-	share = stats_share(counts.zero, counts.runs);
-	return text_format("%.1f (%.0f-%.0f)", share.mid * 100, floor(share.low * 100),
-			   ceil(share.high * 100));
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"x += 1 in one thread, x -= 1 in the other, N times each, without a lock, on %d "
-		"CPU%s: how often, in percent, x was 0 at the end, and the 95 %% interval.",
-		run_cpus(), run_cpus() == 1 ? "" : "s or on one");
-	fprintf(out, "\n  %11s", "N");
 	for (size_t v = 0; v < RACY; v++)
-		if (run_selected(run, v))
-			fprintf(out, "%16s", variants[v].name);
-	fputs("\n", out);
-	for (int64_t n = SMALLEST; n <= largest; n *= 10) {
-		fprintf(out, "  %11s", text_count(n));
-		for (size_t v = 0; v < RACY; v++)
-			if (run_selected(run, v))
-				fprintf(out, "%16s", share_text(counts_of(run, v, n)));
-		fputs("\n", out);
-	}
-	fputs("\n", out);
-}
-
-/* All racy programs of so many updates together. */
-static struct counts racy_counts(struct run *run, int64_t n)
-{
-	struct counts all = {0};
-
-	for (size_t v = 0; v < RACY; v++) {
-		struct counts one = counts_of(run, v, n);
-
-		all.runs += one.runs;
-		all.zero += one.zero;
-	}
+		all = share_add(
+			all,
+			share_of((int64_t)stats_sum(run_values_where(run, v, "zero_runs", where)),
+				 (int64_t)stats_sum(run_values_where(run, v, "runs", where))));
 	return all;
 }
 
 static void judge(struct run *run)
 {
-	struct counts small = racy_counts(run, SMALLEST), large = {0}, all = {0};
-	int64_t largest_n = SMALLEST;
+	struct share all = {0};
+	struct share large = {0};
 
 	for (int64_t n = SMALLEST; n <= largest; n *= 10) {
-		largest_n = n;
-		large = racy_counts(run, n);
-		all.runs += large.runs;
-		all.zero += large.zero;
+		large = zero_of(run, n);
+		all = share_add(all, large);
 	}
-	if (all.runs == 0)
-		return;
-	old_verdict(run, "race-zero-is-safe", all.zero && all.zero < all.runs ? REFUTED : NOT_SEEN,
-		    (struct field[]){{"zero_runs", (int64_t)all.zero},
-				     {"runs", (int64_t)all.runs},
-				     {"zero_runs_of_smallest", (int64_t)small.zero},
-				     {"runs_of_smallest", (int64_t)small.runs},
-				     {"zero_runs_of_largest", (int64_t)large.zero},
-				     {"runs_of_largest", (int64_t)large.runs},
-				     {0}},
-		    "racy programs ended at 0 in %s of %s runs with N = %d and in %s of %s with "
-		    "N = %s",
-		    text_count((int64_t)small.zero), text_count((int64_t)small.runs), SMALLEST,
-		    text_count((int64_t)large.zero), text_count((int64_t)large.runs),
-		    text_count(largest_n));
+	run_judge(
+		run, "race-zero-is-safe", refuted_if_seen(all),
+		"racy programs ended at 0 in {all} runs: in {small} with N = 10, in {large} with the largest N, {largest}",
+		number_share("all", all), number_share("small", zero_of(run, SMALLEST)),
+		number_share("large", large), number_int("largest", largest));
 }
 
-static void report(struct run *run)
+static void draw(struct run *run)
 {
-	double runs = run_sum(run, ATOMIC, "runs");
-	double zero = run_sum(run, ATOMIC, "zero_runs");
-
-	print_table(run);
-	old_control(run, zero == runs, "atomic: %.0f of %.0f runs did not end at 0", runs - zero,
-		    runs);
-	if (runs > 0)
-		run_say(run, "The control, an atomic update, ended at 0 in %s of %s runs.",
-			text_count((int64_t)zero), text_count((int64_t)runs));
-	judge(run);
-	old_why(run,
-		"an update is lost only where the threads overlap. A short thread is done before "
-		"the other has started, and on one CPU before its time slice ends; the race is "
-		"there all the same.");
+	run_say(run, "How often x was 0 at the end:");
+	run_grid(run, -1, "zero_runs", "iterations", NULL);
+	fputc('\n', run_out(run));
 }
+
+static const struct experiment about = {
+	.name = "zero",
+	.group = "race",
+	.order = 102,
+	.summary = "How often does a program with a race end at 0, as if it were safe?",
+	.intro = "x += 1 in one thread, x -= 1 in the other, N times each, without a lock.",
+	.claims = claims,
+	.fields = fields,
+	.opts = opts,
+	.variants = variants,
+	.trials = 4,
+	.quick_trials = 4,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
+	int64_t smallest = SMALLEST;
 
+	if (run_sham(run, "long"))
+		smallest = largest = LONG;
 	while (run_next(run))
-		for (int64_t n = SMALLEST; n <= largest && !run_stopped(); n *= 10)
+		for (int64_t n = smallest; n <= largest && !run_stopped(); n *= 10)
 			if (run_variant(run) != ATOMIC || n <= MAX_CONTROL)
 				measure(run, n);
-	return old_end(run, report);
+	return run_end(run);
 }
