@@ -94,9 +94,9 @@ FILE *run_out(const struct run *run);
 void run_say(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * For draw(): one field as a grid: a line for each value of the key field `down`, a column for each
- * value of `across`, a key field, or NULL: for each variant.  Cells are summed up and divided as the
- * field's own column is.  `variant` < 0: all; else that one.
+ * For draw(): one field as a grid: a line for each value of the key field `down` and a column for
+ * each of `across`; NULL, for one of them: for each variant.  Cells are summed up and divided as the
+ * field's own column is.  `variant` < 0: all; else that one alone.
  */
 void run_grid(struct run *run, int variant, const char *field, const char *down,
 	      const char *across);

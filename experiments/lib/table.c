@@ -558,47 +558,60 @@ static void add_values(struct table *table, const char *key, int variant)
 	}
 }
 
+/* The lines or columns of a grid: the values of a key field, or each variant for NULL. */
+static void add_heads(struct table *table, const char *key, int variant)
+{
+	const struct variant *variants = table->run->about->variants;
+
+	if (key)
+		add_values(table, key, variant);
+	for (size_t v = 0; !key && variants && variants[v].name; v++)
+		if (run_selected(table->run, v) && (variant < 0 || v == (size_t)variant))
+			table->lines[table->lines_n++].variant = v;
+}
+
+static const char *head_of(const struct table *table, size_t line)
+{
+	const struct row_field *key = table->keys[0];
+	const struct field *value = &table->lines[line].keys[0];
+
+	if (!key)
+		return table->run->about->variants[table->lines[line].variant].name;
+	return key->text ? value->text : format_value(key, (double)value->num);
+}
+
 void run_grid(struct run *run, int variant, const char *field, const char *down, const char *across)
 {
 	const struct row_field *shown = declare_field(run, "sample", field);
-	const struct variant *variants = run->about->variants;
 	struct table *table = check_alloc(calloc(1, sizeof(*table)));
 	struct table *heads = check_alloc(calloc(1, sizeof(*heads)));
+	const struct row_field *key = down ? declare_field(run, "sample", down) : NULL;
+	struct column *column;
 
 	table->run = heads->run = run;
-	add_values(table, down, variant);
-	if (across)
-		add_values(heads, across, variant);
-	for (size_t v = 0; !across && variants && variants[v].name; v++)
-		if (run_selected(run, v) && (variant < 0 || v == (size_t)variant))
-			heads->lines[heads->lines_n++].variant = v;
-	{
-		const struct row_field *key = declare_field(run, "sample", down);
-		struct column *first =
-			add_column(table, key->column ? key->column : down, false, true);
-
-		for (size_t i = 0; i < table->lines_n; i++)
-			set_cell(first, i,
-				 key->text
-					 ? table->lines[i].keys[0].text
-					 : format_value(key, (double)table->lines[i].keys[0].num));
-	}
+	add_heads(table, down, variant);
+	add_heads(heads, across, variant);
+	column = add_column(table,
+			    !key          ? "variant"
+			    : key->column ? key->column
+					  : down,
+			    !key || key->text, true);
+	for (size_t i = 0; i < table->lines_n; i++)
+		set_cell(column, i, head_of(table, i));
 	for (size_t h = 0; h < heads->lines_n; h++) {
-		const struct row_field *key = across ? heads->keys[0] : NULL;
-		const struct field *value = &heads->lines[h].keys[0];
-		struct column *column =
-			add_column(table,
-				   !key        ? variants[heads->lines[h].variant].name
-				   : key->text ? value->text
-					       : format_value(key, (double)value->num),
-				   false, false);
-
+		column = add_column(table, head_of(heads, h), false, false);
 		for (size_t i = 0; i < table->lines_n; i++) {
-			struct field where[] = {
-				table->lines[i].keys[0], across ? *value : (struct field){0}, {0}};
-			size_t of = variant >= 0 ? (size_t)variant : heads->lines[h].variant;
+			struct field where[3] = {{0}};
+			size_t of = !across ? heads->lines[h].variant : table->lines[i].variant;
+			size_t n = 0;
 
-			set_cell(column, i, number_cell(run, shown, of, where));
+			if (down)
+				where[n++] = table->lines[i].keys[0];
+			if (across)
+				where[n++] = heads->lines[h].keys[0];
+			set_cell(column, i,
+				 number_cell(run, shown, variant >= 0 ? (size_t)variant : of,
+					     where));
 		}
 	}
 	print_blocks(run->out, table);

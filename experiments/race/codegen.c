@@ -27,11 +27,10 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "scratch.h"
 #include "span.h"
 #include "team.h"
-#include "text.h"
 
 enum { THREADS = 2, COMPILERS = 3, OTHER = 2, LEVELS = 4, NAME = 32, PATH = 4096 };
 enum { PLAIN, VOLATILE, RELAXED, ATOMIC, KINDS };
@@ -70,7 +69,39 @@ static char names[CELLS][NAME];
 static struct variant variants[CELLS + 1];
 
 static const struct claim claims[] = {
-	{"race-nonzero", "x += 1 and x -= 1 in two threads leave x not 0"}, {0}};
+	{"race-nonzero", "x += 1 and x -= 1 in two threads leave x not 0", "*=gcc-O2-atomic",
+	 NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "a thread loses its CPU between two instructions, never within one. So one instruction that adds to memory is safe on one CPU, by luck of the compiler; on several it loses too. Folded loops leave one update to interleave: a 0 there proves nothing."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"compiler", "that compiled the loop", .text = true},
+	{"level", "of optimisation", .text = true},
+	{"kind", "how x is declared and updated: plain, volatile, relaxed, atomic", .text = true},
+	{"class", "load-store, one (instruction), register, folded (one addition), locked, unknown",
+	 "the loop", .text = true},
+	{"between_instructions",
+	 "between load and store; 0 for one instruction, -1: there is no such pair", "between",
+	 SHOW_FIRST},
+	{"one_cpu_lost_updates", "with both threads on one CPU", "lost,|one CPU", SHOW_MEDIAN,
+	 "updates"},
+	{"one_cpu_lost_updates", .column = "", .show = SHOW_NONZERO},
+	{"cpus_lost_updates", "with a CPU each; not on one CPU", "lost,|several", SHOW_MEDIAN,
+	 "updates"},
+	{"cpus_lost_updates", .column = "", .show = SHOW_NONZERO},
+	{"iterations", "of each of two threads, x += 1 in both"},
+	{"updates", "of both threads"},
+	{"control_lost_updates", "lost by an atomic addition", .zero = true,
+	 .sham = "gcc-O2-atomic=gcc-O2-volatile"},
+	{"one_cpu_elapsed_ns", "on one CPU"},
+	{"cpus_elapsed_ns", "on several; not on one CPU"},
+	{"class", "as of the sample", .row = "code", .text = true},
+	{"between_instructions", "as of the sample", .row = "code"},
+	{"compiler", "its path", .row = "code", .text = true},
+	{"loop", "the loop's assembly, marked load, store, add, locked", .row = "code",
+	 .text = true},
+	{0}};
 
 static int64_t iterations; /* 0 = calibrated */
 static int64_t how_many = LEVELS;
@@ -84,17 +115,6 @@ static const struct opt opts[] = {
 	{0, "compiler", "the compiler that is called other (else cc, if it is another one)",
 	 .text = &given, .metavar = "PATH"},
 	{0}};
-
-static const struct experiment about = {
-	.name = "codegen",
-	.group = "race",
-	.summary = "What compilers make of x += 1, and how many updates of two threads that loses.",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 5,
-	.quick_trials = 1,
-};
 
 /* --- compiling ------------------------------------------------------------ */
 
@@ -186,9 +206,8 @@ static void record(struct run *run, struct cell *cell)
 	struct span one = {0}, several = {0};
 	int64_t lost_one, lost_several = 0;
 	bool many = run_cpus() > 1;
+	bool control = cells[run_label(run)].kind == ATOMIC;
 
-	if (!cell->loop)
-		return;
 	if (run_trial(run) == 0)
 		run_row(run, "code",
 			(struct field[]){{"class", .text = assembly_form_names[cell->is.form]},
@@ -207,59 +226,43 @@ static void record(struct run *run, struct cell *cell)
 					 {"class", .text = assembly_form_names[cell->is.form]},
 					 {"between_instructions", cell->is.between},
 					 {"iterations", cell->updates},
+					 {"updates", THREADS * cell->updates},
 					 {"one_cpu_lost_updates", lost_one},
 					 {"one_cpu_elapsed_ns", span_wall(&one)},
+					 {control ? "control_lost_updates" : "iterations",
+					  control ? lost_one + lost_several : cell->updates},
 					 {many ? "cpus_lost_updates" : NULL, lost_several},
 					 {"cpus_elapsed_ns", span_wall(&several)},
 					 {0}});
 }
 
-/* --- report ---------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-static const char *lost_shown(struct run *run, size_t cell, const char *field)
+static void judge(struct run *run)
 {
-	struct values lost = run_values(run, cell, field);
-	double all = (double)(THREADS * cells[cell].updates);
+	struct share one = {0};
+	struct share several = {0};
+	struct share single = {0};
 
-	if (lost.n == 0)
-		return "";
-	return text_format("%s  %zu/%zu", text_share(stats_quantile(lost, 0.5) / all),
-			   stats_nonzero(lost), lost.n);
-}
+	for (size_t i = 0; i < CELLS; i++) {
+		struct share lost = run_nonzero(run, i, "one_cpu_lost_updates");
 
-static const char *form_shown(const struct assembly *is)
-{
-	static const char *const shown[ASSEMBLY_FORMS] = {
-		[ASSEMBLY_UNKNOWN] = "not classified",
-		[ASSEMBLY_ONE] = "one instruction",
-		[ASSEMBLY_REGISTER] = "in a register",
-		[ASSEMBLY_FOLDED] = "folded: one addition",
-		[ASSEMBLY_LOCKED] = "one locked instruction"};
-
-	return is->form == ASSEMBLY_LOAD_STORE ? text_format("load, %d between, store", is->between)
-					       : shown[is->form];
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run, "Two threads, x += 1 in each, %s. Lost: the median, and in how many trials.",
-		iterations ? text_format("%s times", text_count(iterations))
-			   : "as often as takes 10 ms alone");
-	fprintf(out, "\n  %-15s %-8s  %-23s %13s %13s\n", "", "x is", "the loop", "one CPU",
-		"several");
-	for (size_t i = 0; i < CELLS; i++)
-		if (run_values(run, i, "iterations").n)
-			fprintf(out, "  %-5s %3s %-5s %-8s  %-23s %13s %13s\n",
-				compilers[cells[i].compiler].name, levels[cells[i].level], "",
-				kinds[cells[i].kind].name, form_shown(&cells[i].is),
-				lost_shown(run, i, "one_cpu_lost_updates"),
-				lost_shown(run, i, "cpus_lost_updates"));
+		if (!run_selected(run, i) || cells[i].kind == ATOMIC)
+			continue;
+		one = share_add(one, lost);
+		several = share_add(several, run_nonzero(run, i, "cpus_lost_updates"));
+		if (cells[i].is.form == ASSEMBLY_ONE)
+			single = share_add(single, lost);
+	}
+	run_judge(
+		run, "race-nonzero", can_happen(share_add(one, several)),
+		"updates were lost in {one} runs of compiled loops on one CPU, in {several} on several; where the update is one instruction, in {single} on one CPU",
+		number_share("one", one), number_share("several", several),
+		number_share("single", single));
 }
 
 /* The loop of -O2 volatile, or as much of it as fits. */
-static void print_code(struct run *run)
+static void draw(struct run *run)
 {
 	FILE *out = run_out(run);
 
@@ -269,66 +272,13 @@ static void print_code(struct run *run)
 
 		if (cells[i].level != CONTROL_LEVEL || cells[i].kind != VOLATILE || !*line)
 			continue;
-		fprintf(out, "\n  %s -O2, x volatile:\n", compilers[cells[i].compiler].name);
+		fprintf(out, "  %s -O2, x volatile:\n", compilers[cells[i].compiler].name);
 		for (; *line && lines < SHOWN_LINES; line += strcspn(line, "\n") + 1, lines++)
 			fprintf(out, "    %.*s\n", (int)strcspn(line, "\n"), line);
 		if (*line)
 			fputs("    ...\n", out);
+		fputc('\n', out);
 	}
-	fputc('\n', out);
-}
-
-static void judge(struct run *run)
-{
-	size_t measured = 0, one = 0, several = 0, single = 0, single_lost = 0;
-
-	for (size_t i = 0; i < CELLS; i++) {
-		struct values lost = run_values(run, i, "one_cpu_lost_updates");
-		struct values lost_several = run_values(run, i, "cpus_lost_updates");
-
-		if (lost.n == 0)
-			continue;
-		if (cells[i].kind == ATOMIC) {
-			old_control(run, !stats_nonzero(lost) && !stats_nonzero(lost_several),
-				    "%s: an atomic addition lost updates", names[i]);
-			continue;
-		}
-		measured++;
-		one += stats_nonzero(lost) > 0;
-		several += stats_nonzero(lost_several) > 0;
-		single += cells[i].is.form == ASSEMBLY_ONE;
-		single_lost += cells[i].is.form == ASSEMBLY_ONE && stats_nonzero(lost);
-	}
-	if (measured == 0) {
-		old_verdict(run, "race-nonzero", SKIPPED, NULL, "no such loop was compiled");
-		return;
-	}
-	if (single > 0)
-		run_say(run,
-			"Where the update is one instruction, one CPU lost updates in %zu of "
-			"%zu loops.",
-			single_lost, single);
-	old_verdict(run, "race-nonzero", one + several ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"loops", (int64_t)measured},
-				     {"losing_on_one_cpu", (int64_t)one},
-				     {"losing_on_several", (int64_t)several},
-				     {"single_instruction", (int64_t)single},
-				     {"single_losing_on_one_cpu", (int64_t)single_lost},
-				     {0}},
-		    "updates were lost by %zu of %zu compiled loops on one CPU, %s", one, measured,
-		    run_cpus() > 1 ? text_format("by %zu on several", several)
-				   : "which is all there is here");
-}
-
-static void report(struct run *run)
-{
-	print_table(run);
-	print_code(run);
-	judge(run);
-	old_why(run, "a thread loses its CPU between two instructions, never within one. So one "
-		     "instruction that adds to memory is safe on one CPU, by luck of the compiler; "
-		     "on several it loses too. Folded loops leave one update to interleave: "
-		     "a 0 there proves nothing.");
 }
 
 /* --- compilers -------------------------------------------------------------- */
@@ -419,8 +369,32 @@ static int compile_all(struct run *run)
 		compile(cell);
 		found += cell->loop != NULL;
 	}
+	for (size_t i = 0; i < CELLS && found > 0; i++) {
+		if (!cells[i].loop)
+			run_leave_out(run, i, "%s",
+				      rank[cells[i].level] >= how_many ? "--levels"
+				      : compilers[cells[i].compiler].path[0]
+					      ? "it was not compiled"
+					      : "there is no such compiler");
+	}
 	return found;
 }
+
+static const struct experiment about = {
+	.name = "codegen",
+	.group = "race",
+	.order = 106,
+	.summary = "What compilers make of x += 1, and how many updates of two threads that loses.",
+	.intro = "Two threads, x += 1 in each; what is lost: the median, and in how many trials.",
+	.claims = claims,
+	.fields = fields,
+	.opts = opts,
+	.variants = variants,
+	.trials = 5,
+	.quick_trials = 1,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
@@ -438,5 +412,5 @@ int main(int argc, char *argv[])
 		return run_skip(run, "none of the compilers made a loop of those asked for");
 	while (run_next(run))
 		record(run, &cells[run_variant(run)]);
-	return old_end(run, report);
+	return run_end(run);
 }

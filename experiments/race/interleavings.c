@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "schedule.h"
 #include "span.h"
 #include "text.h"
@@ -32,7 +32,33 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"race-interleavings", "every result between the extremes is reachable"}, {0}};
+	{"race-interleavings", "every result between the extremes is reachable", "gap", REFUTED,
+	 .why = {[HOLDS] =
+			 "x at the end follows from a chain of updates, each of which loads what the one before stored; all others are overwritten. A chain may be as short as one or two updates, or hold all."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"program", "+/- or ++", .text = true},
+	{"threads", "that update x"},
+	{"iterations", "N, updates of each thread"},
+	{"schedules", "how many there are, exactly", .text = true},
+	{"exact_x", "of a safe program"},
+	{"lowest_x", "the least x that a schedule ends at"},
+	{"highest_x", "the greatest"},
+	{"results", "how many x are reached"},
+	{"unreached", "x between them that no schedule ends at"},
+	{"wrong_sums", "1: the distribution does not add up to all schedules", .zero = true,
+	 .sham = "sum"},
+	{"executed", "schedules that were executed one by one; 0: too many"},
+	{"wrong_executed", "1: that gave another distribution", .zero = true, .sham = "execute"},
+	{"elapsed_ns", "of counting"},
+	{"iterations", "N", .row = "x"},
+	{"x", "at the end", .row = "x"},
+	{"schedules", "that end there, exactly", .row = "x", .text = true},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_distributions", 1, "a distribution is of every schedule there is"}, {0}};
 
 static int64_t threads = 2;
 static int64_t iterations; /* 0 = several */
@@ -46,18 +72,6 @@ static const struct opt opts[] = {
 	{0, "most", "the greatest N without --iterations; with 3 threads at most 5", .num = &most_n,
 	 .min = 1, .max = SCHEDULE_N, .quick = 12},
 	{0}};
-
-static const struct experiment about = {
-	.name = "interleavings",
-	.group = "race",
-	.summary = "Every schedule of two threads that update x without a lock, counted: where can "
-		   "x end?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 1,
-	.quick_trials = 1,
-};
 
 /* What was counted of each program and N, for the report: the same in every trial. */
 static struct counted {
@@ -200,8 +214,9 @@ static void measure(struct run *run, int n, struct counted *c)
 	count(&c->s, c->ends);
 	if (run_stopped())
 		return;
-	wrong_executed = compare(c, &executed);
-	wrong_sum = record_ends(run, c);
+	wrong_executed = compare(c, &executed) + run_sham(run, "execute");
+	wrong_sum = record_ends(run, c) || run_sham(run, "sum");
+	c->results -= run_sham(run, "gap");
 	all = mpz_get_str(NULL, 10, c->all);
 	run_record(run, (struct field[]){{"program", .text = variants[run_variant(run)].name},
 					 {"threads", threads},
@@ -220,7 +235,21 @@ static void measure(struct run *run, int n, struct counted *c)
 	free(all);
 }
 
-/* --- report --------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
+
+static void judge(struct run *run)
+{
+	struct share gaps = share_add(run_nonzero(run, PLUS_MINUS, "unreached"),
+				      run_nonzero(run, INCREMENTS, "unreached"));
+
+	run_judge(
+		run, "race-interleavings",
+		never_happens(gaps, (int64_t)run_bound(run, "enough_distributions")),
+		"{gaps} exact distributions leave out a result between the extremes; {executed} schedules executed one by one end as counted",
+		number_share("gaps", gaps),
+		number_real("executed", run_sum(run, PLUS_MINUS, "executed") +
+						run_sum(run, INCREMENTS, "executed")));
+}
 
 /* An exact number, or its first digits where it is long. */
 static const char *number_shown(const mpz_t number)
@@ -301,62 +330,13 @@ static void print_bars(struct run *run, size_t p, const struct counted *c)
 	fprintf(run_out(run), "| %d\n", c->s.high);
 }
 
-static void judge_controls(struct run *run)
-{
-	double executed = 0;
-	size_t sums = 0, wrong = 0;
-
-	for (size_t p = 0; p < PROGRAMS; p++) {
-		executed += run_sum(run, p, "executed");
-		sums += stats_nonzero(run_values(run, p, "wrong_sums"));
-		wrong += stats_nonzero(run_values(run, p, "wrong_executed"));
-	}
-	old_control(run, sums == 0, "%zu distributions do not add up to all schedules", sums);
-	old_control(run, wrong == 0, "%zu distributions differ from executing every schedule",
-		    wrong);
-	if (executed > 0)
-		run_say(run, "Executed one by one, %s schedules: they end as counted.",
-			text_count((int64_t)executed));
-}
-
-static void judge(struct run *run, size_t sizes)
-{
-	size_t all = 0, gaps = 0;
-	const char *widest = "";
-	int largest = 0;
-
-	for (size_t p = 0; p < PROGRAMS; p++) {
-		const struct counted *c = &counted[p][sizes - 1];
-		struct values unreached = run_values(run, p, "unreached");
-
-		if (!run_selected(run, p))
-			continue;
-		all += unreached.n;
-		gaps += stats_nonzero(unreached);
-		largest = c->s.n;
-		widest = text_format("%s%s%s %s", widest, *widest ? ", " : "", variants[p].name,
-				     ends_shown(c));
-	}
-	old_verdict(run, "race-interleavings", gaps ? REFUTED : HOLDS,
-		    (struct field[]){{"distributions", (int64_t)all},
-				     {"with_gaps", (int64_t)gaps},
-				     {"largest_n", largest},
-				     {0}},
-		    "%zu of %zu exact distributions leave out a result; with N = %d x ends at: %s",
-		    gaps, all, largest, widest);
-}
-
-static void report(struct run *run)
+static void draw(struct run *run)
 {
 	size_t sizes = 0;
 
 	for (size_t p = 0; p < PROGRAMS; p++)
 		for (size_t i = 0; i < SCHEDULE_SIZES && counted[p][i].s.n; i++)
 			sizes = i + 1;
-	run_say(run,
-		"%lld threads, N updates each: load x, store it + 1 or - 1. Each schedule of "
-		"these steps counts the same.",
-		(long long)threads);
 	for (size_t p = 0; p < PROGRAMS; p++)
 		if (run_selected(run, p))
 			print_sizes(run, p);
@@ -365,12 +345,26 @@ static void report(struct run *run)
 		for (size_t i = sizes > 2 ? sizes - 2 : 0; i < sizes && run_selected(run, p); i++)
 			print_bars(run, p, &counted[p][i]);
 	fputc('\n', run_out(run));
-	judge_controls(run);
-	judge(run, sizes);
-	old_why(run, "x at the end follows from a chain of updates, each of which loads what the "
-		     "one before stored; all others are overwritten. A chain may be as short as "
-		     "one or two updates, or hold all.");
 }
+
+static const struct experiment about = {
+	.name = "interleavings",
+	.group = "race",
+	.order = 109,
+	.summary = "Every schedule of two threads that update x without a lock, counted: where can "
+		   "x end?",
+	.intro =
+		"{threads} threads, N updates each: load x, store it + 1 or - 1. Each schedule of these steps counts the same.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 1,
+	.quick_trials = 1,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
@@ -381,5 +375,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		for (size_t i = 0; i < sizes && !run_stopped(); i++)
 			measure(run, n[i], &counted[run_variant(run)][i]);
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -28,7 +28,7 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "lock/futex.h"
 #include "lock/mcs.h"
 #include "lock/pause.h"
@@ -53,9 +53,7 @@ enum {
 	MCS,
 	OWN_LINES,
 	ONE_LINE,
-	VARIANTS,
 	MAX_THREADS = 8,
-	HANDFUL = 10, /* a thread with fewer updates has been starved */
 };
 
 static const struct variant variants[] = {
@@ -76,7 +74,30 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"race-mutex-fixes", "a mutex around the update makes it exact"}, {0}};
+	{"race-mutex-fixes", "a mutex around the update makes it exact", "*=split", REFUTED,
+	 .why = {[HOLDS] =
+			 "alone, a lock costs its atomic instructions. With others on other CPUs it costs the way of its cache line from CPU to CPU, or a sleep and a wake-up. A spinning lock with more threads than CPUs waits for a thread that does not run, a time slice each, and the more so if it serves in order."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"threads", "that update"},
+	{"cpus", "they are spread over"},
+	{"place", "threads on CPUs", .text = true, .key = true},
+	{"elapsed_ns", "from the first begin to the last end", .per = "updates"},
+	{"updates", "the sum of what the threads counted"},
+	{"lost_updates", "updates minus the counter", .show = SHOW_SUM, .per = "updates"},
+	{"fewest_updates", "of a thread", .per = "most_updates"},
+	{"most_updates", "of a thread"},
+	{"cpu_ns", "CPU time of all threads", .per = "elapsed_ns"},
+	{"control_lost_updates", "the same where a lock or an atomic protects the counter",
+	 .zero = true, .sham = "relaxed=split"},
+	{"queued_threads",
+	 "still waiting for ttas, ticket or mcs at the deadline, so they yielded"},
+	{"drain_ns", "from the deadline to the last end"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_updates", 100000, "without a lock a third of so many would be lost"}, {0}};
 
 static int64_t duration_ms = 7;
 
@@ -84,17 +105,6 @@ static const struct opt opts[] = {{'d', "duration", "time for each thread that s
 				   .num = &duration_ms, .min = 1, .max = 1000, .quick = 4,
 				   .unit = OPT_MS},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "locks",
-	.group = "race",
-	.summary = "One counter behind every lock: what does an update cost, and who gets a turn?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 4,
-	.quick_trials = 1,
-};
 
 enum { ALONE, TWO, FOUR, EIGHT, TWO_ON_ONE, EIGHT_ON_ONE, CELLS };
 
@@ -310,12 +320,18 @@ static int64_t run_threads(const struct cell *cell, struct worker workers[], siz
 	return stop_ns;
 }
 
+/* "2 on 1": threads on CPUs. */
+static const char *place_of(const struct cell *cell)
+{
+	return text_format("%d on %d", cell->threads, cpus_of(cell));
+}
+
 static void measure(struct run *run, const struct cell *cell)
 {
 	struct worker workers[MAX_THREADS] = {0};
 	struct span all = {0};
 	int64_t stop_ns = run_threads(cell, workers, run_variant(run), &all);
-	int64_t updates = 0, fewest = INT64_MAX, most = 0, queued = 0;
+	int64_t updates = 0, fewest = INT64_MAX, most = 0, queued = 0, lost;
 
 	for (int i = 0; i < cell->threads; i++) {
 		const struct worker *w = &workers[i];
@@ -325,212 +341,94 @@ static void measure(struct run *run, const struct cell *cell)
 		most = w->updates > most ? w->updates : most;
 		queued += w->patience.yields > 0;
 	}
-	run_record(run,
-		   (struct field[]){{"threads", cell->threads},
-				    {"cpus", cpus_of(cell)},
-				    {"updates", updates},
-				    {"lost_updates", updates - counted()},
-				    {"fewest_updates", fewest},
-				    {"most_updates", most},
-				    {"queued_threads", queued},
-				    {"drain_ns", all.end_ns > stop_ns ? all.end_ns - stop_ns : 0},
-				    {"elapsed_ns", span_wall(&all)},
-				    {"cpu_ns", all.cpu_ns},
-				    {0}});
+	lost = updates - counted();
+	run_record(run, (struct field[]){
+				{"threads", cell->threads},
+				{"cpus", cpus_of(cell)},
+				{"updates", updates},
+				{"lost_updates", lost},
+				{"place", .text = place_of(cell)},
+				{"fewest_updates", fewest},
+				{"most_updates", most},
+				{"queued_threads", queued},
+				{"drain_ns", all.end_ns > stop_ns ? all.end_ns - stop_ns : 0},
+				{"elapsed_ns", span_wall(&all)},
+				{"cpu_ns", all.cpu_ns},
+				{run_label(run) >= RELAXED ? "control_lost_updates" : NULL, lost},
+				{0}});
 }
 
-/* --- report --------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* One field of a cell's samples, in order. */
-static struct values of_cell(struct run *run, size_t variant, size_t cell, const char *field)
+/* The median cost of an update there, ns. */
+static double ns_per_update(struct run *run, size_t variant, const char *place)
 {
-	struct values threads = run_values(run, variant, "threads");
-	struct values cpus = run_values(run, variant, "cpus");
-	struct values values = run_values(run, variant, field);
-	size_t n = 0;
+	const struct field where[] = {{"place", .text = place}, {0}};
 
-	for (size_t i = 0; i < values.n; i++)
-		if (threads.at[i] == cells[cell].threads && cpus.at[i] == cpus_of(&cells[cell]))
-			values.at[n++] = values.at[i];
-	values.n = n;
-	return values;
-}
-
-/* The median over a cell's trials of one field over another; NAN where all of these are 0. */
-static double ratio(struct run *run, size_t variant, size_t cell, const char *field,
-		    const char *over)
-{
-	const double scale = 1e6;
-	struct values above = of_cell(run, variant, cell, field);
-	struct values below = of_cell(run, variant, cell, over);
-	size_t n = 0;
-
-	for (size_t i = 0; i < above.n; i++)
-		if (below.at[i] > 0)
-			above.at[n++] =
-				(int64_t)((double)above.at[i] / (double)below.at[i] * scale);
-	above.n = n;
-	return stats_quantile(above, 0.5) / scale;
-}
-
-static double ns_per_update(struct run *run, size_t variant, size_t cell)
-{
-	return ratio(run, variant, cell, "elapsed_ns", "updates");
-}
-
-/* In most trials some thread got next to no turn. */
-static bool starved(struct run *run, size_t variant, size_t cell)
-{
-	return stats_quantile(of_cell(run, variant, cell, "fewest_updates"), 0.5) < HANDFUL;
-}
-
-static const char *cost(struct run *run, size_t variant, size_t cell)
-{
-	double ns = ns_per_update(run, variant, cell);
-
-	return text_format("%s%c",
-			   isnan(ns)    ? "none"
-			   : ns < 99.95 ? text_format("%.1f", ns)
-			   : ns < 99950 ? text_count(llround(ns))
-					: text_format("%.0fk", ns / 1000),
-			   starved(run, variant, cell) ? '!' : ' ');
-}
-
-static const char *turns(struct run *run, size_t variant, size_t cell)
-{
-	return text_format("%.2f", ratio(run, variant, cell, "fewest_updates", "most_updates"));
-}
-
-static const char *load(struct run *run, size_t variant, size_t cell)
-{
-	return text_format("%.2f", ratio(run, variant, cell, "cpu_ns", "elapsed_ns"));
-}
-
-struct column {
-	const char *(*show)(struct run *run, size_t variant, size_t cell);
-	size_t cell;
-};
-
-/* A line a variant; a share of lost updates beside its costs. */
-static void print_table(struct run *run, const struct column *columns, int width)
-{
-	FILE *out = run_out(run);
-
-	for (const struct column *c = columns; c->show; c++)
-		if (exists(&cells[c->cell]))
-			fprintf(out, "%*s%s", width - (c->show == cost),
-				text_format("%d on %d", cells[c->cell].threads,
-					    cpus_of(&cells[c->cell])),
-				c->show == cost ? " " : "");
-	fprintf(out, "%s\n", columns->show == cost ? "      lost" : "");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		double lost = run_sum(run, v, "lost_updates");
-
-		if (!run_selected(run, v))
-			continue;
-		fprintf(out, "  %-12s", variants[v].name);
-		for (const struct column *c = columns; c->show; c++)
-			if (exists(&cells[c->cell]))
-				fprintf(out, "%*s", width, c->show(run, v, c->cell));
-		if (columns->show == cost)
-			fprintf(out, "%10s",
-				lost == 0 ? "0" : text_share(lost / run_sum(run, v, "updates")));
-		fputs("\n", out);
-	}
-}
-
-static void print_tables(struct run *run)
-{
-	static const struct column costs[] = {
-		{cost, ALONE},      {cost, TWO},          {cost, FOUR}, {cost, EIGHT},
-		{cost, TWO_ON_ONE}, {cost, EIGHT_ON_ONE}, {0}};
-	static const struct column shares[] = {
-		{turns, TWO},          {turns, EIGHT},       {turns, TWO_ON_ONE},
-		{turns, EIGHT_ON_ONE}, {load, TWO},          {load, EIGHT},
-		{load, TWO_ON_ONE},    {load, EIGHT_ON_ONE}, {0}};
-	FILE *out = run_out(run);
-
-	fprintf(out, "\n  %-12s", "ns an update");
-	print_table(run, costs, 9);
-	fprintf(out, "\n  %*s%*s\n  %-12s", run_cpus() > 1 ? 44 : 28, "fewest / most updates",
-		run_cpus() > 1 ? 32 : 16, "CPU / wall time", "");
-	print_table(run, shares, 8);
-	fputs("\n", out);
-}
-
-static void explain_marks(struct run *run)
-{
-	size_t few = 0, queues = 0;
-	double drain_ns = 0;
-
-	for (size_t v = 0; v < VARIANTS; v++)
-		for (size_t c = 0; c < CELLS; c++)
-			few += exists(&cells[c]) && starved(run, v, c);
-	for (size_t v = TTAS; v <= MCS; v++) { /* the only ones that tell */
-		queues += stats_nonzero(run_values(run, v, "queued_threads"));
-		drain_ns = fmax(drain_ns, stats_quantile(run_values(run, v, "drain_ns"), 1));
-	}
-	if (few)
-		run_say(run,
-			"! in %zu cases some thread had fewer than %d updates at the deadline: its "
-			"turn never came, or the thread whose turn it was did not run. The figure "
-			"averages over that standstill.",
-			few, HANDFUL);
-	if (queues)
-		run_say(run,
-			"At the deadline threads still waited for ttas, ticket or mcs in %zu "
-			"trials; "
-			"they yielded from then on, and all were through after %s at most.",
-			queues, text_time(drain_ns));
+	return stats_quantile(stats_millionths(run_values_where(run, variant, "elapsed_ns", where),
+					       run_values_where(run, variant, "updates", where)),
+			      0.5) /
+	       1e6;
 }
 
 static void judge(struct run *run)
 {
-	double updates = 0, lost = 0;
+	struct share lost = share_of(
+		llabs((int64_t)run_sum(run, MUTEX, "lost_updates")) +
+			llabs((int64_t)run_sum(run, ADAPTIVE, "lost_updates")),
+		(int64_t)(run_sum(run, MUTEX, "updates") + run_sum(run, ADAPTIVE, "updates")));
+	const char *alone = place_of(&cells[ALONE]);
+	const char *eight = place_of(&cells[EIGHT]);
+	double drain_ns = 0;
 
-	for (size_t v = RELAXED; v < VARIANTS; v++) {
-		size_t wrong = stats_nonzero(run_values(run, v, "lost_updates"));
-
-		old_control(run, wrong == 0, "%s: %zu of %zu counters are not the sum",
-			    variants[v].name, wrong, run_values(run, v, "updates").n);
-	}
-	if (!run_selected(run, MUTEX))
-		return;
-	for (size_t v = MUTEX; v <= ADAPTIVE; v++) {
-		updates += run_sum(run, v, "updates");
-		lost += run_sum(run, v, "lost_updates");
-	}
-	old_verdict(run, "race-mutex-fixes", lost != 0 ? REFUTED : HOLDS,
-		    (struct field[]){
-			    {"lost_updates", (int64_t)lost}, {"updates", (int64_t)updates}, {0}},
-		    "%s of %s updates under a mutex were lost; one cost %.0f ns alone, %.0f with "
-		    "2 threads, %.0f with 8%s",
-		    text_count((int64_t)lost), text_count((int64_t)updates),
-		    ns_per_update(run, MUTEX, ALONE), ns_per_update(run, MUTEX, TWO),
-		    ns_per_update(run, MUTEX, EIGHT),
-		    run_selected(run, RELAXED)
-			    ? text_format(" (an atomic addition: %.0f, %.0f, %.0f)",
-					  ns_per_update(run, RELAXED, ALONE),
-					  ns_per_update(run, RELAXED, TWO),
-					  ns_per_update(run, RELAXED, EIGHT))
-			    : "");
+	run_judge(
+		run, "race-mutex-fixes",
+		never_happens(lost, (int64_t)run_bound(run, "enough_updates")),
+		"{lost} updates under a mutex were lost; one cost {alone_ns} alone, {eight_ns} with 8 threads (an atomic addition {atomic_alone_ns} and {atomic_eight_ns})",
+		number_share("lost", lost),
+		number_real("alone_ns", ns_per_update(run, MUTEX, alone)),
+		number_real("eight_ns", ns_per_update(run, MUTEX, eight)),
+		number_real("atomic_alone_ns", ns_per_update(run, RELAXED, alone)),
+		number_real("atomic_eight_ns", ns_per_update(run, RELAXED, eight)));
+	for (size_t v = TTAS; v <= MCS; v++) /* the only ones that show it */
+		drain_ns = fmax(drain_ns, stats_quantile(run_values(run, v, "drain_ns"), 1));
+	if (drain_ns > 0)
+		run_note(
+			run,
+			"threads that still waited for ttas, ticket or mcs at the deadline yielded from then on; all were through after {drain_ns} at most",
+			number_real("drain_ns", drain_ns));
 }
 
-static void report(struct run *run)
+static void draw(struct run *run)
 {
-	run_say(run,
-		"1, 2, 4 or 8 threads on %d CPU%s add 1 to a counter until a deadline, %lld ms for "
-		"each thread that shares a CPU. Medians of the trials.",
-		run_cpus(), run_cpus() == 1 ? "" : "s or on one", (long long)duration_ms);
-	print_tables(run);
-	explain_marks(run);
-	judge(run);
-	old_why(run,
-		"alone, a lock costs its atomic instructions. With others on other CPUs it costs "
-		"the way of its cache line from CPU to CPU, or a sleep and a wake-up. A spinning "
-		"lock with more threads than CPUs waits for a thread that does not run, a time "
-		"slice each, and the more so if it serves in order.");
+	run_say(run, "Time an update, by threads on CPUs:");
+	run_grid(run, -1, "elapsed_ns", NULL, "place");
+	fputc('\n', run_out(run));
+	run_say(run, "Fewest of most updates of a thread:");
+	run_grid(run, -1, "fewest_updates", NULL, "place");
+	fputc('\n', run_out(run));
+	run_say(run, "Lost updates:");
+	run_grid(run, -1, "lost_updates", NULL, "place");
+	fputc('\n', run_out(run));
 }
+
+static const struct experiment about = {
+	.name = "locks",
+	.group = "race",
+	.order = 103,
+	.summary = "One counter behind every lock: what does an update cost, and who gets a turn?",
+	.intro =
+		"1, 2, 4 or 8 threads add 1 to a counter until a deadline, {duration_ms} for each thread that shares a CPU.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 4,
+	.quick_trials = 1,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
@@ -540,5 +438,5 @@ int main(int argc, char *argv[])
 		for (size_t c = 0; c < CELLS && !run_stopped(); c++)
 			if (exists(&cells[c]))
 				measure(run, &cells[c]);
-	return old_end(run, report);
+	return run_end(run);
 }

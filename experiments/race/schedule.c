@@ -19,7 +19,7 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "schedule.h"
 #include "span.h"
 #include "team.h"
@@ -33,7 +33,39 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"race-ends-at-two", "two threads that do x += 1 N times each can end with x = 2"}, {0}};
+	{"race-ends-at-two", "two threads that do x += 1 N times each can end with x = 2", "below",
+	 NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "a thread that has loaded x may lose its CPU for any time; then it stores over all that the other has done meanwhile. Two such waits are enough to end at 2."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"program", "+/- or ++", .text = true},
+	{"threads", "that update x"},
+	{"iterations", "N, updates of each thread", "N", .key = true},
+	{"exact_x", "of a safe program", "a safe|program", SHOW_FIRST},
+	{"lowest_x", "the least x that a schedule ends at", "the|least", SHOW_FIRST},
+	{"highest_x", "the greatest", "the|most", SHOW_FIRST},
+	{"two_switches", "the fewest switches of a schedule that ends at 2; -1: none does",
+	 "switches|to 2", SHOW_FIRST},
+	{"results", "how many x are reached"},
+	{"ends_at_two",
+	 "1: a schedule ends at 2 and real threads that took it did; of N > 1, where 2 is wrong"},
+	{"executed", "schedules that were executed one by one; 0: too many", "executed", SHOW_SUM},
+	{"wrong_executed", "1: that found other fewest switches", .zero = true, .sham = "execute"},
+	{"replays", "schedules run by real threads", "run by|threads", SHOW_SUM},
+	{"wrong_replays", "of these, that ended elsewhere", .zero = true, .sham = "replay"},
+	{"elapsed_ns", "of the search"},
+	{"iterations", "N", .row = "x"},
+	{"x", "at the end", .row = "x"},
+	{"switches", "the fewest that end there; -1: none does", .row = "x"},
+	{"iterations", "N", .row = "witness"},
+	{"x", "that was searched for", .row = "witness"},
+	{"switches", "of the schedule", .row = "witness"},
+	{"replayed_x", "where real threads ended", .row = "witness"},
+	{"schedule", "who takes each step; a thread's steps are load and store by turns",
+	 .row = "witness", .text = true},
+	{0}};
 
 static int64_t threads = 2;
 static int64_t iterations; /* 0 = several */
@@ -52,17 +84,6 @@ static const struct opt opts[] = {
 	 .num = &reach, .min = -SCHEDULE_N, .max = SCHEDULE_N + SCHEDULE_N},
 	{0, "replay", "have real threads run that schedule 100 times more", .flag = &replay_more},
 	{0}};
-
-static const struct experiment about = {
-	.name = "schedule",
-	.group = "race",
-	.summary = "Which schedule of two threads ends at x = 2? Found, and run by real threads.",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 1,
-	.quick_trials = 1,
-};
 
 /* --- the fewest switches -------------------------------------------------- */
 
@@ -278,6 +299,7 @@ static void measure(struct run *run, int n)
 	uint8_t *fewest = search(&s);
 	struct reached r = reached_of(&s, fewest);
 	int64_t wrong_executed = compare(&s, fewest, &executed);
+	int two = switches_to(&s, fewest, run_sham(run, "below") ? 1 : TWO);
 
 	for (int x = s.low; x <= s.high && !run_stopped(); x++) {
 		int switches = switches_to(&s, fewest, x);
@@ -291,24 +313,40 @@ static void measure(struct run *run, int n)
 	}
 	if (!run_stopped())
 		run_record(run,
-			   (struct field[]){{"program", .text = variants[run_variant(run)].name},
-					    {"threads", threads},
-					    {"iterations", n},
-					    {"exact_x", schedules_exact_x(&s)},
-					    {"lowest_x", r.low},
-					    {"highest_x", r.high},
-					    {"results", r.results},
-					    {"two_switches", switches_to(&s, fewest, TWO)},
-					    {"executed", executed},
-					    {"wrong_executed", wrong_executed},
-					    {"replays", replays},
-					    {"wrong_replays", wrong_replays},
-					    {"elapsed_ns", span_now() - begin_ns},
-					    {0}});
+			   (struct field[]){
+				   {"program", .text = variants[run_variant(run)].name},
+				   {"threads", threads},
+				   {"iterations", n},
+				   {"exact_x", schedules_exact_x(&s)},
+				   {"lowest_x", r.low},
+				   {"highest_x", r.high},
+				   {"results", r.results},
+				   {"two_switches", two},
+				   {"executed", executed},
+				   {"wrong_executed", wrong_executed + run_sham(run, "execute")},
+				   {"replays", replays},
+				   {"wrong_replays", wrong_replays + run_sham(run, "replay")},
+				   {"elapsed_ns", span_now() - begin_ns},
+				   {n > 1 ? "ends_at_two" : NULL, two >= 0 && wrong_replays == 0},
+				   {0}});
 	free(fewest);
 }
 
-/* --- report --------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
+
+static void judge(struct run *run)
+{
+	struct share two = run_nonzero(run, INCREMENTS, "ends_at_two");
+
+	run_judge(
+		run, "race-ends-at-two", iterations == 1 ? SKIPPED : can_happen(two),
+		iterations == 1
+			? "with N = 1, 2 is right"
+			: "with {two} N a schedule ends at 2, and real threads that took it ended there, after {switches} switches at most",
+		number_share("two", two),
+		number_real("switches",
+			    stats_quantile(run_values(run, INCREMENTS, "two_switches"), 1)));
+}
 
 /* What one thread does between two switches: steps i to end; long ones without their middle. */
 static void print_slice(FILE *out, const struct script *w, size_t i, size_t end, size_t done)
@@ -360,74 +398,29 @@ static void print_schedule(struct run *run, size_t p)
 			(long long)reach);
 }
 
-static void judge_controls(struct run *run)
+static void draw(struct run *run)
 {
-	double executed = 0, replays = 0;
-	size_t more = 0, elsewhere = 0;
-
-	for (size_t p = 0; p < PROGRAMS; p++) {
-		executed += run_sum(run, p, "executed");
-		replays += run_sum(run, p, "replays");
-		more += stats_nonzero(run_values(run, p, "wrong_executed"));
-		elsewhere += stats_nonzero(run_values(run, p, "wrong_replays"));
-	}
-	old_control(run, more == 0,
-		    "for %zu N executing every schedule found other fewest switches", more);
-	old_control(run, elsewhere == 0,
-		    "for %zu N a schedule, executed by threads, ended elsewhere", elsewhere);
-	run_say(run, "%s schedules were run by real threads, %s executed one by one.",
-		text_count((int64_t)replays), text_count((int64_t)executed));
-}
-
-static void judge(struct run *run)
-{
-	struct values n = run_values(run, INCREMENTS, "iterations");
-	struct values switches = run_values(run, INCREMENTS, "two_switches");
-	int64_t sizes = 0, ended = 0, most = 0, largest = 0;
-
-	for (size_t i = 0; i < n.n; i++) {
-		if (n.at[i] < 2) /* 2 is right */
-			continue;
-		sizes++;
-		ended += switches.at[i] >= 0;
-		most = switches.at[i] > most ? switches.at[i] : most;
-		largest = n.at[i] > largest ? n.at[i] : largest;
-	}
-	if (!run_selected(run, INCREMENTS))
-		return;
-	if (sizes == 0) {
-		old_verdict(run, "race-ends-at-two", SKIPPED, NULL, "with N = 1, 2 is right");
-		return;
-	}
-	old_verdict(run, "race-ends-at-two", ended ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"sizes", sizes},
-				     {"ended_at_two", ended},
-				     {"most_switches", most},
-				     {"largest_n", largest},
-				     {0}},
-		    "with %lld of %lld N up to %lld a schedule ends at 2%s", (long long)ended,
-		    (long long)sizes, (long long)largest,
-		    ended ? text_format("; real threads that took it ended there, after %lld "
-					"switches at most",
-					(long long)most)
-			  : "");
-}
-
-static void report(struct run *run)
-{
-	run_say(run, "%lld threads, N updates each: load x, store it + 1 or - 1.",
-		(long long)threads);
-	fputc('\n', run_out(run));
 	for (size_t p = 0; p < PROGRAMS; p++)
 		if (run_selected(run, p))
 			print_schedule(run, p);
 	fputc('\n', run_out(run));
-	judge_controls(run);
-	judge(run);
-	old_why(run, "a thread that has loaded x may lose its CPU for any time; then it stores "
-		     "over all that the other has done meanwhile. Two such waits are enough to "
-		     "end at 2.");
 }
+
+static const struct experiment about = {
+	.name = "schedule",
+	.group = "race",
+	.order = 110,
+	.summary = "Which schedule of two threads ends at x = 2? Found, and run by real threads.",
+	.intro = "{threads} threads, N updates each: load x, store it + 1 or - 1.",
+	.claims = claims,
+	.fields = fields,
+	.opts = opts,
+	.variants = variants,
+	.trials = 1,
+	.quick_trials = 1,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
@@ -438,5 +431,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		for (size_t i = 0; i < sizes && !run_stopped(); i++)
 			measure(run, n[i]);
-	return old_end(run, report);
+	return run_end(run);
 }
