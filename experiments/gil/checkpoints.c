@@ -18,8 +18,8 @@
 #include <string.h>
 
 #include "exp.h"
-#include "old.h"
 #include "gil.h"
+#include "judge.h"
 #include "span.h"
 #include "text.h"
 
@@ -35,8 +35,34 @@ static const enum gil_policy policies[VARIANTS] = {
 	[THREADS] = GIL_NONE, [UPTO] = GIL_UPTO_39, [FROM] = GIL_FROM_310};
 
 static const struct claim claims[] = {
-	{"gil-check-between", "updates can be lost just where the interpreter may offer the GIL "
-			      "between the load of x and its store"},
+	{"gil-check-between",
+	 "updates can be lost just where the interpreter may offer the GIL between the load of x and its store",
+	 "other-rules", REFUTED,
+	 .why = {[HOLDS] =
+			 "from 3.10 on nothing between the load of x and its store is a check point, but for a call: x += f() can lose, and x = f() + x, which calls before it loads, cannot."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"program", "the line of Python", .text = true},
+	{"iterations", "of each of two threads"},
+	{"between", "1: a check point lies between the load of x and its store"},
+	{"locked", "1: a lock is around them"},
+	{"loses", "1: some schedule ends elsewhere than a safe program"},
+	{"as_expected", "1: it loses just if a check point lies between; not of locked"},
+	{"locked_loses", "1: it loses though a lock is around the update", .zero = true,
+	 .sham = "no-lock"},
+	{"lowest_x", "the least x, with one thread upwards and one downwards"},
+	{"highest_x", "the greatest"},
+	{"results", "how many x are reached"},
+	{"increments_lowest_x", "the least x, with both threads upwards"},
+	{"increments_highest_x", "the greatest"},
+	{"increments_results", "how many x are reached"},
+	{"states", "visited"},
+	{"elapsed_ns", "of the search"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_pairs", 6, "every program under one set of rules, each by all its schedules"},
 	{0}};
 
 static int64_t iterations = 3;
@@ -44,17 +70,6 @@ static int64_t iterations = 3;
 static const struct opt opts[] = {
 	{'n', "iterations", "updates of each thread", .num = &iterations, .min = 1, .max = MOST_N},
 	{0}};
-
-static const struct experiment about = {
-	.name = "checkpoints",
-	.group = "gil",
-	.summary = "Every schedule that CPython's check points allow: where can x end?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 1,
-	.quick_trials = 1,
-};
 
 struct state {
 	int at[PAIR];  /* opcodes done */
@@ -93,13 +108,15 @@ static bool stores(enum gil_op op)
 	return op == GIL_STORE_GLOBAL || op == GIL_STORE_ATTR || op == GIL_STORE_SUBSCR;
 }
 
+static bool no_lock; /* a sham: the program's own lock lets everybody in */
+
 /* Lets a thread go on to its next check point, to its end, or to a lock that the other one has. */
 static struct state go_on(const struct search *s, struct state now, int who)
 {
 	while (now.at[who] < s->n * s->length) {
 		enum gil_op op = s->program->code[now.at[who] % s->length];
 
-		if (op == GIL_ACQUIRE && now.owner != NOBODY)
+		if (op == GIL_ACQUIRE && now.owner != NOBODY && !no_lock)
 			break;
 		if (op == GIL_ACQUIRE)
 			now.owner = who;
@@ -198,12 +215,17 @@ static void measure(struct run *run, size_t p)
 	const struct gil_program *program = &gil_programs[p];
 	struct reached *r = reached[run_variant(run)][p];
 	int64_t begin_ns = span_now();
+	bool expected;
+	bool loses;
 
 	for (int sign = 0; sign < SIGNS; sign++)
 		r[sign] = explore(policy, program, sign);
+	expected = between(run_sham(run, "other-rules") ? GIL_UPTO_39 : policy, program);
+	loses = r[PLUS_MINUS].results > 1 || r[INCREMENTS].results > 1;
 	run_record(run, (struct field[]){{"program", .text = program->python},
 					 {"iterations", iterations},
-					 {"between", between(policy, program)},
+					 {"between", expected},
+					 {"loses", loses},
 					 {"locked", p == GIL_LOCKED},
 					 {"lowest_x", r[PLUS_MINUS].low},
 					 {"highest_x", r[PLUS_MINUS].high},
@@ -213,10 +235,29 @@ static void measure(struct run *run, size_t p)
 					 {"increments_results", r[INCREMENTS].results},
 					 {"states", r[PLUS_MINUS].states + r[INCREMENTS].states},
 					 {"elapsed_ns", span_now() - begin_ns},
+					 {p == GIL_LOCKED ? "locked_loses" : "as_expected",
+					  p == GIL_LOCKED ? loses : loses == expected},
 					 {0}});
 }
 
-/* --- report --------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
+
+static void judge(struct run *run)
+{
+	struct share expected = {0};
+	struct share loses = {0};
+
+	for (size_t v = 0; v < VARIANTS; v++) {
+		expected = share_add(expected, run_nonzero(run, v, "as_expected"));
+		loses = share_add(loses, run_nonzero(run, v, "loses"));
+	}
+	run_judge(
+		run, "gil-check-between",
+		all_of(always_happens(expected, (int64_t)run_bound(run, "enough_pairs")),
+		       can_happen(loses), can_happen(share_rest(loses))),
+		"in {expected} pairs of a program and rules the check points show whether updates can be lost; {loses} can lose",
+		number_share("expected", expected), number_share("loses", loses));
+}
 
 static const char *shown(const struct reached *r)
 {
@@ -242,60 +283,38 @@ static void print_table(struct run *run, int sign)
 	fputc('\n', out);
 }
 
-static void judge(struct run *run)
+static void draw(struct run *run)
 {
-	int64_t cases = 0, losing = 0, other = 0;
-
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values expected = run_values(run, v, "between");
-		struct values locked = run_values(run, v, "locked");
-		struct values results = run_values(run, v, "results");
-		struct values increments = run_values(run, v, "increments_results");
-
-		for (size_t i = 0; i < results.n; i++) {
-			bool loses = results.at[i] > 1 || increments.at[i] > 1;
-
-			if (locked.at[i]) {
-				old_control(run, !loses, "%s: with a lock around it x can be wrong",
-					    variants[v].name);
-				continue;
-			}
-			cases++;
-			losing += loses;
-			other += loses != expected.at[i];
-		}
-	}
-	old_verdict(run, "gil-check-between", other ? REFUTED : HOLDS,
-		    (struct field[]){{"cases", cases},
-				     {"that_can_lose", losing},
-				     {"other_than_told", other},
-				     {0}},
-		    "%lld of %lld pairs of a program and rules can lose updates; their check "
-		    "points told which in %lld",
-		    (long long)losing, (long long)cases, (long long)(cases - other));
-}
-
-static void report(struct run *run)
-{
-	run_say(run,
-		"Two threads, %lld updates each: +/-: one upwards, one downwards; ++: both "
-		"upwards. Where x ends in all schedules with switches at check points only:",
-		(long long)iterations);
 	for (int sign = 0; sign < SIGNS; sign++)
 		print_table(run, sign);
 	fputc('\n', run_out(run));
-	judge(run);
-	old_why(run, "from 3.10 on nothing between the load of x and its store is a check point, "
-		     "but for a call: x += f() can lose, and x = f() + x, which calls before it "
-		     "loads, cannot.");
 }
+
+static const struct experiment about = {
+	.name = "checkpoints",
+	.group = "gil",
+	.order = 204,
+	.summary = "Every schedule that CPython's check points allow: where can x end?",
+	.intro =
+		"Two threads, {iterations} updates each: +/-: one upwards, one downwards; ++: both upwards. Where x ends in all schedules with switches at check points only.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 1,
+	.quick_trials = 1,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	no_lock = run_sham(run, "no-lock");
 	while (run_next(run))
 		for (size_t p = 0; p < GIL_PROGRAMS && !run_stopped(); p++)
 			measure(run, p);
-	return old_end(run, report);
+	return run_end(run);
 }

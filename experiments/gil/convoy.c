@@ -17,6 +17,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -31,8 +32,8 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
 #include "gil.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "python.h"
@@ -59,7 +60,32 @@ static struct variant variants[SUBJECTS * LOADS + 1];
 
 static const struct claim claims[] = {
 	{"gil-convoy",
-	 "one CPU-bound thread makes an I/O thread wait a switch interval for every reply"},
+	 "one CPU-bound thread makes an I/O thread wait a switch interval for every reply",
+	 "model-1-5ms=model-1-0.5ms", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "after each recv the server needs the GIL again. The CPU-bound thread holds it; it is asked to give it up only when the server has waited for a switch interval."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"hogs", "CPU-bound threads beside the server", "hogs", SHOW_FIRST},
+	{"interval_us", "the switch interval", "interval", SHOW_FIRST},
+	{"paced_ns", "of a request that is sent at a given time: from then to its reply",
+	 "paced,|p50"},
+	{"paced_ns", .column = "paced,|p99", .show = SHOW_P99},
+	{"closed_p50_ns", "of the closed loop, half the replies", "closed|p50"},
+	{"closed_p99_ns", "99 % of them", "closed|p99"},
+	{"closed_requests", "of the closed loop", "requests|a second", SHOW_SUM,
+	 "closed_elapsed_ns"},
+	{"closed_elapsed_ns", "of the closed loop"},
+	{"echoes", "all of them, with one to warm up"},
+	{"wrong_echoes", "that came back changed", .zero = true, .sham = "change"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"low_share", 0.8, "of the switch interval: a wait of it, less a fifth"},
+	{"high_share", 1.2, "and a fifth more, for waking up and the echo itself"},
+	{"alone_share", 0.125,
+	 "of the switch interval: without a CPU-bound thread there is nothing to wait for"},
 	{0}};
 
 static const char *list;
@@ -71,23 +97,12 @@ static const struct opt opts[] = {
 	{0, "python", "these interpreters, or all; else the oldest and the newest CPython 3",
 	 .text = &list, .metavar = "PATH,..."},
 	{'n', "requests", "paced requests in a trial", .num = &requests, .min = 1, .max = MAX_PACED,
-	 .quick = 6},
+	 .quick = 8},
 	{0, "pace", "from one paced request to the next", .num = &pace_ms, .min = 1, .max = 10000,
 	 .unit = OPT_MS},
 	{0, "closed", "how long the closed loop goes on", .num = &closed_ms, .min = 1, .max = 10000,
 	 .unit = OPT_MS, .quick = 30},
 	{0}};
-
-static const struct experiment about = {
-	.name = "convoy",
-	.group = "gil",
-	.summary = "An echo server beside CPU-bound threads: how long does a reply take?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 2,
-	.quick_trials = 1,
-};
 
 /* --- the client, a process of its own ------------------------------------ */
 
@@ -316,115 +331,38 @@ static void measure(struct run *run, struct measured *m)
 					 {"closed_p50_ns", (int64_t)stats_quantile(closed, 0.5)},
 					 {"closed_p99_ns", (int64_t)stats_quantile(closed, 0.99)},
 					 {"echoes", m->echoes},
-					 {"wrong_echoes", m->wrong},
+					 {"wrong_echoes", m->wrong + run_sham(run, "change")},
 					 {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
-
-static double quantile(struct run *run, size_t cell, const char *field, double q)
-{
-	return stats_quantile(run_values(run, cell, field), q);
-}
-
-static void print_cell(struct run *run, size_t cell)
-{
-	const struct python *python = subjects[cell / LOADS];
-	const struct load *load = &loads[cell % LOADS];
-	double rate = run_sum(run, cell, "closed_requests") /
-		      run_sum(run, cell, "closed_elapsed_ns") * 1e9;
-
-	fprintf(run_out(run), "  %-9s %4d %8s %9s %9s %9s %9s %11s\n",
-		python ? python->name : "model", load->hogs,
-		text_format("%g ms", (double)load->interval_us / 1e3),
-		text_time(quantile(run, cell, "paced_ns", 0.5)),
-		text_time(quantile(run, cell, "paced_ns", 0.99)),
-		text_time(quantile(run, cell, "closed_p50_ns", 0.5)),
-		text_time(quantile(run, cell, "closed_p99_ns", 0.5)), text_count((int64_t)rate));
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"A client sends 64 bytes every %s and waits for the echo, counted from when it was "
-		"due to be sent; then, without a pause, the next as soon as the last came back. "
-		"Hogs: CPU-bound threads beside the server.",
-		text_time((double)pace_ms * MS));
-	fprintf(out, "\n  %-9s %4s %8s %9s %9s %9s %9s %11s\n", "", "", "switch", "paced", "paced",
-		"no pause", "no pause", "no pause");
-	fprintf(out, "  %-9s %4s %8s %9s %9s %9s %9s %11s\n", "CPython", "hogs", "interval", "p50",
-		"p99", "p50", "p99", "echoes/s");
-	for (size_t cell = 0; cell < subjects_n * LOADS; cell++)
-		if (run_selected(run, cell))
-			print_cell(run, cell);
-	fputs("\n", out);
-}
-
-static bool near(double ns, double expected_ns)
-{
-	return ns > 0.8 * expected_ns && ns < 1.2 * expected_ns;
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
 	const double interval_ns = (double)loads[ONE_HOG].interval_us * 1e3;
-	struct values alone = {(int64_t[SUBJECTS]){0}, 0};
-	struct values hog = {(int64_t[SUBJECTS]){0}, 0};
-	size_t so = 0, slower = 0;
-	bool model = false;
+	struct interval alone = {NAN, NAN, NAN, 0};
+	struct interval hog = {NAN, NAN, NAN, 0};
+	enum verdict verdict = HOLDS;
+	size_t servers = 0;
 
 	for (size_t s = 0; s < subjects_n; s++) {
-		double without = quantile(run, s * LOADS + ALONE, "paced_ns", 0.5);
-		double with = quantile(run, s * LOADS + ONE_HOG, "paced_ns", 0.5);
-
-		if (!run_selected(run, s * LOADS + ALONE) ||
-		    !run_selected(run, s * LOADS + ONE_HOG) || (subjects[s] && !subjects[s]->gil))
+		if (subjects[s] && !subjects[s]->gil)
 			continue;
-		alone.at[alone.n++] = (int64_t)without;
-		hog.at[hog.n++] = (int64_t)with;
-		so += near(with, interval_ns) && with > 8 * without;
-		slower += with > interval_ns / 2 && with > 2 * without;
-		model = model || !subjects[s];
+		alone = run_interval(run, s * LOADS + ALONE, "paced_ns");
+		hog = run_interval(run, s * LOADS + ONE_HOG, "paced_ns");
+		servers++;
+		verdict = all_of(verdict,
+				 is_below(alone, run_bound(run, "alone_share") * interval_ns),
+				 is_within(hog, run_bound(run, "low_share") * interval_ns,
+					   run_bound(run, "high_share") * interval_ns));
 	}
-	if (alone.n == 0)
-		return; /* --variants left out what it needs */
-	old_verdict(
-		run, "gil-convoy",
-		so == alone.n ? HOLDS
-		: slower      ? DEPENDS
-			      : NOT_SEEN,
-		(struct field[]){{"measured", (int64_t)alone.n},
-				 {"interval_long", (int64_t)so},
-				 {"alone_p50_least_ns", (int64_t)stats_quantile(alone, 0)},
-				 {"alone_p50_most_ns", (int64_t)stats_quantile(alone, 1)},
-				 {"hog_p50_least_ns", (int64_t)stats_quantile(hog, 0)},
-				 {"hog_p50_most_ns", (int64_t)stats_quantile(hog, 1)},
-				 {0}},
-		"a paced echo takes %s to %s alone, and %s to %s with one CPU-bound thread (%zu "
-		"CPython%s): within a fifth of the interval of %s in %zu of %zu",
-		text_time(stats_quantile(alone, 0)), text_time(stats_quantile(alone, 1)),
-		text_time(stats_quantile(hog, 0)), text_time(stats_quantile(hog, 1)),
-		alone.n - model, model ? ", the model" : "", text_time(interval_ns), so, alone.n);
-}
-
-static void report(struct run *run)
-{
-	double echoes = 0, wrong = 0;
-
-	for (size_t cell = 0; cell < subjects_n * LOADS; cell++) {
-		echoes += run_sum(run, cell, "echoes");
-		wrong += run_sum(run, cell, "wrong_echoes");
-	}
-	print_table(run);
-	old_control(run, wrong == 0, "%.0f of %.0f echoes came back changed", wrong, echoes);
-	judge(run);
-	old_why(run,
-		"after each recv the server needs the GIL again. The hog holds it; it is asked to "
-		"give it up only when the server has waited for a switch interval.");
+	run_judge(
+		run, "gil-convoy", or_not_seen(verdict),
+		"a paced echo of the last of {servers} servers (the model, CPython with a GIL) takes {alone_ns} alone and {hog_ns} with one CPU-bound thread; the switch interval is {interval_ns}",
+		number_int("servers", (int64_t)servers), number_interval("alone_ns", alone),
+		number_interval("hog_ns", hog), number_real("interval_ns", interval_ns));
 	if (subjects_n == 1)
-		old_note(run, "no CPython 3 was found here: this is the model alone.");
+		run_note(run, "no CPython 3 was found here: this is the model alone", NO_NUMBERS);
 }
 
 /* The subjects: the model, and the oldest and the newest CPython 3 with a GIL, or all asked for. */
@@ -455,6 +393,24 @@ static void choose(const char *asked)
 	}
 }
 
+static const struct experiment about = {
+	.name = "convoy",
+	.group = "gil",
+	.order = 202,
+	.summary = "An echo server beside CPU-bound threads: how long does a reply take?",
+	.intro =
+		"A client sends 64 bytes every {pace_ms} and waits for the echo, counted from when it was due; then, in a closed loop, the next as soon as the last came back.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 2,
+	.quick_trials = 1,
+	.timed = true,
+	.judge = judge,
+};
+
 int main(int argc, char *argv[])
 {
 	struct measured *m = child_share(sizeof(*m));
@@ -466,5 +422,5 @@ int main(int argc, char *argv[])
 		return run_skip(run, "experiments/gil/convoy.py is not beside the build folder");
 	while (run_next(run))
 		measure(run, m);
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -22,7 +22,7 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "python.h"
 #include "span.h"
 #include "text.h"
@@ -41,8 +41,18 @@ static size_t plain_end, all_end; /* what follows the variants as they are, and 
 
 static const struct claim claims[] = {
 	{"gil-main-first",
-	 "a started thread and the main thread run interleaved: the main line may "
-	 "print first, and range(1, 100000) sums to 4,999,950,000"},
+	 "a started thread and the main thread run interleaved: the main line may print first, and range(1, 100000) sums to 4,999,950,000",
+	 "*=c,join-first", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "nothing orders the two lines. In C main goes on while the new thread is being started. In CPython 3 the new thread takes the GIL; main gets it back after a switch interval, 5 ms, or when the thread lets go of it, which it does to print: then the two lines race. A short interval lets main in before."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"main_first", "1: main's line came first", "main first", SHOW_NONZERO},
+	{"wrong_output", "1: the program printed something else than the two lines", .zero = true,
+	 .sham = "garble"},
+	{"interval_us", "the short switch interval; 0: as it is"},
+	{"elapsed_ns", "of the program"},
 	{0}};
 
 static const char *python_list;
@@ -54,17 +64,6 @@ static const struct opt opts[] = {
 	{0, "short-interval-us", "the short switch interval in microseconds", .num = &interval_us,
 	 .min = 1, .max = 1000000},
 	{0}};
-
-static const struct experiment about = {
-	.name = "main_first",
-	.group = "gil",
-	.summary = "Which line is printed first: the thread's or main's?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 8,
-	.quick_trials = 1,
-};
 
 /* --- one trial ----------------------------------------------------------- */
 
@@ -81,6 +80,8 @@ static void *sum_and_print(void *out)
 	return NULL;
 }
 
+static bool join_first; /* a sham: main waits for the thread before it prints */
+
 /* The program in C; what it printed, as a string. */
 static void run_in_c(char *text, size_t size)
 {
@@ -91,9 +92,12 @@ static void run_in_c(char *text, size_t size)
 
 	check_fd(pipe2(fds, O_CLOEXEC), "pipe2");
 	check(pthread_create(&thread, NULL, sum_and_print, &fds[1]), "pthread_create");
+	if (join_first)
+		check(pthread_join(thread, NULL), "pthread_join");
 	if (dprintf(fds[1], "%s", main_line) < 0)
 		err(EXIT_USAGE, "dprintf");
-	check(pthread_join(thread, NULL), "pthread_join");
+	if (!join_first)
+		check(pthread_join(thread, NULL), "pthread_join");
 	close(fds[1]);
 	while ((n = read(fds[0], text + length, size - 1 - length)) > 0)
 		length += (size_t)n;
@@ -127,6 +131,7 @@ static void measure(struct run *run)
 		run_in_c(text, sizeof(text));
 	else if (!run_in_python(variant, text, sizeof(text)))
 		return;
+	text[0] = run_sham(run, "garble") ? '?' : text[0];
 	main_first = strncmp(text, main_line, strlen(main_line)) == 0;
 	run_record(run, (struct field[]){
 				{"main_first", main_first},
@@ -138,99 +143,34 @@ static void measure(struct run *run)
 				{0}});
 }
 
-/* --- report -------------------------------------------------------------- */
-
-struct count {
-	size_t main_first, wrong, programs;
-};
+/* --- judge --------------------------------------------------------------- */
 
 /* Of the variants from begin to end. */
-static struct count count(struct run *run, size_t begin, size_t end)
+static struct share first_in(struct run *run, size_t begin, size_t end)
 {
-	struct count sum = {0};
+	struct share sum = {0};
 
-	for (size_t v = begin; v < end; v++) {
-		struct values main_first = run_values(run, v, "main_first");
-
-		sum.programs += main_first.n;
-		sum.main_first += stats_nonzero(main_first);
-		sum.wrong += stats_nonzero(run_values(run, v, "wrong_output"));
-	}
+	for (size_t v = begin; v < end; v++)
+		sum = share_add(sum, run_nonzero(run, v, "main_first"));
 	return sum;
 }
 
-static const char *of(size_t some, size_t all)
+static void judge(struct run *run)
 {
-	return all ? text_format("%zu of %zu", some, all) : "";
-}
+	struct share in_c = first_in(run, IN_C, IN_C + 1);
+	struct share python = first_in(run, IN_C + 1, plain_end);
+	struct share hurried = first_in(run, plain_end, all_end);
 
-static const char *told(struct count count, const char *where)
-{
-	return count.programs
-		       ? text_format("%zu of %zu %s", count.main_first, count.programs, where)
-		       : text_format("none measured %s", where);
-}
-
-/* A line for each interpreter, with both intervals side by side. */
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-20s %13s %13s   %24s\n", "", "main first", "sum first",
-		text_format("main first at %lld us", (long long)interval_us));
-	for (size_t v = 0; v < plain_end; v++) {
-		struct count plain = count(run, v, v + 1);
-		struct count hurried = {0};
-
-		for (size_t other = plain_end; other < all_end; other++)
-			if (python_of[other] == python_of[v])
-				hurried = count(run, other, other + 1);
-		if (plain.programs + hurried.programs > 0)
-			fprintf(out, "  %-20s %13s %13s   %24s\n",
-				v == IN_C ? "C, pthread"
-					  : text_format("CPython %s", variants[v].name),
-				of(plain.main_first, plain.programs),
-				of(plain.programs - plain.main_first, plain.programs),
-				of(hurried.main_first, hurried.programs));
-	}
-	fputs("\n", out);
-}
-
-static void report(struct run *run)
-{
-	struct count c = count(run, IN_C, IN_C + 1);
-	struct count python = count(run, IN_C + 1, plain_end);
-	struct count hurried = count(run, plain_end, all_end);
-	struct count all = count(run, 0, all_end);
-
-	print_table(run);
-	old_verdict(run, "gil-main-first", all.main_first ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"c_main_first", (int64_t)c.main_first},
-				     {"c_programs", (int64_t)c.programs},
-				     {"python_main_first", (int64_t)python.main_first},
-				     {"python_programs", (int64_t)python.programs},
-				     {"short_interval_main_first", (int64_t)hurried.main_first},
-				     {"short_interval_programs", (int64_t)hurried.programs},
-				     {"wrong_outputs", (int64_t)all.wrong},
-				     {0}},
-		    "main came first in %s, %s, %s; the sum was exact in %s", told(c, "in C"),
-		    told(python, "in CPython as it is"),
-		    told(hurried, "at a short switch interval"),
-		    of(all.programs - all.wrong, all.programs));
-	old_control(run, all.wrong == 0, "%zu of %zu programs printed something else", all.wrong,
-		    all.programs);
+	run_judge(
+		run, "gil-main-first", can_happen(share_add(in_c, share_add(python, hurried))),
+		"main came first in {c} programs in C, in {python} in CPython as it is, in {hurried} at a short switch interval",
+		number_share("c", in_c), number_share("python", python),
+		number_share("hurried", hurried));
 	if (plain_end == IN_C + 1)
-		old_note(run, python_script("gil/main_first.py")
-				      ? "CPython is left out: none was found; see --python"
-				      : "CPython is left out: experiments/gil/main_first.py is not "
-					"there");
-	old_why(run,
-		"nothing orders the two lines. In C main goes on while the new thread is being "
-		"started. In CPython 3 the new thread takes the GIL; main gets it back after a "
-		"switch "
-		"interval, 5 ms, or when the thread lets go of it, which it does to print: then "
-		"the "
-		"two lines race. A short interval lets main in before.");
+		run_note(
+			run,
+			"CPython is left out: none was found (see --python), or experiments/gil/main_first.py is not there",
+			NO_NUMBERS);
 }
 
 static void add_variant(const struct python *python, size_t at, const char *suffix,
@@ -240,6 +180,20 @@ static void add_variant(const struct python *python, size_t at, const char *suff
 	variants[at] = (struct variant){names[at], help};
 	python_of[at] = python;
 }
+
+static const struct experiment about = {
+	.name = "main_first",
+	.group = "gil",
+	.order = 205,
+	.summary = "Which line is printed first: the thread's or main's?",
+	.claims = claims,
+	.fields = fields,
+	.opts = opts,
+	.variants = variants,
+	.trials = 8,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -257,8 +211,9 @@ int main(int argc, char *argv[])
 				    "CPython, a short switch interval");
 	all_end = at;
 	run = run_begin(&about, argc, argv);
+	join_first = run_sham(run, "join-first");
 	while (run_next(run))
 		for (int i = 0; i < (run_variant(run) == IN_C ? REPEATS : 1); i++)
 			measure(run);
-	return old_end(run, report);
+	return run_end(run);
 }

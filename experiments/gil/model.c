@@ -26,8 +26,8 @@
 #include <string.h>
 
 #include "exp.h"
-#include "old.h"
 #include "gil_race.h"
+#include "judge.h"
 #include "span.h"
 #include "text.h"
 
@@ -75,14 +75,49 @@ static const struct {
 	      {GIL_ACQUIRE, "drops_acquire"},
 	      {GIL_RELEASE, "drops_release"}};
 
-enum { PLACES = sizeof(places) / sizeof(places[0]), PLACES_SHOWN = 6 };
+enum { PLACES = sizeof(places) / sizeof(places[0]) };
 
 static const struct claim claims[] = {
-	{"gil-not-your-data",
-	 "the GIL protects the interpreter, not the program's data: updates are lost under it"},
 	{"gil-checks",
-	 "since CPython 3.10 the plain program always prints 0, because the interpreter offers "
-	 "the GIL only at backward jumps and calls"},
+	 "in builds with a GIL, since CPython 3.10 the plain program always prints 0, because the interpreter offers the GIL only at backward jumps and calls",
+	 "from-3.10=up-to-3.9", REFUTED,
+	 .why = {[HOLDS] =
+			 "from 3.10 on the lock is dropped only after a store, unless a call lies in between the load of x and its store."}},
+	{"gil-not-your-data",
+	 "the GIL protects the interpreter, not the program's data: updates are lost under it",
+	 "*=from-3.10", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "a thread that loses the lock between the load of x and its store undoes, when it goes on, all that the other one has done in its slice."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"program", "the line of Python", .text = true},
+	{"iterations", "of each of the two threads; mutex: a quarter"},
+	{"final_x", "at the end", "x != 0", SHOW_NONZERO},
+	{"locked_x", "at the end, where a lock is around the update", .zero = true,
+	 .sham = "mutex=up-to-3.9"},
+	{"switches", "how often the lock went to the other thread", "switches"},
+	{"drops", "how often the lock was dropped", "drops"},
+	{"drops_inside", "of these, between the load of x and its store", "inside", SHOW_SHARE,
+	 "drops"},
+	{"drops_for_iter", "after this opcode", "FOR_|ITER", SHOW_SHARE, "drops"},
+	{"drops_load_global", "after this opcode", "LOAD_|GLOBAL", SHOW_SHARE, "drops"},
+	{"drops_call", "after this opcode", "|CALL", SHOW_SHARE, "drops"},
+	{"drops_inplace_add", "after this opcode", "INPLACE|_ADD", SHOW_SHARE, "drops"},
+	{"drops_store_global", "after this opcode", "STORE_|GLOBAL", SHOW_SHARE, "drops"},
+	{"drops_jump", "after this opcode", "|JUMP", SHOW_SHARE, "drops"},
+	{"drops_acquire", "after calls of the program's own lock"},
+	{"drops_release", "after calls of the program's own lock"},
+	{"elapsed_ns", "of both threads"},
+	{"cpu_ns", "CPU time of both threads"},
+	{"thread", "0 adds, 1 subtracts", .row = "hold"},
+	{"begin_ns", "since the first thread began: it took the lock, or ran", .row = "hold"},
+	{"end_ns", "another thread took the lock", .row = "hold"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_trials", 3,
+	 "each drops the lock a dozen times; up to 3.9 every one of them ends wrong"},
 	{0}};
 
 static int64_t iterations; /* 0 = calibrated */
@@ -98,19 +133,6 @@ static const struct opt opts[] = {{'n', "iterations", "updates of each thread (m
 				   "whoever drops the lock does not wait until another has it",
 				   .flag = &no_forced_switching},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "model",
-	.group = "gil",
-	.summary =
-		"A model of CPython's GIL: where is it dropped, and what does that do to x += 1?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 10,
-	.quick_trials = 3,
-	.scatter = "elapsed_ns",
-};
 
 /* Who held the lock in the first trial of each variant but the control. */
 static struct line {
@@ -183,37 +205,59 @@ static void record(struct run *run)
 	struct line *line = run_trial(run) == 0 && variant != LOCKED ? &lines[variant] : NULL;
 	int64_t n = iterations_of(variant);
 	struct gil_race race = measure(variant, GIL_RACE_THREADS, n, line);
-	struct field fields[16] = {
-		{"program", .text = gil_programs[setups[variant].program].python},
-		{"iterations", n},
-		{"final_x", race.x},
-		{"switches", race.switches},
-		{"elapsed_ns", span_wall(&race.all)},
-		{"cpu_ns", race.all.cpu_ns},
-		{"drops_inside", race.drops_inside}};
+	struct field row[18] = {{"program", .text = gil_programs[setups[variant].program].python},
+				{"iterations", n},
+				{"final_x", race.x},
+				{"switches", race.switches},
+				{"elapsed_ns", span_wall(&race.all)},
+				{"cpu_ns", race.all.cpu_ns},
+				{"drops_inside", race.drops_inside}};
 	size_t used = 7;
+	int64_t drops = 0;
 
-	for (size_t i = 0; i < PLACES; i++)
-		fields[used++] = (struct field){places[i].field, race.drops[places[i].op]};
-	run_record(run, fields);
+	for (size_t i = 0; i < PLACES; i++) {
+		row[used++] = (struct field){places[i].field, race.drops[places[i].op]};
+		drops += race.drops[places[i].op];
+	}
+	row[used++] = (struct field){"drops", drops};
+	if (run_label(run) == LOCKED)
+		row[used++] = (struct field){"locked_x", race.x};
+	run_record(run, row);
 	if (line)
 		record_line(run, line);
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-static double all_drops(struct run *run, size_t variant)
+static void judge(struct run *run)
 {
-	double sum = 0;
+	struct share from = run_nonzero(run, FROM, "final_x");
+	struct share upto = run_nonzero(run, UPTO, "final_x");
+	struct share call = run_nonzero(run, CALL, "final_x");
+	struct share racy = share_add(share_add(upto, call), run_nonzero(run, TICKER, "final_x"));
+	double drops = run_sum(run, UPTO, "drops") + run_sum(run, FROM, "drops") +
+		       run_sum(run, CALL, "drops");
 
-	for (size_t i = 0; i < PLACES; i++)
-		sum += run_sum(run, variant, places[i].field);
-	return sum;
-}
-
-static size_t wrong_trials(struct run *run, size_t variant)
-{
-	return stats_nonzero(run_values(run, variant, "final_x"));
+	run_judge(
+		run, "gil-checks",
+		all_of(never_happens(from, (int64_t)run_bound(run, "enough_trials")),
+		       can_happen(upto), can_happen(call),
+		       can_happen(run_nonzero(run, FROM, "drops"))),
+		"in the model x was wrong in {from} trials from 3.10 on, though the lock was dropped {drops} times; in {upto} up to 3.9, and in {call} with a call",
+		number_share("from", from), number_share("upto", upto), number_share("call", call),
+		number_real("drops", run_sum(run, FROM, "drops")));
+	run_judge(
+		run, "gil-not-your-data", can_happen(racy),
+		"in the model {racy} trials under a GIL that can be dropped between load and store ended elsewhere than at 0",
+		number_share("racy", racy));
+	if (no_forced_switching)
+		run_note(
+			run,
+			"without forced switching {drops} drops made {switches} switches: whoever dropped the lock often had it again before the other one woke up",
+			number_real("drops", drops),
+			number_real("switches", run_sum(run, UPTO, "switches") +
+							run_sum(run, FROM, "switches") +
+							run_sum(run, CALL, "switches")));
 }
 
 /* The root mean square of x. */
@@ -245,74 +289,6 @@ static double law_factor(struct run *run, size_t variant)
 static double walk_factor(double inside)
 {
 	return sqrt(inside / (1 - inside * inside));
-}
-
-static void print_variant(struct run *run, size_t v)
-{
-	struct values xs = run_values(run, v, "final_x");
-	double drops = all_drops(run, v);
-	double inside = drops > 0 ? run_sum(run, v, "drops_inside") / drops : 0;
-	bool walks = drops > 0 && inside < 1 && wrong_trials(run, v) > 0;
-	const char *none = "-";
-
-	if (xs.n == 0)
-		return;
-	fprintf(run_out(run), "  %-14s %6s %9s %7s %7s %8s %9s %5s %5s\n", variants[v].name,
-		text_format("%zu/%zu", wrong_trials(run, v), xs.n), text_count((int64_t)rms(xs)),
-		v == FREE ? none : text_count((int64_t)(drops / (double)xs.n)),
-		drops > 0 ? text_share(inside) : none,
-		v == FREE ? none
-			  : text_count((int64_t)(run_sum(run, v, "switches") / (double)xs.n)),
-		v == FREE ? none : text_count((int64_t)slice_of(run, v)),
-		walks ? text_format("%.2f", law_factor(run, v)) : none,
-		walks ? text_format("%.2f", walk_factor(inside)) : none);
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"One thread adds 1 to x, the other subtracts 1, N = %s times each, as bytecode. "
-		"Switch interval %s%s. A safe program ends at 0.",
-		text_count(iterations), text_time((double)interval_us * 1000),
-		no_forced_switching ? ", without forced switching" : "");
-	fprintf(out, "\n  %-14s %6s %9s %7s %7s %8s %9s %5s %5s\n", "GIL", "x != 0", "rms x",
-		"drops", "inside", "switches", "slice L", "c", "walk");
-	for (size_t v = 0; v < VARIANTS; v++)
-		print_variant(run, v);
-	run_say(run, "drops, switches: of a trial. inside: drops between the load of x and its "
-		     "store. c: rms x / sqrt(2 N L), L iterations a slice. walk: the c of a random "
-		     "walk of equal slices.");
-}
-
-static void print_drops(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	if (all_drops(run, TICKER) + all_drops(run, UPTO) + all_drops(run, FROM) +
-		    all_drops(run, CALL) <=
-	    0)
-		return;
-	fprintf(out, "\n  %-14s", "dropped after");
-	for (size_t i = 0; i < PLACES_SHOWN; i++)
-		fprintf(out, " %7s", gil_op_names[places[i].op]);
-	fputs("\n", out);
-	for (size_t v = TICKER; v <= CALL; v++) {
-		double drops = all_drops(run, v);
-
-		if (drops <= 0)
-			continue;
-		fprintf(out, "  %-14s", variants[v].name);
-		for (size_t i = 0; i < PLACES_SHOWN; i++) {
-			const char *name = gil_op_names[places[i].op];
-			double share = run_sum(run, v, places[i].field) / drops;
-
-			fprintf(out, " %*s", (int)fmax(7, (double)strlen(name)),
-				share > 0 ? text_share(share) : "-");
-		}
-		fputs("\n", out);
-	}
 }
 
 /* How full a column of the time line is of a thread's holding the lock: 0 to 8. */
@@ -350,7 +326,6 @@ static void print_line(struct run *run, size_t v)
 
 static void print_lines(struct run *run)
 {
-	fputs("\n", run_out(run));
 	if (!run_selected(run, TICKER) && !run_selected(run, UPTO))
 		return;
 	run_say(run,
@@ -363,88 +338,48 @@ static void print_lines(struct run *run)
 	fputs("\n", run_out(run));
 }
 
-static void judge_data(struct run *run)
+/* How far x comes, against a random walk of slices: rms x = c sqrt(2 N L). */
+static void print_law(struct run *run)
 {
-	static const size_t racy[] = {TICKER, UPTO, CALL};
-	size_t trials = 0;
-	size_t wrong = 0;
+	for (size_t v = TICKER; v <= CALL; v++) {
+		double inside = run_sum(run, v, "drops_inside") / run_sum(run, v, "drops");
 
-	for (size_t i = 0; i < sizeof(racy) / sizeof(racy[0]); i++) {
-		trials += run_values(run, racy[i], "final_x").n;
-		wrong += wrong_trials(run, racy[i]);
+		if (run_selected(run, v) && inside > 0 && inside < 1)
+			run_say(run,
+				"%s: rms x is %s, %.2f times sqrt(2 N L) with L = %s iterations a slice; a walk of equal slices makes %.2f.",
+				variants[v].name,
+				text_count((int64_t)rms(run_values(run, v, "final_x"))),
+				law_factor(run, v), text_count((int64_t)slice_of(run, v)),
+				walk_factor(inside));
 	}
-	if (trials > 0)
-		old_verdict(run, "gil-not-your-data", wrong ? HOLDS : NOT_SEEN,
-			    (struct field[]){{"wrong_trials", (int64_t)wrong},
-					     {"trials", (int64_t)trials},
-					     {0}},
-			    "in the model %zu of %zu trials under a GIL that can be dropped "
-			    "between load and "
-			    "store ended elsewhere than at 0",
-			    wrong, trials);
+	fputc('\n', run_out(run));
 }
 
-static void judge_checks(struct run *run)
+static void draw(struct run *run)
 {
-	size_t trials = run_values(run, FROM, "final_x").n;
-	size_t upto_trials = run_values(run, UPTO, "final_x").n;
-	size_t call_trials = run_values(run, CALL, "final_x").n;
-	size_t wrong = wrong_trials(run, FROM);
-	size_t upto = wrong_trials(run, UPTO);
-	size_t call = wrong_trials(run, CALL);
-
-	if (trials == 0 || upto_trials == 0 || call_trials == 0)
-		return;
-	old_verdict(run, "gil-checks",
-		    wrong          ? REFUTED
-		    : upto && call ? HOLDS
-				   : NOT_SEEN,
-		    (struct field[]){{"wrong_trials", (int64_t)wrong},
-				     {"trials", (int64_t)trials},
-				     {"upto_wrong_trials", (int64_t)upto},
-				     {"call_wrong_trials", (int64_t)call},
-				     {"drops", (int64_t)all_drops(run, FROM)},
-				     {"drops_inside", (int64_t)run_sum(run, FROM, "drops_inside")},
-				     {0}},
-		    "in the model x was 0 in %zu of %zu trials from 3.10 on, though the lock was "
-		    "dropped %s times; in %zu of %zu up to 3.9, and in %zu of %zu with a call",
-		    trials - wrong, trials, text_count((int64_t)all_drops(run, FROM)),
-		    upto_trials - upto, upto_trials, call_trials - call, call_trials);
-}
-
-/* Of the variants with the timer: how many drops it takes for a switch. */
-static void explain_ablation(struct run *run)
-{
-	double drops = all_drops(run, UPTO) + all_drops(run, FROM) + all_drops(run, CALL);
-	double switches = run_sum(run, UPTO, "switches") + run_sum(run, FROM, "switches") +
-			  run_sum(run, CALL, "switches");
-
-	if (no_forced_switching && drops > 0)
-		old_note(run,
-			 "without forced switching %s drops made %s switches: whoever dropped the "
-			 "lock often had it again before the other one woke up.",
-			 text_count((int64_t)drops), text_count((int64_t)switches));
-}
-
-static void report(struct run *run)
-{
-	struct values control = run_values(run, LOCKED, "final_x");
-
-	print_table(run);
-	print_drops(run);
+	print_law(run);
 	print_lines(run);
-	judge_data(run);
-	judge_checks(run);
-	if (control.n > 0)
-		old_control(run, stats_nonzero(control) == 0,
-			    "mutex: %zu of %zu trials lost updates", stats_nonzero(control),
-			    control.n);
-	old_why(run,
-		"a thread that loses the lock between the load of x and its store undoes, when "
-		"it goes on, all that the other one has done in its slice. From 3.10 on the "
-		"lock is dropped only after a store, unless a call lies in between.");
-	explain_ablation(run);
 }
+
+static const struct experiment about = {
+	.name = "model",
+	.group = "gil",
+	.order = 203,
+	.summary =
+		"A model of CPython's GIL: where is it dropped, and what does that do to x += 1?",
+	.intro =
+		"One thread adds 1 to x, the other subtracts 1, {iterations} times each, as bytecode; switch interval {interval_us}.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 10,
+	.quick_trials = 3,
+	.judge = judge,
+	.draw = draw,
+	.scatter = "elapsed_ns",
+};
 
 int main(int argc, char *argv[])
 {
@@ -454,5 +389,5 @@ int main(int argc, char *argv[])
 		iterations = calibrate();
 	while (run_next(run))
 		record(run);
-	return old_end(run, report);
+	return run_end(run);
 }

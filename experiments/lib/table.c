@@ -135,6 +135,8 @@ static const char *number_cell(struct run *run, const struct row_field *field, s
 		return "-";
 	if (field->show == SHOW_NONZERO)
 		return text_format("%s/%s", text_count(nonzero.k), text_count(nonzero.n));
+	if (field->show == SHOW_SHARE)
+		return sentence_value("x_share", sum_of(run, field, variant, where));
 	if (field->show == SHOW_SUM)
 		return format_value(field, sum_of(run, field, variant, where));
 	if (field->show == SHOW_RATIO)
