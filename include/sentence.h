@@ -5,11 +5,13 @@
  *
  *	"blocked for {blocked_ns}, {part_share} of the sleep; {wrong} trials"
  *
- * A number is formatted by its unit, the suffix of its name: _ns a time ("3.21 us"), _bytes
- * "65,536 bytes", _share of 1 as percent, everything else as a count ("1,234") or with three
- * digits.  {x} of a share is "3 of 10"; {x.share} "30.0 %", {x.range} "11 to 60 %" (its 95 %
- * interval), {x.k} and {x.n}.  {x} of an interval is "1.50 (1.48 to 1.52)", of one without bounds
- * "1.50"; {x.mid} and {x.range} are its parts.  What is not a number is "-".
+ * A number is formatted by its unit, the suffix of its name: _ns, _us, _ms and _s a time
+ * ("3.21 us"), _bytes "65,536 bytes", _bytes_per_s "4.70 MB/s", _bits_per_s "4.70 Mbit/s", _per_s a
+ * count, _share of 1 as percent; everything else as a count if it is whole ("1,234"), or with three
+ * digits ("12.3", "0.98", "0.0123").  {x} of a share is "3 of 10"; {x.share} "30.0 %", {x.range}
+ * "11 to 60 %" (its 95 % interval), {x.k} and {x.n}.  {x} of an interval is "1.50 (1.48 to 1.52)",
+ * of one without bounds "1.50"; {x.mid} and {x.range} are its parts.  What is not a number is "-".
+ * "{{" and "}}" are literal braces.
  *
  * scripts/sentence.py does the same from a row; tests/test_sentence.py compares the two.
  */
@@ -64,8 +66,8 @@ static inline struct number number_interval(const char *name, struct interval va
 }
 
 /*
- * The template with its numbers put in; to be freed.  Ends the process (status 2) for a {name}
- * that is not among the numbers: a mistake in the program.
+ * The template with its numbers put in; to be freed.  Ends the process (status 2) for a {name} or
+ * a part that is not there and for a brace without its partner: a mistake in the program.
  */
 char *sentence_format(const char *template, const struct number *numbers);
 
@@ -76,8 +78,9 @@ char *sentence_format(const char *template, const struct number *numbers);
 const char *sentence_value(const char *name, double value);
 
 /*
- * The numbers as a JSON object: an int or real as it is (NAN: null), a text as a string, a share as
- * {"k", "n", "low", "high"}, an interval as {"mid", "low", "high", "n"}.
+ * The numbers as a JSON object: an int as it is, a real likewise (as an integer if it is whole, else
+ * with the digits of a row; not finite: null), a text as a string, a share as {"k", "n", "low",
+ * "high"}, an interval as {"mid", "low", "high", "n"}.
  */
 json_t *sentence_numbers(const struct number *numbers);
 

@@ -1,40 +1,36 @@
 # SPDX-License-Identifier: MIT
-"""Sentences from their templates and numbers, exactly as the programs say them (include/sentence.h).
+"""Sentences from their templates and numbers, exactly as programs say them (include/sentence.h).
 
-tests/test_contract.py compares every sentence that a program writes with the one made here.
+tests/test_sentence.py compares the two, tests/test_contract.py every sentence of every program.
 """
-import decimal
 import math
 import re
 
-TIMES = {"_ns": 1, "_us": 1e3, "_ms": 1e6}
-RATES = {"_bytes_per_s": ("B/s", "kB/s", "MB/s", "GB/s"),
-         "_bits_per_s": ("bit/s", "kbit/s", "Mbit/s", "Gbit/s")}
+EXACT = 2 ** 53  # below it a float holds every whole number
+TIMES = {"_ns": 1.0, "_us": 1e3, "_ms": 1e6, "_s": 1e9}
 
 
-def fixed(value, digits):
-    """As C's printf: the exact binary value, rounded half to even."""
-    exact = decimal.Decimal(value).quantize(decimal.Decimal(1).scaleb(-digits),
-                                            rounding=decimal.ROUND_HALF_EVEN)
-    return f"{exact:.{digits}f}"
+def is_whole(x):
+    return math.isfinite(x) and x == math.floor(x)
 
 
-def whole(value):
+def whole(x):
     """As C's llround: halves away from zero."""
-    return int(math.copysign(math.floor(abs(value) + 0.5), value))
+    if abs(x) >= EXACT:
+        return f"{x:.3g}"
+    near = math.trunc(x)
+    return f"{near + (math.copysign(1, x) if abs(x - near) >= 0.5 else 0):,.0f}"
 
 
-def plain(value):
-    size = abs(value)
-    if value == math.floor(value) and size < 1e15:
-        return f"{int(value):,}"
+def real(x):
+    size = abs(x)
     if size >= 999.5:
-        return f"{whole(value):,}"
+        return whole(x)
     if size >= 99.95:
-        return fixed(value, 0)
+        return f"{x:.0f}"
     if size >= 9.995:
-        return fixed(value, 1)
-    return f"{value:.2g}" if size < 0.0995 else fixed(value, 2)
+        return f"{x:.1f}"
+    return f"{x:.3g}" if size < 0.1 else f"{x:.2f}"
 
 
 def time(ns):
@@ -43,7 +39,7 @@ def time(ns):
         ns /= 1000
         units.pop(0)
     digits = 2 if abs(ns) < 9.995 else 1 if abs(ns) < 99.95 else 0
-    return f"{fixed(ns, digits)} {units[0]}"
+    return f"{ns:.{digits}f} {units[0]}"
 
 
 def share(part):
@@ -51,64 +47,93 @@ def share(part):
         return "<0.1 %"
     if 0.9995 <= part < 1:
         return ">99.9 %"
-    return f"{fixed(part * 100, 1)} %"
+    return f"{part * 100:.1f} %"
 
 
-def rate(value, units):
-    units = list(units)
-    while abs(value) >= 999.5 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    return f"{plain(value)} {units[0]}"
+def rate(x, unit):
+    if is_whole(x) and abs(x) < 999.5:
+        return f"{whole(x)} {unit}"
+    prefixes = ["", "k", "M", "G"]
+    while abs(x) >= 999.5 and len(prefixes) > 1:
+        x /= 1000
+        prefixes.pop(0)
+    return f"{real(x)} {prefixes[0]}{unit}"
 
 
-def value_of(name, value):
-    """A number formatted by the unit that its name ends with."""
-    if value is None:
+def formatted(name, x, count):
+    """count: without a unit, it is shown as a count."""
+    if x is None or not math.isfinite(x):
         return "-"
+    x = float(x)
+    if name.endswith("_bytes_per_s"):
+        return rate(x, "B/s")
+    if name.endswith("_bits_per_s"):
+        return rate(x, "bit/s")
+    if name.endswith("_per_s"):
+        return whole(x)
     for suffix, ns in TIMES.items():
         if name.endswith(suffix):
-            return time(value * ns)
-    for suffix, units in RATES.items():
-        if name.endswith(suffix):
-            return rate(value, units)
+            return time(x * ns)
     if name.endswith("_bytes"):
-        return f"{whole(value):,} bytes"
+        return f"{whole(x)} bytes"
     if name.endswith("_share"):
-        return share(value)
-    if name.endswith("_per_s"):
-        return f"{whole(value):,}"
-    return plain(value)
+        return share(x)
+    return whole(x) if count else real(x)
 
 
-def part_of_share(number, part):
+def value(name, x):
+    """A number formatted by the unit that its name ends with; "-" for None, NaN and infinities."""
+    return formatted(name, x, x is not None and is_whole(x))
+
+
+def has_unit(name):
+    return name.endswith(("_per_s", "_bytes", "_share", *TIMES))
+
+
+def percents(low, high):
+    return "-" if low is None or high is None else f"{low * 100:.0f} to {high * 100:.0f} %"
+
+
+def parts_of_share(number):
     k, n = number["k"], number["n"]
-    if part == "share":
-        return share(k / n) if n else "-"
-    if part == "range":
-        if number["low"] is None:
-            return "-"
-        return f"{fixed(number['low'] * 100, 0)} to {fixed(number['high'] * 100, 0)} %"
-    return {"k": f"{k:,}", "n": f"{n:,}", "": f"{k:,} of {n:,}"}[part]
+    return {"": f"{k:,} of {n:,}", "k": f"{k:,}", "n": f"{n:,}",
+            "share": share(k / n) if n else "-",
+            "range": percents(number["low"], number["high"])}
 
 
-def part_of_interval(name, number, part):
-    mid = value_of(name, number["mid"])
-    bounded = number["low"] is not None
-    limits = (f"{value_of(name, number['low'])} to {value_of(name, number['high'])}" if bounded
-              else "-")
-    return {"mid": mid, "range": limits, "": f"{mid} ({limits})" if bounded else mid}[part]
+def parts_of_interval(name, number):
+    mid, low, high = number["mid"], number["low"], number["high"]
+    bounded = low is not None and high is not None
+    count = all(x is not None and is_whole(x) for x in ((mid, low, high) if bounded else (mid,)))
+    middle, limits = formatted(name, mid, count), "-"
+    if bounded:
+        limits = (percents(low, high) if name.endswith("_share") else
+                  f"{formatted(name, low, count)} to {formatted(name, high, count)}")
+    return {"": f"{middle} ({limits})" if bounded else middle, "mid": middle, "range": limits}
+
+
+def parts_of(name, number):
+    """What stands for {name}, by "", and for each {name.part}, by the part."""
+    if isinstance(number, dict):
+        return parts_of_share(number) if "k" in number else parts_of_interval(name, number)
+    if isinstance(number, str):
+        return {"": number}
+    if isinstance(number, int) and not has_unit(name):
+        return {"": f"{number:,}"}  # more digits than a float has
+    return {"": value(name, number)}
 
 
 def sentence(template, numbers):
-    """The template with its numbers put in; KeyError for one that is not there."""
+    """The template with its numbers put in; ValueError where the program ends with status 2."""
     def put(match):
-        if match[0] == "{{":
-            return "{"
-        name, _, part = match[1].partition(".")
-        number = numbers[name]
-        if isinstance(number, dict):
-            return (part_of_share(number, part) if "k" in number
-                    else part_of_interval(name, number, part))
-        return number if isinstance(number, str) else value_of(name, number)
-    return re.sub(r"{{|{([^}]*)}", put, template)
+        braces = match[0]
+        if braces in ("{{", "}}"):
+            return braces[0]
+        if len(braces) == 1:
+            raise ValueError(f"a brace without its partner in the sentence '{template}'")
+        name, dot, part = match[1].partition(".")
+        parts = parts_of(name, numbers[name]) if name in numbers else {}
+        if part not in parts or (dot and not part):
+            raise ValueError(f"no number for '{braces}' in the sentence '{template}'")
+        return parts[part]
+    return re.sub(r"{{|}}|{([^}]*)}|[{}]", put, template)

@@ -582,6 +582,23 @@ static const char *head_of(const struct table *table, size_t line)
 	return key->text ? value->text : format_value(key, (double)value->num);
 }
 
+static void set_grid_cell(struct column *column, size_t i, struct run *run,
+			  const struct row_field *shown, size_t variant, const struct field *where)
+{
+	struct line line = {.variant = variant};
+	char *text;
+
+	if (!shown->text) {
+		set_cell(column, i, number_cell(run, shown, variant, where));
+		return;
+	}
+	for (size_t k = 0; where[k].name; k++)
+		line.keys[k] = where[k];
+	text = text_cell(run, shown, &line);
+	set_cell(column, i, text);
+	free(text);
+}
+
 void run_grid(struct run *run, int variant, const char *field, const char *down, const char *across)
 {
 	const struct row_field *shown = declare_field(run, "sample", field);
@@ -611,9 +628,8 @@ void run_grid(struct run *run, int variant, const char *field, const char *down,
 				where[n++] = table->lines[i].keys[0];
 			if (across)
 				where[n++] = heads->lines[h].keys[0];
-			set_cell(column, i,
-				 number_cell(run, shown, variant >= 0 ? (size_t)variant : of,
-					     where));
+			set_grid_cell(column, i, run, shown, variant >= 0 ? (size_t)variant : of,
+				      where);
 		}
 	}
 	print_blocks(run->out, table);

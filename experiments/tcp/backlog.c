@@ -23,8 +23,8 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
 #include "files.h"
+#include "judge.h"
 #include "machine.h"
 #include "net.h"
 #include "span.h"
@@ -41,7 +41,46 @@ static const int64_t asked[LISTENERS] = {0, 1, 5, 128, 5000};
 static int used; /* how many of them */
 
 static const struct claim claims[] = {
-	{"tcp-backlog-n", "listen(n) queues n requests, further ones are refused"}, {0}};
+	{"tcp-backlog-n", "listen(n) queues n requests, further ones are refused", "as-taught",
+	 HOLDS,
+	 .why = {[REFUTED] =
+			 "the kernel finishes handshakes by itself and queues one more than n; when the queue is full it ignores a SYN, as if the network had lost it. The client tries again: since Linux 6.5 each second at first (tcp_syn_linear_timeouts), then after waits that double. So who came first may get in last."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"asked_backlog", "n", "listen(n)", .key = true},
+	{"limit_backlog", "the listener's own limit", "limit"},
+	{"completed_connects", "as clients see it, before anything is accepted", "connected"},
+	{"accepted_connects", "handed out by accept at once", "accepted"},
+	{"refused_connects", "that were refused", "refused"},
+	{"waiting_connects", "that got no answer", "wait"},
+	{"syn_retries", "SYNs sent again by those that waited", "SYNs|again"},
+	{"admitted_connects", "of these, that got in once the server accepted", "got in"},
+	{"last_admitted_ns", "from then to the last of them; 0: nobody", "within"},
+	{"first_admitted_ns", "to the first of them"},
+	{"as_taught", "1: n connects completed, and all others were refused"},
+	{"queued_connects", "as the listener shows it"},
+	{"connects", "of clients"},
+	{"half_connects", "the client believes to be connected, accept never gave it"},
+	{"unknown_connects", "accept gave it, and nobody here had asked for it", .zero = true,
+	 .sham = "stranger"},
+	{"unaccounted_connects", "neither completed, refused nor waiting", .zero = true,
+	 .sham = "forget"},
+	{"elapsed_ns", "of the trial"},
+	{"asked_backlog", "n", .row = "retry"},
+	{"waiter", "which one", .row = "retry"},
+	{"begin_ns", "its connect, since the trial began", .row = "retry"},
+	{"since_connect_ns", "when its SYN was sent again", .row = "retry"},
+	{"number", "of the SYN", .row = "retry"},
+	{"accepting", "1: the server accepts by now", .row = "retry"},
+	{"asked_backlog", "n", .row = "admit"},
+	{"waiter", "which one", .row = "admit"},
+	{"begin_ns", "its connect, since the trial began", .row = "admit"},
+	{"since_connect_ns", "when it got in", .row = "admit"},
+	{"since_accept_ns", "since the server began to accept", .row = "admit"},
+	{0}};
+
+static const struct bound bounds[] = {{"enough_queues", 4, "listen(0), (1), (5) and (128)"}, {0}};
 
 static int64_t accept_ms = 7400;
 static int64_t patience_ms = 4800;
@@ -58,16 +97,6 @@ static const struct opt opts[] = {
 	{'m', "most", "leave listen(5000) out if it would take more connects", .num = &most,
 	 .quick = 1000, .max = 20000},
 	{0}};
-
-static const struct experiment about = {
-	.name = "backlog",
-	.group = "tcp",
-	.summary = "How many connections does listen(n) queue, and what becomes of the others?",
-	.claims = claims,
-	.opts = opts,
-	.trials = 1,
-	.quick_trials = 1,
-};
 
 struct client {
 	int fd;
@@ -301,6 +330,7 @@ static void record_waiter(struct run *run, const struct trial *t, const struct q
 
 static void record_queue(struct run *run, const struct trial *t, const struct queue *q)
 {
+	int64_t completed = q->completed, refused = q->refused, waiting = q->waiting;
 	int64_t shortest = 0, longest = 0, admitted = 0, retries = 0, half = 0;
 
 	for (int k = 0; k < q->n; k++)
@@ -316,22 +346,32 @@ static void record_queue(struct run *run, const struct trial *t, const struct qu
 		longest = after > longest ? after : longest;
 		admitted++;
 	}
-	run_record(run, (struct field[]){{"asked_backlog", q->asked},
-					 {"limit_backlog", q->limit},
-					 {"connects", q->n},
-					 {"completed_connects", q->completed},
-					 {"queued_connects", q->queued},
-					 {"accepted_connects", q->accepted},
-					 {"refused_connects", q->refused},
-					 {"waiting_connects", q->waiting},
-					 {"syn_retries", retries},
-					 {"admitted_connects", admitted},
-					 {"first_admitted_ns", shortest},
-					 {"last_admitted_ns", longest},
-					 {"half_connects", half},
-					 {"unknown_connects", q->strangers},
-					 {"elapsed_ns", t->end_ns - t->begin_ns},
-					 {0}});
+	if (run_sham(run,
+		     "as-taught")) { /* as a kernel would do that queues n and refuses the others */
+		completed = q->asked;
+		refused = q->n - completed;
+		waiting = 0;
+	}
+	run_record(run, (struct field[]){
+				{"asked_backlog", q->asked},
+				{"limit_backlog", q->limit},
+				{"connects", q->n},
+				{"completed_connects", completed},
+				{"queued_connects", q->queued},
+				{"accepted_connects", q->accepted},
+				{"refused_connects", refused},
+				{"waiting_connects", waiting},
+				{"as_taught", completed == q->limit && refused == q->n - completed},
+				{"syn_retries", retries},
+				{"admitted_connects", admitted},
+				{"first_admitted_ns", shortest},
+				{"last_admitted_ns", longest},
+				{"half_connects", half},
+				{"unknown_connects", q->strangers + run_sham(run, "stranger")},
+				{"unaccounted_connects",
+				 q->n - completed - refused - waiting + run_sham(run, "forget")},
+				{"elapsed_ns", t->end_ns - t->begin_ns},
+				{0}});
 }
 
 static void record(struct run *run, const struct trial *t)
@@ -340,23 +380,9 @@ static void record(struct run *run, const struct trial *t)
 		record_queue(run, t, &t->queues[i]);
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
 static struct trial last; /* for the time line */
-
-/* The median of a field over the trials of one listener. */
-static int64_t of(struct run *run, const char *field, int listener)
-{
-	const struct field where[] = {{"asked_backlog", asked[listener]}, {0}};
-
-	return (int64_t)stats_quantile(run_values_where(run, 0, field, where), 0.5);
-}
-
-/* "7.41": a time in the last trial in seconds. */
-static const char *seconds(int64_t at_ns)
-{
-	return text_format("%.2f", (double)(at_ns - last.begin_ns) / 1e9);
-}
 
 /* "1.0, 2.0, 3.1": seconds after which SYNs were sent again, on average over the last trial. */
 static const char *retry_times(void)
@@ -383,6 +409,43 @@ static const char *retry_times(void)
 	return list;
 }
 
+static void judge(struct run *run)
+{
+	struct share taught = run_nonzero(run, 0, "as_taught");
+	double half = run_sum(run, 0, "half_connects");
+
+	run_judge(
+		run, "tcp-backlog-n",
+		case_by_case(taught, (int64_t)run_bound(run, "enough_queues")),
+		"{taught} queues did so: for listen(5) {completed} connected; of those beyond, {refused} in all were refused and {waiting} waited, their SYN sent again after {times} s; once the server accepted, {admitted} of them got in",
+		number_share("taught", taught),
+		number_real("completed",
+			    stats_quantile(
+				    run_values_where(run, 0, "completed_connects",
+						     (struct field[]){{"asked_backlog", 5}, {0}}),
+				    0.5)),
+		number_real("refused", run_sum(run, 0, "refused_connects")),
+		number_real("waiting", run_sum(run, 0, "waiting_connects")),
+		number_text("times", retry_times()),
+		number_real("admitted", run_sum(run, 0, "admitted_connects")));
+	if (half > 0)
+		run_note(
+			run,
+			"{half} of the waiting believe to be connected and are not: their SYN found room, their ACK found none, and was ignored",
+			number_real("half", half));
+	if (used < LISTENERS)
+		run_note(
+			run,
+			"listen({n}) was left out: it would take too many connects (--most) or descriptors here",
+			number_int("n", asked[LISTENERS - 1]));
+}
+
+/* "7.41": a time in the last trial in seconds. */
+static const char *seconds(int64_t at_ns)
+{
+	return text_format("%.2f", (double)(at_ns - last.begin_ns) / 1e9);
+}
+
 /* When those that waited for one listener sent their SYNs, and when they got in. */
 static void print_waiters(FILE *out)
 {
@@ -407,98 +470,9 @@ static void print_waiters(FILE *out)
 	fputs("\n", out);
 }
 
-static void print_table(struct run *run)
+static void draw(struct run *run)
 {
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"Clients connect one by one until one does not get through, then %d more. Nobody "
-		"accepts for %s.",
-		WAITERS - 1, text_time((double)accept_ms * 1e6));
-	fprintf(out, "\n  %9s | %9s %8s | %7s %6s %6s | %s\n", "", "client:", "server:", "", "",
-		"SYNs", "got in after");
-	fprintf(out, "  %9s | %9s %8s | %7s %6s %6s | %s\n", "listen(n)", "connected", "accepted",
-		"refused", "wait", "again", "accept began");
-	for (int i = 0; i < used; i++) {
-		int64_t in = of(run, "admitted_connects", i);
-		const char *soonest = text_time((double)of(run, "first_admitted_ns", i));
-
-		fprintf(out, "  %9s | %9s %8s | %7s %6s %6s | %lld: %s to %s\n",
-			text_count(asked[i]), text_count(of(run, "completed_connects", i)),
-			text_count(of(run, "accepted_connects", i)),
-			text_count(of(run, "refused_connects", i)),
-			text_count(of(run, "waiting_connects", i)),
-			text_count(of(run, "syn_retries", i)), (long long)in, in ? soonest : "-",
-			in ? text_time((double)of(run, "last_admitted_ns", i)) : "-");
-	}
-	for (int i = 0; i < used; i++)
-		if (of(run, "limit_backlog", i) < asked[i])
-			run_say(run, "listen(%lld) was cut to %lld (net.core.somaxconn).",
-				(long long)asked[i], (long long)of(run, "limit_backlog", i));
-	fputs("\n", out);
-	print_waiters(out);
-}
-
-static void judge(struct run *run)
-{
-	struct values n = run_values(run, 0, "asked_backlog");
-	struct values completed = run_values(run, 0, "completed_connects");
-	double latest = stats_quantile(run_values(run, 0, "last_admitted_ns"), 1);
-	double refused = run_sum(run, 0, "refused_connects");
-	double waiting = run_sum(run, 0, "waiting_connects");
-	const char *times = retry_times();
-	const char *found = "";
-	size_t exact = 0, one_more = 0;
-
-	for (size_t i = 0; i < n.n; i++) {
-		exact += completed.at[i] == n.at[i];
-		one_more += completed.at[i] == n.at[i] + 1;
-	}
-	for (int i = 0; i < used; i++)
-		found = text_format("%s%s%s for %s", found, i ? ", " : "",
-				    text_count(of(run, "completed_connects", i)),
-				    text_count(asked[i]));
-	old_verdict(run, "tcp-backlog-n", exact == n.n && waiting == 0 ? HOLDS : REFUTED,
-		    (struct field[]){{"queues", (int64_t)n.n},
-				     {"queues_of_n", (int64_t)exact},
-				     {"queues_of_n_plus_1", (int64_t)one_more},
-				     {"refused_connects", (int64_t)refused},
-				     {"waiting_connects", (int64_t)waiting},
-				     {"last_admitted_ns", (int64_t)latest},
-				     {0}},
-		    "queued: %s. Of the others %.0f were refused, %.0f waited, their SYN sent "
-		    "again %s%s%s; once the server accepted, %.0f of them got in within %s",
-		    found, refused, waiting, *times ? "after " : "never", times, *times ? " s" : "",
-		    run_sum(run, 0, "admitted_connects"), text_time(latest));
-}
-
-static void report(struct run *run)
-{
-	double strangers = run_sum(run, 0, "unknown_connects");
-	double half = run_sum(run, 0, "half_connects");
-	double lost = run_sum(run, 0, "connects") - run_sum(run, 0, "completed_connects") -
-		      run_sum(run, 0, "refused_connects") - run_sum(run, 0, "waiting_connects");
-
-	print_table(run);
-	old_control(run, strangers == 0,
-		    "accept handed out %.0f connections that nobody here had asked for", strangers);
-	old_control(run, lost == 0, "%.0f connects are not accounted for", lost);
-	judge(run);
-	old_why(run,
-		"the kernel finishes handshakes by itself and queues one more than n; when the "
-		"queue is full it ignores a SYN, as if the network had lost it. The client tries "
-		"again: since Linux 6.5 each second at first (tcp_syn_linear_timeouts), then "
-		"after waits that double. So who came first may get in last.");
-	if (half > 0)
-		old_note(run,
-			 "%.0f of the waiting believe to be connected and are not: their SYN found "
-			 "room, their ACK found none, and was ignored",
-			 half);
-	if (used < LISTENERS)
-		old_note(run, "listen(%lld) was left out: it would take too many %s",
-			 (long long)asked[LISTENERS - 1],
-			 most < asked[LISTENERS - 1] ? "connects (--most)"
-						     : "connects or descriptors here");
+	print_waiters(run_out(run));
 }
 
 /* Whether listen(5000) can be shown to be limited: the descriptors are raised as far as allowed. */
@@ -512,6 +486,23 @@ static bool can_show_limit(void)
 	return files_allow(needed) >= needed;
 }
 
+static const struct experiment about = {
+	.name = "backlog",
+	.group = "tcp",
+	.order = 402,
+	.summary = "How many connections does listen(n) queue, and what becomes of the others?",
+	.intro =
+		"Clients connect one by one until one does not get through, then 4 more. Nobody accepts for {accept_after_ms}.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.trials = 1,
+	.quick_trials = 1,
+	.judge = judge,
+	.draw = draw,
+};
+
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
@@ -522,5 +513,5 @@ int main(int argc, char *argv[])
 		record(run, &last);
 		close_queues(&last);
 	}
-	return old_end(run, report);
+	return run_end(run);
 }

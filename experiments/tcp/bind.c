@@ -22,29 +22,42 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
 
 static const struct claim claims[] = {
-	{"tcp-bind-owns-port", "a bound port cannot be bound by another program"}, {0}};
+	{"tcp-bind-owns-port", "a bound port cannot be bound by another program", "no-option",
+	 HOLDS,
+	 .why = {[DEPENDS] =
+			 "a segment belongs to the connection that has all four numbers, and only if there is none, to a listener. So bind must only keep two listeners apart, unless both ask to share: then a hash of the four numbers chooses one."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"held", "the state of the first program's port, and what the second one binds",
+	 .text = true},
+	{"options", "that both set", .text = true},
+	{"bind", "what bind gave", .text = true},
+	{"bind_errno", "its error number"},
+	{"listen", "what listen gave; ok also where bind failed", .text = true},
+	{"listen_errno", "its error number"},
+	{"cell", "number of the attempt"},
+	{"connections", "to two SO_REUSEPORT listeners"},
+	{"first_connections", "of these, to the first one"},
+	{"second_connections", "to the second one"},
+	{"lost_connections", "to neither", .zero = true, .sham = "lose"},
+	{"unreached_cells", "TIME_WAIT that did not come"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_attempts", 2, "the kernel's rule does not change from attempt to attempt"}, {0}};
 
 static int64_t clients = 300;
 
 static const struct opt opts[] = {{'n', "clients", "connections that two listeners share",
 				   .num = &clients, .min = 2, .quick = 200, .max = 4000},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "bind",
-	.group = "tcp",
-	.summary = "May a second program bind a port that another one has?",
-	.claims = claims,
-	.opts = opts,
-	.trials = 5,
-	.quick_trials = 2,
-};
 
 enum state { BOUND, LISTENING, CONNECTED, TIME_WAIT, OTHER_ADDRESS, WILDCARD, UDP, STATES };
 
@@ -232,9 +245,7 @@ static void record_bind(struct run *run, enum state state, size_t combination)
 /* Waits until one of both was given connection n (from 1). */
 static void await_accept(int listener, int64_t *mine, int64_t n)
 {
-	int64_t deadline_ns = span_now() + 1000000000;
-
-	while (*mine + atomic_load(&second->accepted) < n && span_now() < deadline_ns) {
+	while (*mine + atomic_load(&second->accepted) < n) {
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
 		if (fd >= 0) {
@@ -277,117 +288,49 @@ static int64_t measure_spread(void)
 	return mine;
 }
 
-/* --- report ---------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-enum { MIXED = -1, NOT_REACHED = -2 };
-
-/* The errno that all trials of a cell gave. */
-static int64_t cell(struct run *run, const char *field, enum state state, size_t combination)
+/* The attempts in which bind failed. */
+static struct share failed(struct run *run, enum state state, size_t combination)
 {
-	const struct field where[] = {{"cell", cell_number(state, combination)}, {0}};
-	struct values errors = run_values_where(run, 0, field, where);
-
-	if (errors.n == 0)
-		return NOT_REACHED;
-	return stats_quantile(errors, 0) == stats_quantile(errors, 1) ? errors.at[0] : MIXED;
-}
-
-static int64_t bind_cell(struct run *run, enum state state, size_t combination)
-{
-	return cell(run, "bind_errno", state, combination);
-}
-
-static const char *shown_cell(struct run *run, enum state state, size_t combination)
-{
-	int64_t bind_errno = bind_cell(run, state, combination);
-	int64_t listen_errno = cell(run, "listen_errno", state, combination);
-
-	if (bind_errno == NOT_REACHED)
-		return "-";
-	if (bind_errno == MIXED || listen_errno == MIXED)
-		return "mixed";
-	if (bind_errno == EADDRINUSE)
-		return "in use";
-	if (bind_errno)
-		return text_errno((int)bind_errno);
-	return listen_errno ? "ok, bind" : "ok";
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run, "The first program has a TCP port at 127.0.0.1, in some state (below: "
-		     "listening). The second one binds it and listens. Both set an option, or "
-		     "none:");
-	fprintf(out, "\n  %-15s %9s %9s %9s %9s %9s %9s\n", "first:", "-", "-", "REUSEADDR", "-",
-		"REUSEPORT", "REUSEPORT");
-	fprintf(out, "  %-15s %9s %9s %9s %9s %9s %9s\n", "second:", "-", "REUSEADDR", "REUSEADDR",
-		"REUSEPORT", "REUSEPORT", "REUSEADDR");
-	for (enum state s = 0; s < STATES; s++) {
-		fprintf(out, "  %-15s", states[s].shown);
-		for (size_t c = 0; c < COMBINATIONS; c++)
-			fprintf(out, " %9s", shown_cell(run, s, c));
-		fputs("\n", out);
-	}
-	fprintf(out,
-		"\n  two listeners with SO_REUSEPORT got, of %s connections a trial:\n  first  ",
-		text_count(clients));
-	text_values(out, 9, 9, run_values(run, 0, "first_connections"));
-	fputs("  second ", out);
-	text_values(out, 9, 9, run_values(run, 0, "second_connections"));
-	fputs("\n", out);
-}
-
-static const char *told(int64_t error)
-{
-	return error < 0 ? "not seen" : text_errno((int)error);
+	return share_nonzero(
+		run_values_where(run, 0, "bind_errno",
+				 (struct field[]){{"cell", cell_number(state, combination)}, {0}}));
 }
 
 static void judge(struct run *run)
 {
-	int refused = 0, allowed = 0;
-	int64_t plain = bind_cell(run, LISTENING, NONE);
-	int64_t both = bind_cell(run, LISTENING, REUSEPORT_BOTH);
-
-	for (enum state s = BOUND; s <= LISTENING; s++)
-		for (size_t c = 0; c < COMBINATIONS; c++) {
-			refused += bind_cell(run, s, c) > 0;
-			allowed += bind_cell(run, s, c) == 0;
-		}
-	old_verdict(run, "tcp-bind-owns-port",
-		    !allowed  ? HOLDS
-		    : refused ? DEPENDS
-			      : REFUTED,
-		    (struct field[]){{"refused_cells", refused},
-				     {"allowed_cells", allowed},
-				     {"two_listeners_errno", both},
-				     {"without_options_errno", plain},
-				     {0}},
-		    "a second listener: %s without options, %s if only the second program sets "
-		    "SO_REUSEPORT, %s if both do. A port in TIME_WAIT: %s if only the new program "
-		    "sets SO_REUSEADDR, %s if the old one had set it, too",
-		    told(plain), told(bind_cell(run, LISTENING, REUSEPORT_SECOND)), told(both),
-		    told(bind_cell(run, TIME_WAIT, REUSEADDR_SECOND)),
-		    told(bind_cell(run, TIME_WAIT, REUSEADDR_BOTH)));
-}
-
-static void report(struct run *run)
-{
-	double all = run_sum(run, 0, "connections");
-	double got = run_sum(run, 0, "first_connections") + run_sum(run, 0, "second_connections");
+	int64_t enough = (int64_t)run_bound(run, "enough_attempts");
+	struct share plain = share_add(failed(run, BOUND, NONE), failed(run, LISTENING, NONE));
+	struct share both = failed(run, LISTENING, REUSEPORT_BOTH);
 	double unreached = run_sum(run, 0, "unreached_cells");
 
-	print_table(run);
-	old_control(run, got == all, "two listeners got %.0f of %.0f connections together", got,
-		    all);
-	judge(run);
-	old_why(run, "a segment belongs to the connection that has all four numbers, and only if "
-		     "there is none, to a listener. So bind must only keep two listeners apart, "
-		     "unless both ask to share: then a hash of the four numbers chooses one.");
+	run_judge(
+		run, "tcp-bind-owns-port",
+		by_case(always_happens(plain, enough), always_happens(both, enough)),
+		"a second bind failed in {plain} attempts without options, in {one} if only the second program sets SO_REUSEPORT, in {both} if both do; to a port in TIME_WAIT in {new} if only the new program sets SO_REUSEADDR, in {old} if the old one had set it, too",
+		number_share("plain", plain),
+		number_share("one", failed(run, LISTENING, REUSEPORT_SECOND)),
+		number_share("both", both),
+		number_share("new", failed(run, TIME_WAIT, REUSEADDR_SECOND)),
+		number_share("old", failed(run, TIME_WAIT, REUSEADDR_BOTH)));
 	if (unreached > 0)
-		old_note(run, "TIME_WAIT was not reached in %.0f cases, which are left out",
-			 unreached);
+		run_note(run, "TIME_WAIT was not reached in {unreached} cases, which are left out",
+			 number_real("unreached", unreached));
+}
+
+static void draw(struct run *run)
+{
+	run_say(run,
+		"The first program has a TCP port at 127.0.0.1, in some state. The second one binds it and listens. What bind gave, by that state and by the options that both set:");
+	run_grid(run, -1, "bind", "held", "options");
+	fprintf(run_out(run),
+		"\n  two listeners with SO_REUSEPORT got, of %s connections a trial:\n  first  ",
+		text_count(clients));
+	text_values(run_out(run), 9, 9, run_values(run, 0, "first_connections"));
+	fputs("  second ", run_out(run));
+	text_values(run_out(run), 9, 9, run_values(run, 0, "second_connections"));
+	fputs("\n", run_out(run));
 }
 
 static void measure(struct run *run)
@@ -396,18 +339,37 @@ static void measure(struct run *run)
 
 	for (enum state s = 0; s < STATES; s++)
 		for (size_t c = 0; c < COMBINATIONS; c++) {
-			if (measure_bind(s, c))
+			if (measure_bind(s, run_sham(run, "no-option") && c == REUSEPORT_BOTH ? NONE
+											      : c))
 				record_bind(run, s, c);
 			else
 				unreached++;
 		}
 	mine = measure_spread();
+	mine -= run_sham(run, "lose");
 	run_record(run, (struct field[]){{"connections", clients},
+					 {"lost_connections",
+					  clients - mine - atomic_load(&second->accepted)},
 					 {"first_connections", mine},
 					 {"second_connections", atomic_load(&second->accepted)},
 					 {"unreached_cells", unreached},
 					 {0}});
 }
+
+static const struct experiment about = {
+	.name = "bind",
+	.group = "tcp",
+	.order = 406,
+	.summary = "May a second program bind a port that another one has?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.trials = 5,
+	.quick_trials = 2,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
@@ -416,5 +378,5 @@ int main(int argc, char *argv[])
 	second = child_share(sizeof(*second));
 	while (run_next(run))
 		measure(run);
-	return old_end(run, report);
+	return run_end(run);
 }

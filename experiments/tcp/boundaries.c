@@ -22,7 +22,7 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "rng.h"
@@ -46,10 +46,45 @@ static const enum net_kind net_kinds[] = {[TCP] = NET_TCP,
 					  [SEQPACKET] = NET_UNIX_SEQPACKET};
 
 static const struct claim claims[] = {
+	{"tcp-stream-no-boundary", "TCP has no message boundaries, UDP keeps them", "tcp=udp",
+	 NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "TCP numbers bytes, not messages. send appends to one queue, recv takes what is there from another, and segments are cut as suits the network."}},
 	{"tcp-recv-cut",
-	 "recv(1024) hands over at most 1024 bytes of a 2000- or 4000-byte message"},
-	{"tcp-stream-no-boundary", "TCP has no message boundaries, UDP keeps them"},
+	 "of a 2000- or 4000-byte message recv(1024) hands over 1,024 bytes; the rest is not lost, the next recv returns it",
+	 "tcp=udp", REFUTED},
 	{0}};
+
+static const struct row_field fields[] = {
+	{"program",
+	 "2000, 4000: one send; queued, racing: five sends of 300, received later or meanwhile",
+	 "program", .text = true, .key = true},
+	{"chunks", "what each recv returned", "recv returned, in the first trial", SHOW_FIRST,
+	 .text = true},
+	{"unlike_send", "recvs that returned another size than a send", "other|pieces",
+	 SHOW_NONZERO},
+	{"lost_bytes", "sent and not received", "lost"},
+	{"rest_comes", "1: a message longer than a recv came in several, whole"},
+	{"sent_bytes", "by all sends"},
+	{"sends", "calls"},
+	{"recvs", "calls"},
+	{"largest_bytes", "that a recv returned"},
+	{"truncated_recvs", "of which MSG_TRUNC said so"},
+	{"silent_losses", "1: bytes were lost and MSG_TRUNC did not say so", .zero = true,
+	 .sham = "hide"},
+	{"received_bytes", "by all recvs"},
+	{"misplaced_bytes", "received at another place than sent", .zero = true,
+	 .sham = "disorder"},
+	{"left", "1: something was left", .zero = true, .sham = "leave"},
+	{"elapsed_ns", "of the program"},
+	{"program", "as of the sample", .row = "recv", .text = true},
+	{"call", "its number", .row = "recv"},
+	{"returned_bytes", "by it", .row = "recv"},
+	{"truncated", "1: MSG_TRUNC", .row = "recv"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_programs", 20, "as many as race with their receiver in one trial"}, {0}};
 
 enum { RECV_MOST = 65536, SENDS = 5, EACH = 300, SENT_MOST = 4000, RACES = 20 };
 
@@ -60,28 +95,16 @@ static const struct opt opts[] = {{'r', "recv", "the most that a recv may return
 				   .unit = OPT_BYTES},
 				  {0}};
 
-static const struct experiment about = {
-	.name = "boundaries",
-	.group = "tcp",
-	.summary = "Does a recv return what a send sent?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 3,
-	.quick_trials = 1,
-};
-
 enum { TWO_THOUSAND, FOUR_THOUSAND, QUEUED, RACING, PROGRAMS };
 
 static const struct program {
 	const char *name;
 	int64_t sends, each; /* bytes */
 	int64_t times;       /* a trial */
-	int width;           /* of its column */
-} programs[] = {[TWO_THOUSAND] = {"2000", 1, 2000, 1, 17},
-		[FOUR_THOUSAND] = {"4000", 1, SENT_MOST, 1, 23},
-		[QUEUED] = {"queued", SENDS, EACH, 1, 23},
-		[RACING] = {"racing", SENDS, EACH, RACES, 45}};
+} programs[] = {[TWO_THOUSAND] = {"2000", 1, 2000, 1},
+		[FOUR_THOUSAND] = {"4000", 1, SENT_MOST, 1},
+		[QUEUED] = {"queued", SENDS, EACH, 1},
+		[RACING] = {"racing", SENDS, EACH, RACES}};
 
 /* --- one program ----------------------------------------------------------- */
 
@@ -202,8 +225,6 @@ static void measure(struct transfer *t)
 
 enum { TEXT = 128 };
 
-static char first_seen[KINDS][PROGRAMS][TEXT]; /* what its recvs returned at first */
-
 /* "300, 1024, 176", or "1, 1, ..." */
 static void list_chunks(const struct transfer *t, char *text, size_t size)
 {
@@ -225,8 +246,7 @@ static void list_chunks(const struct transfer *t, char *text, size_t size)
 static void record(struct run *run, const struct transfer *t)
 {
 	const struct program *p = t->program;
-	char *seen = first_seen[t->kind][p - programs];
-	int64_t largest = 0, cuts = 0, foreign = 0;
+	int64_t largest = 0, cuts = 0, foreign = 0, lost;
 	char text[TEXT];
 
 	for (int64_t i = 0; i < t->calls; i++) {
@@ -241,180 +261,88 @@ static void record(struct run *run, const struct transfer *t)
 					 {0}});
 	}
 	list_chunks(t, text, TEXT);
-	if (seen[0] == '\0')
-		list_chunks(t, seen, (size_t)p->width + 1);
-	run_record(run, (struct field[]){{"program", .text = p->name},
-					 {"sent_bytes", sent_bytes(t)},
-					 {"sends", p->sends},
-					 {"recvs", t->calls},
-					 {"chunks", .text = text},
-					 {"largest_bytes", largest},
-					 {"unlike_send", foreign},
-					 {"truncated_recvs", cuts},
-					 {"received_bytes", t->received},
-					 {"lost_bytes", sent_bytes(t) - t->received},
-					 {"misplaced_bytes", t->misplaced},
-					 {"left", t->left},
-					 {"elapsed_ns", t->elapsed_ns},
-					 {0}});
+	lost = sent_bytes(t) - t->received;
+	run_record(run,
+		   (struct field[]){
+			   {"program", .text = p->name},
+			   {"sent_bytes", sent_bytes(t)},
+			   {"sends", p->sends},
+			   {"recvs", t->calls},
+			   {"chunks", .text = text},
+			   {"largest_bytes", largest},
+			   {"unlike_send", foreign},
+			   {"truncated_recvs", cuts},
+			   {"received_bytes", t->received},
+			   {"lost_bytes", lost},
+			   {"silent_losses", lost != 0 && (cuts == 0 || run_sham(run, "hide"))},
+			   {"misplaced_bytes", t->misplaced},
+			   {"left", t->left || run_sham(run, "leave")},
+			   {"elapsed_ns", t->elapsed_ns},
+			   {p->sends == 1 && recv_size < p->each ? "rest_comes" : NULL,
+			    lost == 0 && t->calls > 1},
+			   {0}});
 }
 
-/* --- report ---------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-static struct values of_program(struct run *run, size_t kind, const char *field, size_t program)
+/* The 5 x send(300) that came out as other pieces. */
+static struct share rearranged(struct run *run, size_t kind)
 {
-	return run_values_where(run, kind, field,
-				(struct field[]){{"program", .text = programs[program].name}, {0}});
+	const struct field queued[] = {{"program", .text = programs[QUEUED].name}, {0}};
+	const struct field racing[] = {{"program", .text = programs[RACING].name}, {0}};
+
+	return share_add(share_nonzero(run_values_where(run, kind, "unlike_send", queued)),
+			 share_nonzero(run_values_where(run, kind, "unlike_send", racing)));
 }
 
-static void print_column(struct run *run, size_t kind, size_t program)
+static void judge(struct run *run)
 {
-	double lost = stats_quantile(of_program(run, kind, "lost_bytes", program), 0.5);
-	const char *text = first_seen[kind][program];
+	int64_t enough = (int64_t)run_bound(run, "enough_programs");
+	struct share tcp = rearranged(run, TCP);
+	struct share udp = rearranged(run, UDP);
+	struct share rest = run_nonzero(run, TCP, "rest_comes");
+	bool cuts_all = recv_size < EACH;
+	bool cuts_none = recv_size >= programs[TWO_THOUSAND].each;
 
-	if (lost > 0 && programs[program].sends == 1)
-		text = text_format("%s (%s lost)", text, text_count((int64_t)lost));
-	fprintf(run_out(run), " %-*s", programs[program].width, text);
+	run_judge(
+		run, "tcp-stream-no-boundary",
+		cuts_all ? SKIPPED : all_of(never_happens(udp, enough), can_happen(tcp)),
+		cuts_all
+			? "such a recv cuts every message"
+			: "5 x send(300) came out as other pieces in {tcp} programs over TCP, in {udp} over UDP",
+		number_share("tcp", tcp), number_share("udp", udp));
+	run_judge(
+		run, "tcp-recv-cut", cuts_none ? SKIPPED : always_happens(rest, 2),
+		cuts_none
+			? "such a recv cuts none of the messages"
+			: "over TCP {rest} messages came whole in several recvs; over UDP {lost_bytes} were lost, and MSG_TRUNC said so of {truncated} datagrams",
+		number_share("rest", rest),
+		number_real("lost_bytes", run_sum(run, UDP, "lost_bytes")),
+		number_share("truncated", run_nonzero(run, UDP, "truncated_recvs")));
 }
 
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  What recv(%lld) returned, call after call:\n", (long long)recv_size);
-	fprintf(out, "  %-11s %-17s %-23s %s\n", "", "1 x send(2000)", "1 x send(4000)",
-		"5 x send(300) queued");
-	for (size_t kind = 0; kind < KINDS; kind++) {
-		if (!run_selected(run, kind))
-			continue;
-		fprintf(out, "  %-11s", variants[kind].name);
-		for (size_t program = TWO_THOUSAND; program <= QUEUED; program++)
-			print_column(run, kind, program);
-		fputs("\n", out);
-	}
-	fprintf(out, "\n  %-11s %-45s %s\n", "", "5 x send(300) while another thread receives",
-		"came as sent");
-	for (size_t kind = 0; kind < KINDS; kind++) {
-		struct values unlike = of_program(run, kind, "unlike_send", RACING);
-
-		if (!run_selected(run, kind))
-			continue;
-		fprintf(out, "  %-11s", variants[kind].name);
-		print_column(run, kind, RACING);
-		fprintf(out, " %zu of %zu\n", unlike.n - stats_nonzero(unlike), unlike.n);
-	}
-	fputs("\n", out);
-}
-
-static void check_books(struct run *run)
-{
-	for (size_t kind = 0; kind < KINDS; kind++) {
-		struct values lost = run_values(run, kind, "lost_bytes");
-		struct values told = run_values(run, kind, "truncated_recvs");
-		size_t changed = stats_nonzero(run_values(run, kind, "misplaced_bytes"));
-		size_t left = stats_nonzero(run_values(run, kind, "left"));
-		size_t untold = 0;
-
-		for (size_t i = 0; i < lost.n; i++)
-			untold += lost.at[i] && !told.at[i];
-		old_control(run, untold + changed + left == 0,
-			    "%s: of %zu programs %zu lost bytes that MSG_TRUNC did not tell, %zu "
-			    "changed some, %zu left some",
-			    variants[kind].name, lost.n, untold, changed, left);
-	}
-}
-
-static void judge_cut(struct run *run)
-{
-	double most = 0, stream_lost = 0, datagram_lost = 0;
-	size_t messages = 0, datagrams = 0, told = 0;
-
-	for (size_t kind = 0; kind < KINDS; kind++)
-		for (size_t program = TWO_THOUSAND; program <= FOUR_THOUSAND; program++) {
-			struct values largest = of_program(run, kind, "largest_bytes", program);
-			double lost = stats_sum(of_program(run, kind, "lost_bytes", program));
-
-			messages += largest.n;
-			most = fmax(most, stats_quantile(largest, 1));
-			if (is_stream(kind)) {
-				stream_lost += lost;
-				continue;
-			}
-			datagrams += largest.n;
-			datagram_lost += lost;
-			told += stats_nonzero(of_program(run, kind, "truncated_recvs", program));
-		}
-	if (messages == 0)
-		return;
-	old_verdict(run, "tcp-recv-cut", most <= (double)recv_size ? HOLDS : REFUTED,
-		    (struct field[]){{"largest_bytes", (int64_t)most},
-				     {"recv_bytes", recv_size},
-				     {"messages", (int64_t)messages},
-				     {"stream_lost_bytes", (int64_t)stream_lost},
-				     {"datagram_lost_bytes", (int64_t)datagram_lost},
-				     {"truncated_datagrams", (int64_t)told},
-				     {"datagrams", (int64_t)datagrams},
-				     {0}},
-		    "recv(%lld) returned at most %s bytes of %zu messages. Over a stream the next "
-		    "recv returned the rest (%.0f bytes lost); %zu of %zu datagrams lost theirs, "
-		    "%s bytes in all, and MSG_TRUNC told so",
-		    (long long)recv_size, text_count((int64_t)most), messages, stream_lost, told,
-		    datagrams, text_count((int64_t)datagram_lost));
-}
-
-/* How many of the 5 x send(300) came back as other pieces; *of is of how many. */
-static size_t rearranged(struct run *run, size_t kind, size_t *of)
-{
-	struct values queued = of_program(run, kind, "unlike_send", QUEUED);
-	struct values racing = of_program(run, kind, "unlike_send", RACING);
-
-	*of = queued.n + racing.n;
-	return stats_nonzero(queued) + stats_nonzero(racing);
-}
-
-static void judge_boundaries(struct run *run)
-{
-	size_t tcp_programs, udp_programs;
-	size_t tcp = rearranged(run, TCP, &tcp_programs);
-	size_t udp = rearranged(run, UDP, &udp_programs);
-
-	if (tcp_programs == 0 || udp_programs == 0)
-		return;
-	if (recv_size < EACH) { /* every datagram is cut, so nothing can be told */
-		old_verdict(run, "tcp-stream-no-boundary", SKIPPED, NULL,
-			    "a recv of %lld bytes cuts every message of %d", (long long)recv_size,
-			    EACH);
-		return;
-	}
-	old_verdict(run, "tcp-stream-no-boundary",
-		    udp   ? REFUTED
-		    : tcp ? HOLDS
-			  : NOT_SEEN,
-		    (struct field[]){{"tcp_rearranged", (int64_t)tcp},
-				     {"tcp_programs", (int64_t)tcp_programs},
-				     {"udp_rearranged", (int64_t)udp},
-				     {"udp_programs", (int64_t)udp_programs},
-				     {0}},
-		    "5 x send(300) came out as other pieces in %zu of %zu programs over TCP, in "
-		    "%zu of %zu over UDP",
-		    tcp, tcp_programs, udp, udp_programs);
-}
-
-static void report(struct run *run)
-{
-	print_table(run);
-	check_books(run);
-	judge_cut(run);
-	judge_boundaries(run);
-	old_why(run, "TCP numbers bytes, not messages. send appends to one queue, recv takes what "
-		     "is there from another, and segments are cut as suits the network.");
-}
+static const struct experiment about = {
+	.name = "boundaries",
+	.group = "tcp",
+	.order = 407,
+	.summary = "Does a recv return what a send sent?",
+	.intro = "What recv({recv_bytes}) returned, call after call.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 3,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 	uint64_t races = 0; /* other pauses each time */
 
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		for (size_t p = 0; p < PROGRAMS; p++)
 			for (int64_t i = 0; i < programs[p].times; i++) {
@@ -425,5 +353,5 @@ int main(int argc, char *argv[])
 				measure(&t);
 				record(run, &t);
 			}
-	return old_end(run, report);
+	return run_end(run);
 }

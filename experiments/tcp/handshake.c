@@ -19,35 +19,51 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
 #include "filter.h"
+#include "judge.h"
 #include "net.h"
 #include "span.h"
 #include "tcpinfo.h"
-#include "text.h"
 
 /* A segment on loopback is at most half of the first window, 32 KiB: it can tell 14 bits. */
-enum { TOLD_BITS = 14, TOLD_SHIFT = 32 - TOLD_BITS };
+enum { SHOWN_BITS = 14, SHOWN_SHIFT = 32 - SHOWN_BITS };
 
 static const struct claim claims[] = {
-	{"tcp-handshake", "SYN, SYN+ACK, ACK: each side chooses its own first sequence number"},
+	{"tcp-handshake", "SYN, SYN+ACK, ACK: each side chooses its own first sequence number",
+	 "same-number", REFUTED,
+	 .why = {[HOLDS] =
+			 "bytes are numbered from a number that nobody else can guess, so that a stranger, or a late segment of an earlier connection, does not fit. Each side must send its own, and have it acknowledged: the server does both in one segment, so three suffice."}},
 	{0}};
+
+static const struct row_field fields[] = {
+	{"syn_first", "1: the client's first segment has SYN and no ACK", "SYN|first",
+	 SHOW_NONZERO},
+	{"three_segments", "1: until then the client has sent 2 segments and got 1",
+	 "three|segments", SHOW_NONZERO},
+	{"own_numbers",
+	 "1: the upper bits of both numbers differ; absent where the server's cannot be read",
+	 "numbers|of their own", SHOW_NONZERO},
+	{"syn", "the SYN flag of the first segment"},
+	{"ack", "its ACK flag"},
+	{"header_bytes", "of its TCP header, with options"},
+	{"client_isn", "the client's first number"},
+	{"client_segs_out", "segments that the client sent, handshake only"},
+	{"client_segs_in", "that it got"},
+	{"server_isn_upper_bits", "the upper 14 bits of the server's first number; -1: not read"},
+	{"upper_bits_known", "of the client's, from its SYN and what the server has acknowledged"},
+	{"upper_bits_shown", "of the client's, as the same filter reads them; -1: not read"},
+	{"wrong_bits", "1: the filter read another number than the SYN's", .zero = true,
+	 .sham = "misread"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"nearly_all_share", 0.9, "of 14 bits one in 16,384 pairs is alike by chance"}, {0}};
 
 static int64_t connections = 32;
 
 static const struct opt opts[] = {
 	{0, "connections", "how many a trial opens", .num = &connections, .min = 2, .max = 256},
 	{0}};
-
-static const struct experiment about = {
-	.name = "handshake",
-	.group = "tcp",
-	.summary = "What do both sides send to begin a connection?",
-	.claims = claims,
-	.opts = opts,
-	.trials = 10,
-	.quick_trials = 1,
-};
 
 static struct filter_place place; /* where TCP can be filtered */
 
@@ -73,11 +89,11 @@ static struct syn saved_syn(int fd)
 }
 
 /* Cuts what comes in to as many bytes as the number that it acknowledges says. */
-static void tell_acknowledged(int fd)
+static void show_acknowledged(int fd)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 8), /* the acknowledged number */
-		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, TOLD_SHIFT),
+		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, SHOWN_SHIFT),
 		BPF_STMT(BPF_MISC | BPF_TAX, 0),
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 12), /* the header's length in its upper half */
 		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4),
@@ -90,17 +106,17 @@ static void tell_acknowledged(int fd)
 }
 
 /*
- * The upper bits of the number that the next segment to fd acknowledges, told by its length; -1 if
+ * The upper bits of the number that the next segment to fd acknowledges, shown by its length; -1 if
  * the bytes would take more segments than one, or some of them came twice.  The peer must not have
  * sent anything that fd has not got.
  */
-static int64_t told(int from, int fd)
+static int64_t acked_bits(int from, int fd)
 {
-	static const uint8_t bytes[1 << TOLD_BITS];
+	static const uint8_t bytes[1 << SHOWN_BITS];
 
 	if (place.refused)
 		return -1;
-	tell_acknowledged(fd);
+	show_acknowledged(fd);
 	if (tcpinfo_read(from).mss < (int64_t)sizeof(bytes) ||
 	    send(from, bytes, sizeof(bytes), MSG_DONTWAIT) != sizeof(bytes))
 		return -1;
@@ -116,16 +132,20 @@ static void measure(struct run *run)
 	struct syn syn;
 	int64_t servers, clients;
 	uint32_t first;
+	bool read;
 
 	net_set(listener, IPPROTO_TCP, TCP_SAVE_SYN, 1);
 	fd = net_join(filter_socket(&place), listener, (struct in_addr){htonl(INADDR_LOOPBACK)},
 		      (struct net_ask){0});
 	client = tcpinfo_read(fd.tx);
 	syn = saved_syn(fd.rx);
-	servers = told(fd.tx, fd.rx);
-	clients = told(fd.rx, fd.tx);
-	/* the server acknowledges the SYN, and what told() sent to it */
+	servers = acked_bits(fd.tx, fd.rx);
+	clients = acked_bits(fd.rx, fd.tx);
+	/* the server acknowledges the SYN, and what acked_bits() sent to it */
 	first = ntohl(syn.head.seq) + 1 + (uint32_t)(servers > 0 ? servers : 0);
+	read = servers >= 0 && clients >= 0;
+	if (run_sham(run, "same-number"))
+		servers = ntohl(syn.head.seq) >> SHOWN_SHIFT;
 	run_record(run,
 		   (struct field[]){{"syn", syn.head.syn},
 				    {"ack", syn.head.ack},
@@ -134,18 +154,25 @@ static void measure(struct run *run)
 				    {"client_segs_out", client.segs_out},
 				    {"client_segs_in", client.segs_in},
 				    {"server_isn_upper_bits", servers},
-				    {"upper_bits_known", first >> TOLD_SHIFT},
-				    {"upper_bits_told", servers < 0 || clients < 0 ? -1 : clients},
+				    {"upper_bits_known", first >> SHOWN_SHIFT},
+				    {"upper_bits_shown", read ? clients : -1},
+				    {"syn_first", syn.head.syn == 1 && syn.head.ack == 0},
+				    {"three_segments", client.segs_out == 2 && client.segs_in == 1},
+				    {"wrong_bits", (read && clients != first >> SHOWN_SHIFT) ||
+							   run_sham(run, "misread")},
+				    {read ? "own_numbers" : NULL,
+				     servers != ntohl(syn.head.seq) >> SHOWN_SHIFT},
 				    {0}});
 	net_close(&fd);
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* How many different numbers there are, those below 0 left out. */
-static size_t distinct(struct values values)
+/* How many different numbers there are, of all; those below 0 left out. */
+static struct share distinct(struct values values)
 {
-	size_t n = 0;
+	int64_t all = 0;
+	int64_t n = 0;
 
 	for (size_t i = 0; i < values.n; i++) {
 		size_t before = 0;
@@ -153,86 +180,56 @@ static size_t distinct(struct values values)
 		while (before < i && values.at[before] != values.at[i])
 			before++;
 		n += before == i && values.at[i] >= 0;
+		all += values.at[i] >= 0;
 	}
-	return n;
-}
-
-/* The first connections' segments, in the order in which they are sent. */
-static void print_table(struct run *run)
-{
-	struct values seq = run_values(run, 0, "client_isn");
-	struct values bytes = run_values(run, 0, "header_bytes");
-	struct values server = run_values(run, 0, "server_isn_upper_bits");
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"%lld connections a trial, over loopback. Of the first ones: the number in the "
-		"client's SYN, and what its ACK said of the server's.",
-		(long long)connections);
-	fprintf(out, "\n  %14s %18s %22s\n", "SYN's header", "client's number", "server's number");
-	for (size_t i = 0; i < seq.n && i < 4; i++)
-		fprintf(out, "  %14s %18s %22s\n", text_bytes(bytes.at[i]), text_count(seq.at[i]),
-			server.at[i] < 0
-				? "not read"
-				: text_format("%s + less than 2^%d",
-					      text_count(server.at[i] << TOLD_SHIFT), TOLD_SHIFT));
-	fputs("\n", out);
+	return share_of(n, all);
 }
 
 static void judge(struct run *run)
 {
-	struct values syn = run_values(run, 0, "syn");
-	struct values ack = run_values(run, 0, "ack");
-	struct values out = run_values(run, 0, "client_segs_out");
-	struct values in = run_values(run, 0, "client_segs_in");
-	struct values known = run_values(run, 0, "upper_bits_known");
-	struct values seen = run_values(run, 0, "upper_bits_told");
-	size_t clients = distinct(run_values(run, 0, "client_isn"));
-	size_t servers = distinct(run_values(run, 0, "server_isn_upper_bits"));
-	size_t first = 0, three = 0, wrong = 0, read = 0;
+	double nearly_all = run_bound(run, "nearly_all_share");
+	struct share first = run_nonzero(run, 0, "syn_first");
+	struct share three = run_nonzero(run, 0, "three_segments");
+	struct share own = run_nonzero(run, 0, "own_numbers");
+	struct share clients = distinct(run_values(run, 0, "client_isn"));
+	struct share servers = distinct(run_values(run, 0, "server_isn_upper_bits"));
 
-	for (size_t i = 0; i < syn.n; i++) {
-		first += syn.at[i] == 1 && ack.at[i] == 0;
-		three += out.at[i] == 2 && in.at[i] == 1;
-		read += seen.at[i] >= 0;
-		wrong += seen.at[i] >= 0 && seen.at[i] != known.at[i];
-	}
-	old_control(run, wrong == 0,
-		    "the filter told another number than the SYN's in %zu of %zu connections",
-		    wrong, read);
-	old_verdict(run, "tcp-handshake",
-		    first < syn.n || clients == 1 || servers == 1 ? REFUTED
-		    : three > 0 && read > 0                       ? HOLDS
-								  : NOT_SEEN,
-		    (struct field[]){{"connections", (int64_t)syn.n},
-				     {"syn_first", (int64_t)first},
-				     {"three_segments", (int64_t)three},
-				     {"client_isns", (int64_t)clients},
-				     {"server_isns", (int64_t)servers},
-				     {"read_isns", (int64_t)read},
-				     {0}},
-		    "%zu of %zu began with SYN and no ACK; the client sent 2 segments and got 1 in "
-		    "%zu. First numbers: %zu different of the clients; of the servers %s",
-		    first, syn.n, three, clients,
-		    read ? text_format("%zu (by their upper %d bits)", servers, TOLD_BITS)
-			 : "none could be read here");
+	run_judge(
+		run, "tcp-handshake",
+		place.refused
+			? SKIPPED
+			: all_of(always_happens(first, 2), share_above(three, nearly_all / 2),
+				 share_above(own, nearly_all), share_above(clients, nearly_all),
+				 share_above(servers, nearly_all)),
+		place.refused
+			? "this kernel filters TCP only for who owns the network namespace ({reason}), so the server's numbers cannot be read"
+			: "{first} began with SYN and no ACK, {three} took three segments; {clients} first numbers of clients are different, {servers} of servers (by their upper 14 bits), and in {own} connections the two are",
+		number_share("first", first), number_share("three", three),
+		number_share("clients", clients), number_share("servers", servers),
+		number_share("own", own),
+		number_text("reason", place.refused ? place.refused : ""));
+	if (place.own && !place.refused)
+		run_note(
+			run,
+			"this ran in a network namespace of its own: this kernel filters TCP only for who owns the namespace",
+			NO_NUMBERS);
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge(run);
-	if (place.refused)
-		run_say(run, "This kernel filters TCP only for who owns the network namespace: %s.",
-			place.refused);
-	else if (place.own)
-		run_say(run, "This ran in a network namespace of its own: this kernel filters TCP "
-			     "only for who owns the namespace.");
-	old_why(run, "bytes are numbered from a number that nobody else can guess, so that a "
-		     "stranger, or a late segment of an earlier connection, does not fit. Each "
-		     "side must tell its own, and have it acknowledged: the server does both in "
-		     "one segment, so three suffice.");
-}
+static const struct experiment about = {
+	.name = "handshake",
+	.group = "tcp",
+	.order = 404,
+	.summary = "What do both sides send to begin a connection?",
+	.intro =
+		"{connections} connections a trial, over loopback: what the client's SYN says, and its ACK of the server's number.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.trials = 10,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -243,7 +240,7 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		for (int64_t i = 0; i < connections && !run_stopped(); i++)
 			measure(run);
-	status = old_end(run, report);
+	status = run_end(run);
 	filter_leave(&place);
 	return status;
 }

@@ -25,7 +25,7 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
@@ -36,9 +36,44 @@
 enum { CLIENTS = 4, BYTES = 4096, STREAM = 1 << 20 };
 
 static const struct claim claims[] = {
-	{"tcp-listen-blocks", "listen() puts the program in the blocked state"},
+	{"tcp-listen-blocks", "listen() puts the program in the blocked state", "sleep", HOLDS,
+	 .why = {[REFUTED] =
+			 "listen only makes the kernel queue connections for this socket, which is done at once. accept removes one from the queue, and waits while there is none."}},
 	{"tcp-accept-new-socket",
-	 "accept returns a new socket; the listening one never carries data"},
+	 "accept returns a new socket; the listening one never carries data", "as-one", REFUTED,
+	 .why = {[HOLDS] =
+			 "each connection is a socket of its own, made by the kernel when the handshake is done; accept gives it a descriptor."}},
+	{0}};
+
+static const struct control controls[] = {
+	{"accept-waits", "accept sleeps while there is no connection", "early"}, {0}};
+
+static const struct row_field fields[] = {
+	{"listen_calls", "of listen, each on a fresh socket", "listen|calls", SHOW_SUM},
+	{"listen_ns", "of all these", "each", SHOW_MEDIAN, "listen_calls"},
+	{"listen_longest_ns", "of the longest", "longest", SHOW_MOST},
+	{"listen_asleep_calls", "that slept, by context switches", "asleep", SHOW_SUM},
+	{"listen_looks", "at the thread's state meanwhile, by another thread", "looks", SHOW_SUM},
+	{"listen_asleep_looks", "that found it asleep", "asleep", SHOW_SUM},
+	{"accept_ns", "of one accept, whose client comes late", "accept"},
+	{"accept_sleeps", "context switches because it waited", "slept", SHOW_NONZERO},
+	{"accept_looks", "at the thread's state meanwhile", "looks", SHOW_SUM},
+	{"accept_asleep_looks", "that found it asleep", "asleep", SHOW_SUM},
+	{"accepted_sockets", "at once"},
+	{"new_sockets", "with a descriptor, inode and cookie of their own"},
+	{"still_listens", "1: the listening one, after all that"},
+	{"listener_recv", "what recv on it gave", .text = true},
+	{"listener_recv_errno", "its error number"},
+	{"listener_send", "what send on it gave", .text = true},
+	{"listener_send_errno", "its error number"},
+	{"moved_bytes", "over the accepted sockets"},
+	{"misplaced_bytes", "that arrived at another socket or changed", .zero = true,
+	 .sham = "disorder"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"usual_share", 0.5, "a claim of what happens is one of most calls"},
+	{"enough_trials", 2, "a socket's kind does not change from trial to trial"},
 	{0}};
 
 static int64_t wait_ms = 200;
@@ -48,18 +83,8 @@ static const struct opt opts[] = {{'w', "wait", "how long accept has to wait for
 				   .num = &wait_ms, .min = 20, .quick = 100, .max = 10000,
 				   .unit = OPT_MS},
 				  {'n', "calls", "calls of listen, each on a fresh socket",
-				   .num = &calls, .min = 1, .quick = 500, .max = 1000000},
+				   .num = &calls, .min = 1, .quick = 250, .max = 1000000},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "listen",
-	.group = "tcp",
-	.summary = "Does listen() wait? Which socket carries the data?",
-	.claims = claims,
-	.opts = opts,
-	.trials = 5,
-	.quick_trials = 2,
-};
 
 /* --- which call waits ------------------------------------------------------ */
 
@@ -73,6 +98,7 @@ struct server {
 	int64_t listen_ns, listen_most_ns;           /* of all of them; of the longest */
 	int64_t accept_ns, accept_sleeps;            /* of one accept */
 	int64_t looks[PHASES], looks_asleep[PHASES]; /* of the watcher, at its state */
+	bool sleeps, early; /* shams: listen sleeps; the client comes before accept is called */
 };
 
 /* One listen() on a fresh socket. */
@@ -85,6 +111,8 @@ static void listen_once(struct server *s)
 	int64_t took_ns;
 
 	check_fd(listen(fd, 1), "listen");
+	if (s->sleeps)
+		run_sleep_until(begin_ns + 200000);
 	took_ns = span_now() - begin_ns;
 	s->listen_asleep += span_sleeps() > sleeps;
 	s->listen_ns += took_ns;
@@ -103,6 +131,8 @@ static void *serve(void *argument)
 	for (int64_t i = 0; i < calls && !run_stopped(); i++)
 		listen_once(s);
 	atomic_store(&s->phase, ACCEPTING);
+	if (s->early)
+		run_sleep_until(span_now() + 2 * wait_ms * 1000000);
 	s->accept_sleeps = -span_sleeps();
 	begin_ns = span_now();
 	fd = net_accept(s->listener);
@@ -272,119 +302,71 @@ static void record(struct run *run, const struct server *s, const struct sockets
 					 {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-static void print_call(struct run *run, const char *call, double each_ns, double longest_ns,
-		       double asleep, double all, double looks_asleep, double looks)
+static void judge(struct run *run)
 {
-	fprintf(run_out(run), "  %-8s %8s %10s %10s %16s %18s\n", call, text_count((int64_t)all),
-		text_time(each_ns), text_time(longest_ns),
-		text_format("%s of %s", text_count((int64_t)asleep), text_count((int64_t)all)),
-		text_format("%s of %s", text_count((int64_t)looks_asleep),
-			    text_count((int64_t)looks)));
+	double usual = run_bound(run, "usual_share");
+	int64_t enough = (int64_t)run_bound(run, "enough_trials");
+	struct share asleep = run_part(run, 0, "listen_asleep_calls", "listen_calls");
+	struct share looks = run_part(run, 0, "listen_asleep_looks", "listen_looks");
+	struct share accept = run_part(run, 0, "accept_asleep_looks", "accept_looks");
+	struct share fresh = run_part(run, 0, "new_sockets", "accepted_sockets");
+	struct share slept = run_nonzero(run, 0, "accept_sleeps");
+
+	run_judge(
+		run, "tcp-listen-blocks", share_above(asleep, usual),
+		"{asleep} calls of listen slept, of {each_ns} each; another thread saw it asleep in {looks} looks, and accept in {accept} looks",
+		number_share("asleep", asleep), number_share("looks", looks),
+		number_share("accept", accept),
+		number_real("each_ns", run_median(run, 0, "listen_ns") / (double)calls));
+	run_judge(
+		run, "tcp-accept-new-socket",
+		all_of(always_happens(fresh, CLIENTS),
+		       always_happens(run_nonzero(run, 0, "listener_recv_errno"), enough),
+		       always_happens(run_nonzero(run, 0, "listener_send_errno"), enough),
+		       always_happens(run_nonzero(run, 0, "still_listens"), enough)),
+		"{fresh} accepted sockets had a descriptor, inode and cookie of their own, and carried a stream each; the listening one still listened in {listens} trials, and gave an error for recv in {recv} and for send in {send}",
+		number_share("fresh", fresh),
+		number_share("listens", run_nonzero(run, 0, "still_listens")),
+		number_share("recv", run_nonzero(run, 0, "listener_recv_errno")),
+		number_share("send", run_nonzero(run, 0, "listener_send_errno")));
+	run_check(run, "accept-waits", share_above(slept, usual),
+		  "accept slept in {slept} trials, though its client came late",
+		  number_share("slept", slept));
 }
 
-/* The mean of a trial's calls, of the trials the median. */
-static double each_listen_ns(struct run *run)
-{
-	return run_median(run, 0, "listen_ns") / (double)calls;
-}
-
-static void print_table(struct run *run)
-{
-	struct values accepts = run_values(run, 0, "accept_ns");
-
-	run_say(run,
-		"A client comes to accept %s late. Asleep: by the caller's context switches; "
-		"its state: as another thread read it from /proc meanwhile.",
-		text_time((double)wait_ms * 1e6));
-	fprintf(run_out(run), "\n  %-8s %8s %10s %10s %16s %18s\n", "call", "calls", "each",
-		"longest", "asleep", "state S");
-	print_call(run, "listen", each_listen_ns(run),
-		   stats_quantile(run_values(run, 0, "listen_longest_ns"), 1),
-		   run_sum(run, 0, "listen_asleep_calls"), run_sum(run, 0, "listen_calls"),
-		   run_sum(run, 0, "listen_asleep_looks"), run_sum(run, 0, "listen_looks"));
-	print_call(run, "accept", stats_quantile(accepts, 0.5), stats_quantile(accepts, 1),
-		   (double)stats_nonzero(run_values(run, 0, "accept_sleeps")), (double)accepts.n,
-		   run_sum(run, 0, "accept_asleep_looks"), run_sum(run, 0, "accept_looks"));
-	fputs("\n", run_out(run));
-}
-
-static void judge_listen(struct run *run)
-{
-	double all = run_sum(run, 0, "listen_calls");
-	double asleep = run_sum(run, 0, "listen_asleep_calls");
-	double looks = run_sum(run, 0, "accept_looks");
-	double share = run_sum(run, 0, "accept_asleep_looks") / looks;
-
-	old_verdict(run, "tcp-listen-blocks", asleep == all ? HOLDS : REFUTED,
-		    (struct field[]){{"listen_calls", (int64_t)all},
-				     {"listen_asleep_calls", (int64_t)asleep},
-				     {"listen_ns", (int64_t)each_listen_ns(run)},
-				     {"accept_ns", (int64_t)run_median(run, 0, "accept_ns")},
-				     {"accept_asleep_share", .real = &share},
-				     {0}},
-		    "%s of %s calls of listen returned without sleeping, after %s each; accept "
-		    "took %s and was seen asleep in %s of %s looks",
-		    text_count((int64_t)(all - asleep)), text_count((int64_t)all),
-		    text_time(each_listen_ns(run)), text_time(run_median(run, 0, "accept_ns")),
-		    text_share(share), text_count((int64_t)looks));
-}
-
-static void judge_sockets(struct run *run)
-{
-	struct values listens = run_values(run, 0, "still_listens");
-	struct values recv_errors = run_values(run, 0, "listener_recv_errno");
-	struct values send_errors = run_values(run, 0, "listener_send_errno");
-	double accepted = run_sum(run, 0, "accepted_sockets");
-	double fresh = run_sum(run, 0, "new_sockets");
-	bool refuses = stats_nonzero(recv_errors) == recv_errors.n &&
-		       stats_nonzero(send_errors) == send_errors.n;
-
-	old_verdict(run, "tcp-accept-new-socket",
-		    fresh == accepted && refuses && stats_nonzero(listens) == listens.n ? HOLDS
-											: REFUTED,
-		    (struct field[]){{"accepted_sockets", (int64_t)accepted},
-				     {"new_sockets", (int64_t)fresh},
-				     {"moved_bytes", (int64_t)run_sum(run, 0, "moved_bytes")},
-				     {0}},
-		    "%.0f of %.0f accepted sockets had a descriptor, inode and cookie of their "
-		    "own; %d at once carried a stream each, %.0f bytes went astray. The listening "
-		    "one still listened in %zu of %zu trials; recv and send on it: %s, %s",
-		    fresh, accepted, CLIENTS, run_sum(run, 0, "misplaced_bytes"),
-		    stats_nonzero(listens), listens.n, text_errno((int)recv_errors.at[0]),
-		    text_errno((int)send_errors.at[0]));
-}
-
-static void report(struct run *run)
-{
-	struct values slept = run_values(run, 0, "accept_sleeps");
-	double misplaced = run_sum(run, 0, "misplaced_bytes");
-
-	print_table(run);
-	old_control(run, stats_nonzero(slept) == slept.n,
-		    "accept slept in %zu of %zu trials only, though its client came late",
-		    stats_nonzero(slept), slept.n);
-	old_control(run, misplaced == 0, "%.0f bytes arrived at another socket or changed",
-		    misplaced);
-	judge_listen(run);
-	judge_sockets(run);
-	old_why(run, "listen only tells the kernel to queue connections for this socket, which is "
-		     "done at once. accept takes one out of the queue, as a socket of its own, and "
-		     "waits while there is none.");
-}
+static const struct experiment about = {
+	.name = "listen",
+	.group = "tcp",
+	.order = 405,
+	.summary = "Does listen() wait? Which socket carries the data?",
+	.intro =
+		"A client comes to accept {wait_ms} late. Asleep: by the caller's context switches, and by its state as another thread read it from /proc.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.controls = controls,
+	.opts = opts,
+	.trials = 5,
+	.quick_trials = 4,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run)) {
-		struct server server = {0};
+		struct server server = {.sleeps = run_sham(run, "sleep"),
+					.early = run_sham(run, "early")};
 		struct sockets found = {0};
 
 		measure_waiting(&server);
 		measure_sockets(&found);
+		found.new_ones *= !run_sham(run, "as-one");
 		record(run, &server, &found);
 	}
-	return old_end(run, report);
+	return run_end(run);
 }

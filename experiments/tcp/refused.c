@@ -32,7 +32,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
@@ -49,7 +49,6 @@ enum {
 	UDP,
 	SILENT,
 	SILENT_POLL,
-	VARIANTS
 };
 
 static const struct variant variants[] = {
@@ -68,7 +67,36 @@ static const struct variant variants[] = {
 
 static const struct claim claims[] = {
 	{"tcp-connect-refused",
-	 "connecting to a port nobody listens on fails at once, and a program must handle it"},
+	 "connecting to a port nobody listens on fails at once, and a program must handle it",
+	 "late", REFUTED,
+	 .why = {[HOLDS] =
+			 "the kernel of the host answers for a port that nobody listens on: with a reset, of UDP with an ICMP message that the next call reports. A host that is off, or a firewall that drops, answers nothing, and TCP keeps trying."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"connect", "what connect gave", "connect|gives", .text = true},
+	{"later", "what SO_ERROR, or UDP's next call, gave; ETIMEDOUT: poll's limit", "later",
+	 .text = true},
+	{"known_ns", "until the program knew", "median"},
+	{"known_ns", .column = "longest", .show = SHOW_MOST},
+	{"sleeps", "how often the caller slept meanwhile", "slept", SHOW_NONZERO},
+	{"connect_errno", "of connect"},
+	{"later_errno", "of what came later"},
+	{"connect_ns", "of connect alone"},
+	{"refused", "1: either of them is ECONNREFUSED"},
+	{"at_once", "1: the program knew within at_once_ns"},
+	{"killed_by_signal",
+	 "of bound: what a process died of that wrote all the same; 0: of nothing"},
+	{"listens_errno", "of connecting to a server that listens", .zero = true,
+	 .sham = "listens=closed"},
+	{"answered", "1: a listener whose queue is full let somebody in", .zero = true,
+	 .sham = "silent=listens"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"at_once_ns", 20e6,
+	 "a fiftieth of what a SYN waits before it is sent again, and far above a wake-up"},
+	{"enough_trials", 8, "each of four ways, twice"},
 	{0}};
 
 static int64_t limit_ms = 100;
@@ -78,23 +106,12 @@ static const struct opt opts[] = {
 	 .num = &limit_ms, .min = 20, .quick = 60, .max = 60000, .unit = OPT_MS},
 	{0}};
 
-static const struct experiment about = {
-	.name = "refused",
-	.group = "tcp",
-	.summary = "What does connect say where nobody listens, and how soon?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 7,
-	.quick_trials = 2,
-};
-
 /* What the client's calls gave: 0 or an errno. */
 struct outcome {
 	int connect_error;
 	int later_error;    /* of SO_ERROR, or of what UDP called next */
 	int64_t connect_ns; /* of connect alone */
-	int64_t told_ns;    /* until the program knew */
+	int64_t known_ns;   /* until the program knew */
 	int64_t asleep;     /* how often the caller slept meanwhile */
 	int64_t killed_by;  /* the signal that ended a process which ignored it; 0: none */
 };
@@ -177,7 +194,7 @@ static void attempt(struct outcome *o, int fd, const void *where, socklen_t size
 		o->later_error = await(fd);
 	if (variant == UDP)
 		o->later_error = use_udp(fd);
-	o->told_ns = span_now() - begin_ns;
+	o->known_ns = span_now() - begin_ns;
 	o->asleep = span_sleeps() - sleeps;
 }
 
@@ -258,123 +275,78 @@ static struct outcome measure_unix(size_t variant)
 
 static void record(struct run *run, const struct outcome *o)
 {
-	run_record(run, (struct field[]){{"connect", .text = text_errno(o->connect_error)},
-					 {"connect_errno", o->connect_error},
-					 {"later", .text = text_errno(o->later_error)},
-					 {"later_errno", o->later_error},
-					 {"connect_ns", o->connect_ns},
-					 {"told_ns", o->told_ns},
-					 {"sleeps", o->asleep},
-					 {"killed_by_signal", o->killed_by},
-					 {0}});
+	int64_t known_ns = o->known_ns;
+	size_t label = run_label(run);
+	bool is_silent = label == SILENT || label == SILENT_POLL;
+
+	if (run_sham(run, "late"))
+		known_ns += 40000000;
+	run_record(run,
+		   (struct field[]){{"connect", .text = text_errno(o->connect_error)},
+				    {"connect_errno", o->connect_error},
+				    {"later", .text = text_errno(o->later_error)},
+				    {"later_errno", o->later_error},
+				    {"connect_ns", o->connect_ns},
+				    {"known_ns", known_ns},
+				    {"sleeps", o->asleep},
+				    {"killed_by_signal", o->killed_by},
+				    {"refused", o->connect_error == ECONNREFUSED ||
+							o->later_error == ECONNREFUSED},
+				    {"at_once", (double)known_ns <= run_bound(run, "at_once_ns")},
+				    {label == LISTENS ? "listens_errno"
+				     : is_silent      ? "answered"
+						      : NULL,
+				     label == LISTENS  ? o->connect_error
+				     : label == SILENT ? !o->connect_error
+						       : !o->later_error},
+				    {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
-
-/* What the trials gave, "mixed" if not the same in all. */
-static const char *said(struct run *run, size_t variant, const char *field)
-{
-	struct values errors = run_values(run, variant, field);
-
-	return stats_quantile(errors, 0) == stats_quantile(errors, 1)
-		       ? text_errno((int)stats_quantile(errors, 0))
-		       : "mixed";
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run, "All over loopback. A client that may wait gives up after %s.",
-		text_time((double)limit_ms * 1e6));
-	fprintf(out, "\n  %-12s %-13s %-13s %10s %10s  %s\n", "", "connect says", "later", "median",
-		"longest", "slept");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values told = run_values(run, v, "told_ns");
-		bool later = v == UDP ||
-			     (v != SILENT && run_median(run, v, "connect_errno") == EINPROGRESS);
-
-		if (run_selected(run, v))
-			fprintf(out, "  %-12s %-13s %-13s %10s %10s  %zu of %zu\n",
-				variants[v].name, said(run, v, "connect_errno"),
-				later ? said(run, v, "later_errno") : "",
-				text_time(stats_quantile(told, 0.5)),
-				text_time(stats_quantile(told, 1)),
-				stats_nonzero(run_values(run, v, "sleeps")), told.n);
-	}
-	fputs("\n", out);
-}
-
-/* How many trials of a variant ended in this error, at connect or later. */
-static size_t count(struct run *run, size_t variant, int error)
-{
-	struct values first = run_values(run, variant, "connect_errno");
-	struct values later = run_values(run, variant, "later_errno");
-	size_t n = 0;
-
-	for (size_t i = 0; i < first.n; i++)
-		n += first.at[i] == error || later.at[i] == error;
-	return n;
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
 	static const size_t nobody_listens[] = {CLOSED, BOUND, GONE, NONBLOCK};
-	size_t trials = 0, refused = 0;
-	double longest = 0, median = 0;
-	double silent = stats_quantile(run_values(run, SILENT, "told_ns"), 0);
-	struct values killed = run_values(run, BOUND, "killed_by_signal");
-	size_t dead = stats_nonzero(killed);
+	int64_t enough = (int64_t)run_bound(run, "enough_trials");
+	struct share refused = {0};
+	struct share at_once = {0};
+	struct share killed = run_nonzero(run, BOUND, "killed_by_signal");
+	double longest = 0;
 
 	for (size_t i = 0; i < sizeof(nobody_listens) / sizeof(nobody_listens[0]); i++) {
-		struct values told = run_values(run, nobody_listens[i], "told_ns");
+		size_t v = nobody_listens[i];
 
-		trials += told.n;
-		refused += count(run, nobody_listens[i], ECONNREFUSED);
-		median = fmax(median, stats_quantile(told, 0.5));
-		longest = fmax(longest, stats_quantile(told, 1));
+		refused = share_add(refused, run_nonzero(run, v, "refused"));
+		at_once = share_add(at_once, run_nonzero(run, v, "at_once"));
+		longest = fmax(longest, stats_quantile(run_values(run, v, "known_ns"), 1));
 	}
-	if (!killed.n || !run_selected(run, SILENT))
-		return;
-	old_verdict(
+	run_judge(
 		run, "tcp-connect-refused",
-		refused < trials               ? REFUTED
-		: longest < silent && dead > 0 ? HOLDS
-					       : DEPENDS,
-		(struct field[]){{"refused_trials", (int64_t)refused},
-				 {"trials", (int64_t)trials},
-				 {"median_ns", (int64_t)median},
-				 {"longest_ns", (int64_t)longest},
-				 {"unanswered_ns", (int64_t)silent},
-				 {"killed_processes", (int64_t)dead},
-				 {0}},
-		"ECONNREFUSED in %zu of %zu trials, after %s (the median of the slowest way; "
-		"longest %s). A program that wrote all the same was killed by SIGPIPE in %zu of "
-		"%zu. Without an answer, connect waited until its limit: %s",
-		refused, trials, text_time(median), text_time(longest), dead, killed.n,
-		text_time(silent));
+		all_of(always_happens(refused, enough), always_happens(at_once, enough),
+		       can_happen(killed)),
+		"ECONNREFUSED in {refused} trials, in {at_once} within {bound_ns}, after {longest_ns} at most; a program that wrote all the same was killed by SIGPIPE in {killed}; without an answer connect waited until its limit: {silent_ns}",
+		number_share("refused", refused), number_share("at_once", at_once),
+		number_real("bound_ns", run_bound(run, "at_once_ns")),
+		number_real("longest_ns", longest), number_share("killed", killed),
+		number_real("silent_ns", run_median(run, SILENT, "known_ns")));
 }
 
-static void report(struct run *run)
-{
-	size_t connected = count(run, LISTENS, 0);
-	struct values listens = run_values(run, LISTENS, "connect_errno");
-	struct values silent = run_values(run, SILENT, "connect_errno");
-	struct values polled = run_values(run, SILENT_POLL, "later_errno");
-
-	print_table(run);
-	old_control(run, stats_nonzero(listens) == 0 && connected == listens.n,
-		    "connecting to a server that listens failed in %zu of %zu trials",
-		    stats_nonzero(listens), listens.n);
-	old_control(run, stats_nonzero(silent) == silent.n && stats_nonzero(polled) == polled.n,
-		    "a listener whose queue is full let somebody in");
-	judge(run);
-	old_why(run,
-		"the kernel of the host answers for a port that nobody listens on: with a reset, "
-		"of "
-		"UDP with an ICMP message that the next call reports. A host that is off, or a "
-		"firewall that drops, answers nothing, and TCP keeps trying.");
-}
+static const struct experiment about = {
+	.name = "refused",
+	.group = "tcp",
+	.order = 403,
+	.summary = "What does connect say where nobody listens, and how soon?",
+	.intro = "All over loopback. A client that may wait gives up after {limit_ms}.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 7,
+	.quick_trials = 2,
+	.timed = true,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -387,5 +359,5 @@ int main(int argc, char *argv[])
 
 		record(run, &o);
 	}
-	return old_end(run, report);
+	return run_end(run);
 }

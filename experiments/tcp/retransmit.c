@@ -27,14 +27,13 @@
 #include <sys/socket.h>
 
 #include "exp.h"
-#include "old.h"
 #include "filter.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
 #include "tcpinfo.h"
 #include "team.h"
-#include "text.h"
 
 enum { RATES = 4, UDP = RATES, VARIANTS = 2 * RATES, LARGEST = 16384, READ = 1 << 16 };
 
@@ -51,8 +50,41 @@ static const struct variant variants[] = {{"tcp-0", "TCP, the filter drops nothi
 					  {0}};
 
 static const struct claim claims[] = {
-	{"tcp-retransmit", "what is lost is sent again: the stream arrives complete and in order"},
+	{"tcp-retransmit", "what is lost is sent again: the stream arrives complete and in order",
+	 "tcp-1=tcp-0,tcp-5=tcp-0,tcp-10=tcp-0", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "each byte has a number. Acknowledgements name the next one that is missing, so the sender knows what was lost; where too few follow to show it, a timer does."}},
 	{0}};
+
+static const struct row_field fields[] = {
+	{"asked_ppm", "probability that the filter drops what comes in"},
+	{"sent_segments", "of TCP, lost ones too", "sent", SHOW_SUM},
+	{"dropped_segments", "of these, that did not come in", "lost", SHOW_SHARE, "sent_segments"},
+	{"retransmits", "that TCP sent again", "sent|again", SHOW_SUM},
+	{"sent_datagrams", "of UDP", "UDP:|sent", SHOW_SUM},
+	{"lost_datagrams", "of these, that did not arrive", "lost", SHOW_SHARE, "sent_datagrams"},
+	{"received_bytes", "of the stream", "speed", SHOW_SUM, "elapsed_ns"},
+	{"timers_ns", "while a timer had to show what was lost", "for|timers", SHOW_SUM,
+	 "elapsed_ns"},
+	{"elapsed_ns", "of the trial", "time"},
+	{"wrong", "1: bytes changed, or are missing though nobody gave up waiting"},
+	{"missing_bytes", "sent and not received"},
+	{"misplaced_bytes", "received at another place than sent"},
+	{"late", "1: the trial was given up at its deadline"},
+	{"drops", "counted by the receiving socket"},
+	{"control_drops", "of the variants whose filter drops nothing", .zero = true,
+	 .sham = "tcp-0=tcp-10,udp-0=udp-10"},
+	{"elsewhere_datagrams", "lost and not counted by the filter, changed, or received twice",
+	 .zero = true, .sham = "lose"},
+	{"again_datagrams", "received twice"},
+	{"misplaced_datagrams", "received changed"},
+	{"own_namespace", "1: TCP ran in a network namespace of its own"},
+	{"mss_bytes", "largest segment"},
+	{"rtt_ns", "round-trip time"},
+	{"longest_gap_ns", "between two receives"},
+	{0}};
+
+static const struct bound bounds[] = {{"enough_trials", 4, "one for each rate of loss"}, {0}};
 
 static int64_t total = 512 << 10;
 static int64_t segment = 1448;
@@ -70,17 +102,6 @@ static const struct opt opts[] = {
 	{0, "datagrams", "what is sent over UDP", .num = &datagrams, .min = 1, .max = 1000000},
 	{0, "congestion", "congestion control of the sender, such as cubic", .text = &congestion},
 	{0}};
-
-static const struct experiment about = {
-	.name = "retransmit",
-	.group = "tcp",
-	.summary = "What happens to a stream when some of its segments are lost?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 10,
-	.quick_trials = 1,
-};
 
 static struct filter_place place; /* where TCP can be filtered */
 
@@ -177,6 +198,7 @@ static void measure_tcp(struct run *run, int in_percent)
 	struct tcpinfo tx, rx;
 	struct team team;
 	int64_t sent;
+	bool late;
 
 	s.begin_ns = s.last_ns = span_now();
 	s.deadline_ns = s.begin_ns + deadline_ms * 1000000;
@@ -190,6 +212,7 @@ static void measure_tcp(struct run *run, int in_percent)
 	tx = tcpinfo_read(s.fd.tx);
 	rx = tcpinfo_read(s.fd.rx);
 	sent = tx.segs_out - tx_before.segs_out;
+	late = s.sent < total || tx.state != TCP_FIN_WAIT2;
 	run_record(run,
 		   (struct field[]){{"asked_ppm", (int64_t)in_percent * 10000},
 				    {"received_bytes", s.received},
@@ -199,13 +222,16 @@ static void measure_tcp(struct run *run, int in_percent)
 				    {"dropped_segments", sent - (rx.segs_in - rx_before.segs_in)},
 				    {"retransmits", tx.retransmits},
 				    {"drops", net_memory(s.fd.rx).drops},
-				    {"late", s.sent < total || tx.state != TCP_FIN_WAIT2},
+				    {"late", late},
+				    {"wrong", s.misplaced != 0 || (s.received != total && !late)},
 				    {"own_namespace", place.own != NULL},
 				    {"mss_bytes", tx.mss},
 				    {"rtt_ns", tx.rtt},
 				    {"longest_gap_ns", s.longest_gap},
 				    {"timers_ns", s.timers},
 				    {"elapsed_ns", s.last_ns - s.begin_ns},
+				    {run_label(run) == 0 ? "control_drops" : NULL,
+				     sent - (rx.segs_in - rx_before.segs_in)},
 				    {0}});
 	net_close(&s.fd);
 }
@@ -257,7 +283,7 @@ static void measure_udp(struct run *run, int in_percent)
 	struct burst b = {.fd = net_pair(NET_UDP, (struct net_ask){0}),
 			  .seen = calloc((size_t)datagrams, 1)};
 	int64_t begin_ns = span_now();
-	int64_t sent = 0;
+	int64_t sent = 0, drops;
 
 	if (!b.seen)
 		err(EXIT_USAGE, "calloc");
@@ -270,187 +296,70 @@ static void measure_udp(struct run *run, int in_percent)
 	       span_now() < begin_ns + deadline_ms * 1000000 &&
 	       run_sleep_until(span_now() + 500000))
 		receive_datagrams(&b);
+	drops = net_memory(b.fd.rx).drops;
+	b.received -= run_sham(run, "lose");
 	run_record(run, (struct field[]){{"asked_ppm", (int64_t)in_percent * 10000},
 					 {"sent_datagrams", sent},
 					 {"lost_datagrams", sent - b.received},
 					 {"again_datagrams", b.again},
 					 {"misplaced_datagrams", b.misplaced},
-					 {"drops", net_memory(b.fd.rx).drops},
+					 {"drops", drops},
+					 {"elsewhere_datagrams",
+					  llabs(sent - b.received - drops) + b.misplaced + b.again},
 					 {"elapsed_ns", span_now() - begin_ns},
+					 {run_label(run) == UDP ? "control_drops" : NULL, drops},
 					 {0}});
 	net_close(&b.fd);
 	free(b.seen);
 }
 
-/* --- report -------------------------------------------------------------- */
-
-static double loss(struct run *run, size_t v)
-{
-	return run_sum(run, v, "dropped_segments") / run_sum(run, v, "sent_segments");
-}
-
-/* Of all trials together, for a median would hide the few that wait long: bytes a second. */
-static double throughput(struct run *run, size_t v)
-{
-	return run_sum(run, v, "received_bytes") / run_sum(run, v, "elapsed_ns") * 1e9;
-}
-
-/* K of throughput = K / sqrt(loss), in the least squares of logarithms; NAN without losses. */
-static double fitted(struct run *run)
-{
-	double logs = 0, n = 0;
-
-	for (size_t v = 1; v < UDP; v++)
-		if (loss(run, v) > 0) {
-			logs += log(throughput(run, v) * sqrt(loss(run, v)));
-			n++;
-		}
-	return exp(logs / n);
-}
-
-static const char *speed(double rate)
-{
-	if (!isfinite(rate))
-		return "-";
-	return rate < 1e6 ? text_format("%.3g kB/s", rate / 1e3)
-			  : text_format("%.3g MB/s", rate / 1e6);
-}
-
-static void print_variant(struct run *run, size_t v, double k)
-{
-	bool tcp = v < UDP;
-	double sent = run_sum(run, v, tcp ? "sent_segments" : "sent_datagrams");
-	double lost = run_sum(run, v, tcp ? "dropped_segments" : "lost_datagrams");
-	double again = run_sum(run, v, tcp ? "retransmits" : "again_datagrams");
-	double elapsed = run_sum(run, v, "elapsed_ns");
-	struct interval share;
-
-	if (sent == 0)
-		return;
-	share = stats_share((size_t)lost, (size_t)sent);
-	fprintf(run_out(run), "  %-6s %7.0f %16s %7.0f %8s", variants[v].name, sent,
-		text_format("%.1f (%.1f-%.1f)", share.mid * 100, share.low * 100, share.high * 100),
-		again, text_time(run_median(run, v, "elapsed_ns")));
-	if (tcp)
-		fprintf(run_out(run), " %10s %10s %7s", speed(throughput(run, v)),
-			speed(lost > 0 ? k / sqrt(lost / sent) : NAN),
-			text_share(run_sum(run, v, "timers_ns") / elapsed));
-	fputs("\n", run_out(run));
-}
-
-static void print_table(struct run *run)
-{
-	static const char row[] = "  %-6s %7s %16s %7s %8s %10s %10s %7s\n";
-	FILE *out = run_out(run);
-	double k = fitted(run);
-
-	run_say(run,
-		"%s in segments of %s, congestion control %s; %s datagrams. A filter on the "
-		"receiving socket drops N %% of what comes in. Lost: %% of what was sent, all "
-		"trials, with its 95 %% interval.",
-		text_bytes(total), text_bytes(segment), congestion, text_count(datagrams));
-	fputs("\n", out);
-	fprintf(out, row, "", "", "", "sent", "time,", "", "K/sqrt(p),", "for");
-	fprintf(out, row, "", "sent", "lost", "again", "median", "throughput", "K fitted",
-		"timers");
-	for (size_t v = 0; v < VARIANTS; v++)
-		print_variant(run, v, k);
-	fputs("\n", out);
-}
-
-/* Trials in which bytes arrived changed, or did not arrive though nobody gave up waiting. */
-static size_t wrong_trials(struct run *run, size_t v)
-{
-	struct values missing = run_values(run, v, "missing_bytes");
-	struct values misplaced = run_values(run, v, "misplaced_bytes");
-	struct values late = run_values(run, v, "late");
-	size_t wrong = 0;
-
-	for (size_t i = 0; i < missing.n; i++)
-		wrong += misplaced.at[i] != 0 || (missing.at[i] != 0 && !late.at[i]);
-	return wrong;
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	size_t trials = 0, late = 0, wrong = 0;
-	double bytes = 0, dropped = 0, retransmits = 0;
-	const char *again = "";
+	struct share right = {0};
+	double dropped = 0, again = 0, bytes = 0;
 
 	for (size_t v = 0; v < UDP; v++) {
-		size_t n = run_values(run, v, "late").n;
-
-		if (n)
-			again = text_format("%s%s%.0f at %d %%", again, *again ? ", " : "",
-					    run_sum(run, v, "retransmits"), percent[v]);
-		trials += n;
-		late += stats_nonzero(run_values(run, v, "late"));
-		wrong += wrong_trials(run, v);
+		right = share_add(right, share_rest(run_nonzero(run, v, "wrong")));
 		bytes += run_sum(run, v, "received_bytes");
-		dropped += run_sum(run, v, "dropped_segments");
-		retransmits += run_sum(run, v, "retransmits");
+		if (v > 0) {
+			dropped += run_sum(run, v, "dropped_segments");
+			again += run_sum(run, v, "retransmits");
+		}
 	}
-	if (trials == 0)
-		return;
-	old_verdict(run, "tcp-retransmit",
-		    wrong                                             ? REFUTED
-		    : dropped > 0 && retransmits > 0 && late < trials ? HOLDS
-								      : NOT_SEEN,
-		    (struct field[]){{"dropped_segments", (int64_t)dropped},
-				     {"retransmits", (int64_t)retransmits},
-				     {"compared_bytes", (int64_t)bytes},
-				     {"trials", (int64_t)trials},
-				     {"wrong_trials", (int64_t)wrong},
-				     {"late_trials", (int64_t)late},
-				     {0}},
-		    "%s segments were lost; sent again: %s. In %zu of %zu trials every byte that "
-		    "arrived, of %s, was the right one%s",
-		    text_count((int64_t)dropped), again, trials - wrong, trials,
-		    text_count((int64_t)bytes),
-		    late ? text_format("; %zu were given up after %s", late,
-				       text_time((double)deadline_ms * 1e6))
-			 : ", and none was missing");
-}
-
-static void judge_controls(struct run *run)
-{
-	old_control(run, wrong_trials(run, 0) == 0 && run_sum(run, 0, "dropped_segments") == 0,
-		    "%s: segments were lost, or bytes changed, though the filter drops nothing",
-		    variants[0].name);
-	for (size_t v = UDP; v < VARIANTS; v++)
-		old_control(run,
-			    run_sum(run, v, "lost_datagrams") == run_sum(run, v, "drops") &&
-				    run_sum(run, v, "misplaced_datagrams") == 0 &&
-				    run_sum(run, v, "again_datagrams") == 0 &&
-				    (percent[v] > 0 || run_sum(run, v, "drops") == 0),
-			    "%s: datagrams were lost elsewhere, changed, or came twice",
-			    variants[v].name);
-}
-
-static void report(struct run *run)
-{
-	print_table(run);
-	if (place.refused)
-		old_verdict(run, "tcp-retransmit", SKIPPED, NULL,
-			    "this kernel filters TCP only for who owns the network namespace: %s",
-			    place.refused);
-	else
-		judge(run);
-	judge_controls(run);
+	run_judge(
+		run, "tcp-retransmit",
+		all_of(always_happens(right, (int64_t)run_bound(run, "enough_trials")),
+		       right.n == 0               ? UNCLEAR
+		       : dropped > 0 && again > 0 ? HOLDS
+						  : NOT_SEEN),
+		"{dropped} segments were lost, {again} sent again; in {right} trials every byte, of {bytes_bytes}, was the right one",
+		number_real("dropped", dropped), number_real("again", again),
+		number_share("right", right), number_real("bytes_bytes", bytes));
 	if (place.own && !place.refused)
-		run_say(run, "TCP ran in a network namespace of its own: this kernel filters it "
-			     "only for who owns the namespace.");
-	old_why(run,
-		"each byte has a number. Acknowledgements name the next one that is missing, so "
-		"the sender knows what was lost; where too few follow to tell, a timer does.");
-	if (run_sum(run, RATES - 1, "timers_ns") > 0)
-		old_note(run,
-			 "the model K/sqrt(p) counts round trips, which are short on loopback, and "
-			 "knows no timers, which took %s of %s's time",
-			 text_share(run_sum(run, RATES - 1, "timers_ns") /
-				    run_sum(run, RATES - 1, "elapsed_ns")),
-			 variants[RATES - 1].name);
+		run_note(
+			run,
+			"TCP ran in a network namespace of its own: this kernel filters it only for who owns the namespace",
+			NO_NUMBERS);
 }
+
+static const struct experiment about = {
+	.name = "retransmit",
+	.group = "tcp",
+	.order = 408,
+	.summary = "What happens to a stream when some of its segments are lost?",
+	.intro =
+		"{total_bytes} in segments of {segment_bytes}, congestion control {congestion}; {datagrams} datagrams. A filter on the receiving socket drops N % of what comes in.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 10,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -458,15 +367,19 @@ int main(int argc, char *argv[])
 	int status;
 
 	place = filter_find();
+	for (size_t v = 0; place.refused && v < UDP; v++)
+		run_leave_out(run, v,
+			      "this kernel filters TCP only for who owns the network namespace: %s",
+			      place.refused);
 	while (run_next(run)) {
 		size_t v = run_variant(run);
 
 		if (v >= UDP)
 			measure_udp(run, percent[v]);
-		else if (!place.refused)
+		else
 			measure_tcp(run, percent[v]);
 	}
-	status = old_end(run, report);
+	status = run_end(run);
 	filter_leave(&place);
 	return status;
 }

@@ -27,15 +27,14 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
 #include "team.h"
-#include "text.h"
 
 enum { TCP_NEW, TCP_KEPT, UDP, UDP_CONNECTED, UNIX_NEW, UNIX_KEPT, UNIX_DGRAM, WAYS };
-enum { ONE_CPU, CPUS, PLACES, VARIANTS = PLACES * WAYS };
+enum { ONE_CPU, CPUS };
 enum { WARM = 5, MOST = 1024 }; /* requests before those that count; bytes of one */
 
 static const struct variant variants[] = {
@@ -69,7 +68,34 @@ static const struct way {
 };
 
 static const struct claim claims[] = {
-	{"tcp-udp-setup", "UDP is faster because it has no connection set-up"}, {0}};
+	{"tcp-udp-setup", "UDP is faster because it has no connection set-up",
+	 "tcp-new-1cpu=udp-1cpu", REFUTED,
+	 .why = {[DEPENDS] =
+			 "the set-up is work: more calls, more CPU time. But the kernel does it without the server's thread, which on two CPUs wakes up meanwhile. Between two machines it waits for a round trip as well, and that is what UDP saves.",
+		 [HOLDS] =
+			 "the set-up is work: more calls, more CPU time. Between two machines it waits for a round trip as well."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"setup_ns", "until a request is sent, the median", "set-up"},
+	{"p50_ns", "until it is answered, the median", "p50"},
+	{"p99_ns", "99 % of the requests", "p99"},
+	{"max_ns", "the longest"},
+	{"calls", "system calls of both sides", "calls", SHOW_MEDIAN, "requests"},
+	{"cpu_ns", "CPU time of both sides", "CPU", SHOW_MEDIAN, "requests"},
+	{"requests", "with those to warm up"},
+	{"client_calls", "system calls of the client"},
+	{"server_calls", "of the server"},
+	{"lost_requests", "that were not answered", .zero = true, .sham = "lose"},
+	{"wrong_answers", "that came back changed", .zero = true, .sham = "change"},
+	{"elapsed_ns", "of the trial"},
+	{"request", "its number", .row = "request"},
+	{"latency_ns", "until it is answered", .row = "request"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"clear_times", 1.5, "half as long again: far above the noise of a wake-up on another CPU"},
+	{0}};
 
 static int64_t requests = 100;
 static int64_t size = 64;
@@ -79,18 +105,6 @@ static const struct opt opts[] = {
 	{'s', "size", "of a request, and of its answer", .num = &size, .min = 1, .max = MOST,
 	 .unit = OPT_BYTES},
 	{0}};
-
-static const struct experiment about = {
-	.name = "setup",
-	.group = "tcp",
-	.summary = "Is UDP faster than TCP, and is it the connection's set-up?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 20,
-	.quick_trials = 3,
-	.scatter = "p50_ns",
-};
 
 union address {
 	struct sockaddr any;
@@ -305,119 +319,64 @@ static void measure(struct run *run, const struct way *way, enum team_place plac
 					 {"p50_ns", (int64_t)stats_quantile(latency, 0.5)},
 					 {"p99_ns", (int64_t)stats_quantile(latency, 0.99)},
 					 {"max_ns", (int64_t)stats_quantile(latency, 1)},
+					 {"calls", t.client_calls + t.server_calls},
 					 {"client_calls", t.client_calls},
 					 {"server_calls", t.server_calls},
-					 {"lost_requests", t.lost},
-					 {"wrong_answers", t.wrong},
+					 {"lost_requests", t.lost + run_sham(run, "lose")},
+					 {"wrong_answers", t.wrong + run_sham(run, "change")},
 					 {"elapsed_ns", span_wall(&all)},
 					 {"cpu_ns", all.cpu_ns},
 					 {0}});
 	free(t.latency);
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* How many times as long as UDP there: in each trial, then the median of these. */
+/* How many times as long as UDP on as many CPUs, round by round. */
 static struct interval times_udp(struct run *run, size_t variant)
 {
 	size_t udp = variant / WAYS * WAYS + UDP;
 
-	return stats_ratio(run_values(run, variant, "p50_ns"), run_values(run, udp, "p50_ns"));
-}
-
-static double per_request(struct run *run, size_t variant, const char *field)
-{
-	return run_median(run, variant, field) / run_median(run, variant, "requests");
-}
-
-static void print_variant(struct run *run, size_t v)
-{
-	fprintf(run_out(run), "  %-18s %7s %7s %8s %17s %5.1f %8s\n", variants[v].name,
-		ways[v % WAYS].fresh ? text_time(run_median(run, v, "setup_ns")) : "-",
-		text_time(run_median(run, v, "p50_ns")), text_time(run_median(run, v, "p99_ns")),
-		text_interval(times_udp(run, v)),
-		per_request(run, v, "client_calls") + per_request(run, v, "server_calls"),
-		text_time(per_request(run, v, "cpu_ns")));
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"%s requests and answers a trial, %s each, one after the other, from one thread to "
-		"another on loopback. Medians of the trials; calls and CPU time are both sides'.",
-		text_count(requests), text_bytes(size));
-	fprintf(out, "\n  %-18s %7s %7s %8s %17s %5s %8s\n", "variant", "set-up", "p50", "p99",
-		"times udp (95 %)", "calls", "CPU");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		if (v == WAYS && run_values(run, v, "p50_ns").n)
-			fputs("\n", out);
-		if (run_selected(run, v))
-			print_variant(run, v);
-	}
-	fputs("\n", out);
-}
-
-/* "on one CPU 1.50 (1.48-1.52) and 1.10 (1.08-1.12)" */
-static const char *compared(const struct interval fresh[PLACES], const struct interval kept[PLACES],
-			    int place)
-{
-	return isfinite(fresh[place].mid) && isfinite(kept[place].mid)
-		       ? text_format("; %s %s and %s", place == ONE_CPU ? "on one CPU" : "on two",
-				     text_interval(fresh[place]), text_interval(kept[place]))
-		       : "";
+	return run_ratio(run, run_values(run, variant, "p50_ns"), run_values(run, udp, "p50_ns"));
 }
 
 static void judge(struct run *run)
 {
-	struct interval fresh[PLACES], kept[PLACES];
-	size_t cases = 0, faster = 0;
+	double clear = run_bound(run, "clear_times");
+	struct interval one = times_udp(run, ONE_CPU * WAYS + TCP_NEW);
+	struct interval two = times_udp(run, CPUS * WAYS + TCP_NEW);
+	enum verdict on_one = is_above(one, clear);
 
-	for (size_t place = 0; place < PLACES; place++) {
-		fresh[place] = times_udp(run, place * WAYS + TCP_NEW);
-		kept[place] = times_udp(run, place * WAYS + TCP_KEPT);
-		if (isfinite(fresh[place].mid) && isfinite(kept[place].mid)) {
-			cases += 2;
-			faster += (fresh[place].low > 1) + (kept[place].low > 1);
-		}
-	}
-	if (cases == 0)
-		return;
-	old_verdict(
+	run_judge(
 		run, "tcp-udp-setup",
-		faster == cases ? HOLDS
-		: faster        ? DEPENDS
-				: NOT_SEEN,
-		(struct field[]){{"cases", (int64_t)cases},
-				 {"faster_cases", (int64_t)faster},
-				 {"one_cpu_new_times_udp", .real = &fresh[ONE_CPU].mid},
-				 {"one_cpu_kept_times_udp", .real = &kept[ONE_CPU].mid},
-				 {"cpus_new_times_udp", .real = &fresh[CPUS].mid},
-				 {"cpus_kept_times_udp", .real = &kept[CPUS].mid},
-				 {0}},
-		"times as long as by UDP, by a new TCP connection and by a kept one%s%s. UDP is "
-		"faster in %zu of %zu cases",
-		compared(fresh, kept, ONE_CPU), compared(fresh, kept, CPUS), faster, cases);
+		run_cpus() > 1 ? by_case(on_one, is_above(two, clear)) : on_one,
+		"a request by a new TCP connection takes {one} times as long as by UDP on one CPU, {two} times on two; by a kept connection {one_kept} and {two_kept} times",
+		number_interval("one", one), number_interval("two", two),
+		number_interval("one_kept", times_udp(run, ONE_CPU * WAYS + TCP_KEPT)),
+		number_interval("two_kept", times_udp(run, CPUS * WAYS + TCP_KEPT)));
+	if (run_cpus() == 1)
+		run_note(run, "there is one CPU: the variants without 1cpu ran on it too",
+			 NO_NUMBERS);
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge(run);
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (run_selected(run, v))
-			old_control(run,
-				    run_sum(run, v, "wrong_answers") == 0 &&
-					    run_sum(run, v, "lost_requests") == 0,
-				    "%s: answers were lost or changed", variants[v].name);
-	old_why(run,
-		"the set-up is work: more calls, more CPU time. But the kernel does it without the "
-		"server's thread, which on two CPUs wakes up meanwhile. Between two machines it "
-		"waits for a round trip as well, and that is what UDP saves.");
-	if (run_cpus() == 1)
-		old_note(run, "there is one CPU: the variants without 1cpu ran on it too.");
-}
+static const struct experiment about = {
+	.name = "setup",
+	.group = "tcp",
+	.order = 410,
+	.summary = "Is UDP faster than TCP, and is it the connection's set-up?",
+	.intro =
+		"{requests} requests and answers a trial, {size_bytes} each, one after the other, from one thread to another on loopback.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 20,
+	.quick_trials = 7,
+	.timed = true,
+	.judge = judge,
+	.scatter = "p50_ns",
+};
 
 int main(int argc, char *argv[])
 {
@@ -426,5 +385,5 @@ int main(int argc, char *argv[])
 	while (run_next(run))
 		measure(run, &ways[run_variant(run) % WAYS],
 			run_variant(run) / WAYS == ONE_CPU ? TEAM_SAME : TEAM_SPREAD);
-	return old_end(run, report);
+	return run_end(run);
 }
