@@ -23,32 +23,43 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
 #include "files.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "text.h"
 
 static const struct claim claims[] = {
-	{"tcp-five-tuple", "(protocol, local address, local port, remote address, remote port) "
-			   "names a connection: many share one local port"},
+	{"tcp-five-tuple",
+	 "(protocol, local address, local port, remote address, remote port) names a connection: many share one local port",
+	 "no-remote", REFUTED,
+	 .why = {[HOLDS] =
+			 "a segment is looked up by all four numbers and the protocol first, then by the local two among the listeners."}},
 	{0}};
+
+static const struct row_field fields[] = {
+	{"connections", "to one listening port, at the same time", "connections", SHOW_SUM},
+	{"local_ports", "different local ports of the accepted sockets", "local|ports", SHOW_MOST},
+	{"names", "different names of them", "different|names", SHOW_SUM},
+	{"same_name", "what a second connection of a name in use gave", "the same|name again",
+	 .text = true},
+	{"same_name_errno", "its error number"},
+	{"same_port_elsewhere_errno", "from the same local port to another listener; 0: ok"},
+	{"udp_bind_errno", "of a UDP socket bound to the same address and port; 0: ok"},
+	{"wrong_pieces", "of data that came to another connection", .zero = true, .sham = "stray"},
+	{"udp_wrong_pieces", "that came to the other protocol", .zero = true, .sham = "stray"},
+	{"local_port", "of the accepted socket", .row = "connection"},
+	{"remote_port", "of the client", .row = "connection"},
+	{0}};
+
+static const struct bound bounds[] = {{"enough_trials", 2, "each with hundreds of connections"},
+				      {0}};
 
 static int64_t clients = 300;
 
 static const struct opt opts[] = {{'n', "clients", "connections at the same time to one port",
 				   .num = &clients, .min = 2, .quick = 200, .max = 4000},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "demux",
-	.group = "tcp",
-	.summary = "What tells connections apart that share one port?",
-	.claims = claims,
-	.opts = opts,
-	.trials = 5,
-	.quick_trials = 2,
-};
 
 /* --- pieces of data -------------------------------------------------------- */
 
@@ -218,83 +229,53 @@ static void measure(struct run *run)
 	}
 	close(listener);
 	free(all);
-	run_record(run, (struct field[]){{"connections", clients},
-					 {"local_ports", found.ports},
-					 {"names", found.names},
-					 {"wrong_pieces", found.wrong},
-					 {"same_name", .text = text_errno(found.twice_error)},
-					 {"same_name_errno", found.twice_error},
-					 {"same_port_elsewhere_errno", found.elsewhere_error},
-					 {"udp_bind_errno", found.udp_error},
-					 {"udp_wrong_pieces", found.udp_wrong},
-					 {0}});
+	if (run_sham(run, "no-remote")) /* a name without the remote address and port */
+		found.names = found.ports;
+	run_record(run,
+		   (struct field[]){{"connections", clients},
+				    {"local_ports", found.ports},
+				    {"names", found.names},
+				    {"wrong_pieces", found.wrong + run_sham(run, "stray")},
+				    {"same_name", .text = text_errno(found.twice_error)},
+				    {"same_name_errno", found.twice_error},
+				    {"same_port_elsewhere_errno", found.elsewhere_error},
+				    {"udp_bind_errno", found.udp_error},
+				    {"udp_wrong_pieces", found.udp_wrong + run_sham(run, "stray")},
+				    {0}});
 }
 
-/* --- report ---------------------------------------------------------------- */
-
-static void print_row(struct run *run, const char *what, const char *field)
-{
-	fprintf(run_out(run), "  %-58s ", what);
-	text_values(run_out(run), 61, 61, run_values(run, 0, field));
-}
-
-static void print_errors(struct run *run, const char *what, const char *field)
-{
-	struct values errors = run_values(run, 0, field);
-	bool alike = stats_quantile(errors, 0) == stats_quantile(errors, 1);
-
-	fprintf(run_out(run), "  %-58s %s\n", what,
-		alike ? text_errno((int)errors.at[0]) : "not always the same");
-}
-
-static void print_table(struct run *run)
-{
-	print_row(run, "connections to one listening port", "connections");
-	print_row(run, "  different local ports of the accepted sockets", "local_ports");
-	print_row(run, "  different names", "names");
-	print_row(run, "  pieces of data that came to a wrong one", "wrong_pieces");
-	print_errors(run, "a second connection of a name in use", "same_name_errno");
-	print_errors(run, "  from the same local port to another listener",
-		     "same_port_elsewhere_errno");
-	print_errors(run, "a UDP socket bound to the same address and port", "udp_bind_errno");
-	print_row(run, "  pieces of data that came to the other protocol", "udp_wrong_pieces");
-	fputs("\n", run_out(run));
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	struct values twice = run_values(run, 0, "same_name_errno");
-	double all = run_sum(run, 0, "connections");
-	double names = run_sum(run, 0, "names");
-	double wrong = run_sum(run, 0, "wrong_pieces");
-	bool one_port = run_sum(run, 0, "local_ports") == (double)twice.n;
-	bool unique = names == all && stats_nonzero(twice) == twice.n;
-	bool elsewhere = run_sum(run, 0, "same_port_elsewhere_errno") == 0;
+	int64_t enough = (int64_t)run_bound(run, "enough_trials");
+	struct share names = run_part(run, 0, "names", "connections");
+	struct share one_port = share_within(run_values(run, 0, "local_ports"), 1, 1);
+	struct share twice = run_nonzero(run, 0, "same_name_errno");
+	struct share elsewhere = run_nonzero(run, 0, "same_port_elsewhere_errno");
 
-	old_verdict(run, "tcp-five-tuple", unique && one_port && elsewhere ? HOLDS : REFUTED,
-		    (struct field[]){{"connections", (int64_t)all},
-				     {"names", (int64_t)names},
-				     {"trials", (int64_t)twice.n},
-				     {"second_of_a_name_refused", (int64_t)stats_nonzero(twice)},
-				     {0}},
-		    "%s connections at one local port had %s different names, and %s pieces of "
-		    "data came to a wrong one; a second one of the same name was refused in %zu of "
-		    "%zu trials (%s)",
-		    text_count(clients), text_count((int64_t)run_median(run, 0, "names")),
-		    wrong > 0 ? text_count((int64_t)wrong) : "no", stats_nonzero(twice), twice.n,
-		    text_errno((int)twice.at[0]));
+	run_judge(
+		run, "tcp-five-tuple",
+		all_of(always_happens(names, clients), always_happens(one_port, enough),
+		       always_happens(twice, enough), never_happens(elsewhere, enough)),
+		"{names} connections had a name of their own, all at one local port in {one_port} trials; a second one of the same name was refused in {twice} trials, one from the same local port to another listener in {elsewhere}",
+		number_share("names", names), number_share("one_port", one_port),
+		number_share("twice", twice), number_share("elsewhere", elsewhere));
 }
 
-static void report(struct run *run)
-{
-	double wrong = run_sum(run, 0, "wrong_pieces") + run_sum(run, 0, "udp_wrong_pieces");
-
-	print_table(run);
-	old_control(run, wrong == 0, "%.0f pieces came to another connection", wrong);
-	judge(run);
-	old_why(run, "a segment is looked up by all four numbers and the protocol first, then by "
-		     "the local two among the listeners.");
-}
+static const struct experiment about = {
+	.name = "demux",
+	.group = "tcp",
+	.order = 411,
+	.summary = "What tells connections apart that share one port?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.trials = 5,
+	.quick_trials = 2,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -303,5 +284,5 @@ int main(int argc, char *argv[])
 	files_allow(clients * 2 + 64); /* what the hard limit forbids fails where it is missing */
 	while (run_next(run))
 		measure(run);
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -25,7 +25,7 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "link.h"
 #include "net.h"
 #include "pattern.h"
@@ -33,7 +33,7 @@
 #include "team.h"
 #include "text.h"
 
-enum { THERE, BACK, BOTH, TURNS, VARIANTS };
+enum { THERE, BACK, BOTH, TURNS };
 
 static const struct variant variants[] = {[THERE] = {"there", "one way"},
 					  [BACK] = {"back", "the other way"},
@@ -42,7 +42,32 @@ static const struct variant variants[] = {[THERE] = {"there", "one way"},
 					  {0}};
 
 static const struct claim claims[] = {
-	{"tcp-full-duplex", "both ends send and receive at the same time, independently"}, {0}};
+	{"tcp-full-duplex", "both ends send and receive at the same time, independently",
+	 "both=turns", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "a connection is two streams, each with its own sequence numbers, buffers and window, and the cable has a wire for each. What both ways together lack: the acknowledgements of one wait behind the data of the other."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"there_ns", "from the begin to the last byte one way; 0: not used", "there"},
+	{"back_ns", "the same the other way", "back"},
+	{"elapsed_ns", "until both have ended", "in all"},
+	{"received_bytes", "both ways", "both ways,|a second", SHOW_SUM, "elapsed_ns"},
+	{"overlap_ns", "both under way; means little for turns", "at one|time"},
+	{"cable", "1: over a cable; 0: loopback"},
+	{"missing_bytes", "sent and not received", .zero = true, .sham = "lose"},
+	{"misplaced_bytes", "received at another place than sent", .zero = true,
+	 .sham = "disorder"},
+	{"cpu_ns", "CPU time of all threads"},
+	{"way", "there or back", .row = "progress", .text = true},
+	{"at_ns", "since the trial began", .row = "progress"},
+	{"received_bytes", "by then", .row = "progress"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"shared_share", 0.66667,
+	 "of its speed alone: two ways that shared one capacity would be left with a half each"},
+	{0}};
 
 enum { MARKS = 40, LINK_BURST = 16 << 10, PAGE = 4 << 10 };
 
@@ -56,27 +81,13 @@ static const struct opt opts[] = {
 	{'r', "rate", "of the cable in each direction", .num = &rate, .min = 64 << 10,
 	 .max = 16 << 20, .unit = OPT_BYTES_PER_S},
 	{'n', "total", "what goes each way", .num = &total, .min = 64 << 10, .max = 64 << 20,
-	 .quick = 256 << 10, .unit = OPT_BYTES},
+	 .quick = 128 << 10, .unit = OPT_BYTES},
 	{0, "turns", "turns of each end in turns", .num = &turns, .min = 1, .max = 64},
 	{0, "buffers", "SO_SNDBUF to ask for, less than the cable's queue", .num = &buffers,
 	 .min = 4096, .max = 128 << 10, .unit = OPT_BYTES},
 	{0, "loopback", "no cable: loopback, where each end limits its own rate",
 	 .flag = &loopback},
 	{0}};
-
-static const struct experiment about = {
-	.name = "duplex",
-	.group = "tcp",
-	.summary = "Do both ends of a TCP connection send and receive at the same time?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 3,
-	.quick_trials = 1,
-};
-
-/* Of its speed alone: two ways that shared one capacity would be left with a half each. */
-static const double SHARED = 2.0 / 3;
 
 static struct link *cable;
 static const char *no_cable;
@@ -215,18 +226,18 @@ static void record(struct run *run, const struct trial *t, const struct span *al
 		misplaced += d->misplaced;
 	}
 	asked = total * (t->variant >= BOTH ? 2 : 1);
-	run_record(run, (struct field[]){{"cable", cable != NULL},
-					 {"received_bytes", received},
-					 {"missing_bytes", asked - received},
-					 {"misplaced_bytes", misplaced},
-					 {"there_ns", there_ns},
-					 {"back_ns", back_ns},
-					 {"overlap_ns", t->variant >= BOTH && end_ns > begin_ns
-								? end_ns - begin_ns
-								: 0},
-					 {"elapsed_ns", there_ns > back_ns ? there_ns : back_ns},
-					 {"cpu_ns", all->cpu_ns},
-					 {0}});
+	run_record(run, (struct field[]){
+				{"cable", cable != NULL},
+				{"received_bytes", received},
+				{"missing_bytes", asked - received + run_sham(run, "lose")},
+				{"misplaced_bytes", misplaced},
+				{"there_ns", there_ns},
+				{"back_ns", back_ns},
+				{"overlap_ns",
+				 t->variant >= BOTH && end_ns > begin_ns ? end_ns - begin_ns : 0},
+				{"elapsed_ns", there_ns > back_ns ? there_ns : back_ns},
+				{"cpu_ns", all->cpu_ns},
+				{0}});
 }
 
 static void measure(struct run *run)
@@ -251,109 +262,46 @@ static void measure(struct run *run)
 	net_close(&pair);
 }
 
-/* --- report ---------------------------------------------------------------- */
-
-/* Bytes a second each way, of each trial. */
-static double speed(struct run *run, size_t variant, const char *field)
-{
-	double ns = run_median(run, variant, field);
-
-	return ns > 0 ? (double)total * 1e9 / ns : 0;
-}
-
-static const char *mbits(double bytes_per_s)
-{
-	return bytes_per_s > 0 ? text_format("%.2f Mbit/s", bytes_per_s * 8 / 1e6) : "-";
-}
-
-/* How much longer `slow` took than `fast` in each round: the median with its interval. */
-static struct interval ratio(struct run *run, size_t slow, const char *slow_field, size_t fast,
-			     const char *fast_field)
-{
-	return stats_ratio(run_values(run, slow, slow_field), run_values(run, fast, fast_field));
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run, "%s each way over one TCP connection; %s.", text_bytes(total),
-		cable ? text_format("the cable carries %s in each direction", mbits((double)rate))
-		      : text_format("each end sends at %s", mbits((double)rate)));
-	fputs("\n", out);
-	fprintf(out, "  %-8s %6s %15s %15s %10s %14s\n", "", "trials", "there", "back", "in all",
-		"at one time");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		double overlap = run_median(run, v, "overlap_ns");
-
-		if (run_selected(run, v))
-			fprintf(out, "  %-8s %6zu %15s %15s %10s %14s\n", variants[v].name,
-				run_values(run, v, "elapsed_ns").n,
-				v == BACK ? "" : mbits(speed(run, v, "there_ns")),
-				v == THERE ? "" : mbits(speed(run, v, "back_ns")),
-				text_time(run_median(run, v, "elapsed_ns")),
-				v == BOTH ? text_time(overlap) : "");
-	}
-	fputs("\n", out);
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	struct interval there = ratio(run, THERE, "there_ns", BOTH, "there_ns");
-	struct interval back = ratio(run, BACK, "back_ns", BOTH, "back_ns");
-	struct interval half = ratio(run, TURNS, "elapsed_ns", BOTH, "elapsed_ns");
-	double both = speed(run, BOTH, "there_ns") + speed(run, BOTH, "back_ns");
-	double one = fmax(speed(run, THERE, "there_ns"), speed(run, BACK, "back_ns"));
+	double shared = run_bound(run, "shared_share");
+	struct interval there = run_ratio(run, run_values(run, THERE, "there_ns"),
+					  run_values(run, BOTH, "there_ns"));
+	struct interval back =
+		run_ratio(run, run_values(run, BACK, "back_ns"), run_values(run, BOTH, "back_ns"));
+	struct interval turns_times = run_ratio(run, run_values(run, TURNS, "elapsed_ns"),
+						run_values(run, BOTH, "elapsed_ns"));
 
-	if (half.mid < 1.2)
-		old_note(
-			run,
-			"by turns took only %.2f times as long as both at once: the bytes saved up "
-			"between the turns, or other programs, count for much. Raise --total.",
-			half.mid);
-	if (!run_selected(run, THERE) || !run_selected(run, BACK) || !run_selected(run, BOTH))
-		return;
-	old_verdict(
+	run_judge(
 		run, "tcp-full-duplex",
-		there.mid > SHARED && back.mid > SHARED   ? HOLDS
-		: there.mid > SHARED || back.mid > SHARED ? DEPENDS
-							  : NOT_SEEN,
-		(struct field[]){{"there_ratio", .real = &there.mid},
-				 {"there_ratio_low", .real = &there.low},
-				 {"there_ratio_high", .real = &there.high},
-				 {"back_ratio", .real = &back.mid},
-				 {"back_ratio_low", .real = &back.low},
-				 {"back_ratio_high", .real = &back.high},
-				 {"turns_ratio", .real = &half.mid},
-				 {"cable", cable != NULL},
-				 {0}},
-		"both ways at once %s, one way alone %s at most: there at %.2f (%.2f to %.2f) "
-		"of its speed alone, back at %.2f (%.2f to %.2f)%s%s",
-		mbits(both), mbits(one), there.mid, there.low, there.high, back.mid, back.low,
-		back.high,
-		run_selected(run, TURNS)
-			? text_format("; by turns it took %.2f times as long as at once", half.mid)
-			: "",
-		cable ? ""
-		      : text_format(". Over loopback, at a rate that the ends kept: %s", no_cable));
+		or_not_seen(all_of(is_above(there, shared), is_above(back, shared))),
+		"with both ways at once one way has {there} of its speed alone, the other {back}; by turns it takes {turns} times as long as at once",
+		number_interval("there", there), number_interval("back", back),
+		number_interval("turns", turns_times));
+	if (!cable)
+		run_note(run, "over loopback, at a rate that the ends keep: {why}",
+			 number_text("why", no_cable));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values missing = run_values(run, v, "missing_bytes");
-		struct values misplaced = run_values(run, v, "misplaced_bytes");
-
-		old_control(run, stats_nonzero(missing) + stats_nonzero(misplaced) == 0,
-			    "%s: bytes were lost or changed in %zu of %zu trials", variants[v].name,
-			    stats_nonzero(missing) + stats_nonzero(misplaced), missing.n);
-	}
-	judge(run);
-	old_why(run, "a connection is two streams, each with its own sequence numbers, buffers and "
-		     "window, and the cable has a wire for each. What both ways together lack: the "
-		     "acknowledgements of one wait behind the data of the other.");
-}
+static const struct experiment about = {
+	.name = "duplex",
+	.group = "tcp",
+	.order = 409,
+	.summary = "Do both ends of a TCP connection send and receive at the same time?",
+	.intro =
+		"{total_bytes} each way over one TCP connection, at {rate_bytes_per_s} in each direction.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 7,
+	.quick_trials = 7,
+	.timed = true,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -376,9 +324,10 @@ int main(int argc, char *argv[])
 		}
 	}
 	no_cable = strdup(no_cable);
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure(run);
 	if (cable)
 		link_close(cable);
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -24,17 +24,16 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "python.h"
 #include "span.h"
-#include "text.h"
 #include "thread.h"
 
 enum { RECV, ACCEPT, CONNECT };      /* the call */
 enum how { BARE, RESTART, TIMEOUT }; /* the handler without and with SA_RESTART; and SO_RCVTIMEO */
-enum { CASES = 7, PYTHON = CASES, VARIANTS, LATE = 10 };
+enum { CASES = 7, PYTHON = CASES, LATE = 10 };
 
 static const int64_t MS = 1000000; /* ns */
 
@@ -44,7 +43,7 @@ static const struct one {
 } cases[CASES] = {{RECV, BARE},      {RECV, RESTART}, {RECV, TIMEOUT},   {ACCEPT, BARE},
 		  {ACCEPT, RESTART}, {CONNECT, BARE}, {CONNECT, RESTART}};
 
-static struct variant variants[VARIANTS + 1] = {
+static const struct variant variants[] = {
 	{"recv", "recv and a signal"},
 	{"recv-restart", "recv and a signal with SA_RESTART"},
 	{"recv-timeout", "the same with SO_RCVTIMEO set"},
@@ -57,9 +56,34 @@ static struct variant variants[VARIANTS + 1] = {
 
 static const struct claim claims[] = {
 	{"tcp-eintr",
-	 "since Python 3.5 an interrupted connect/recv is resumed; in C the program must do that "
-	 "itself"},
+	 "since Python 3.5 an interrupted connect/recv is resumed; in C the program must do that itself",
+	 "recv-restart=recv,accept-restart=accept,connect-restart=connect", HOLDS,
+	 .why = {[DEPENDS] =
+			 "a signal must run its handler, so the call comes back: with EINTR if it has done nothing, unless it can be started anew with nothing changed (SA_RESTART), which a running timeout forbids."}},
 	{0}};
+
+static const struct row_field fields[] = {
+	{"eintr", "1: it failed with EINTR", "EINTR", SHOW_NONZERO},
+	{"resumed", "1: the kernel resumed it", "resumed", SHOW_NONZERO},
+	{"handled", "signals"},
+	{"completed", "1: after that what it waited for came", "then came", SHOW_NONZERO},
+	{"unfinished", "1: no signal was handled, or what it waited for did not come", .zero = true,
+	 .sham = "no-signal"},
+	{"call_ns", "of the call"},
+	{"elapsed_ns", "of the trial"},
+	{"python", "version of CPython", .text = true},
+	{"version", "the same as a number: 311 is 3.11"},
+	{"recv", "resumed, EINTR or else", .text = true},
+	{"connect", "resumed, EINTR or else", .text = true},
+	{"recv_resumed", "1: it was", "Python:|recv resumed", SHOW_NONZERO},
+	{"connect_resumed", "1: it was", "connect|resumed", SHOW_NONZERO},
+	{"recv_eintr", "1: it was EINTR"},
+	{"connect_eintr", "1: it was EINTR"},
+	{"since_3_5_resumed", "1: both were; of CPython since 3.5"},
+	{"before_3_5_eintr", "1: both were EINTR; of CPython before 3.5"},
+	{0}};
+
+static const struct bound bounds[] = {{"enough_calls", 3, "recv, accept and connect"}, {0}};
 
 static const char *python_list;
 
@@ -67,17 +91,6 @@ static const struct opt opts[] = {{0, "python",
 				   "CPython interpreters, with commas (default: all found)",
 				   .text = &python_list, .metavar = "PATH"},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "eintr",
-	.group = "tcp",
-	.summary = "What does a signal do to a call that waits?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 6,
-	.quick_trials = 1,
-};
 
 static struct python pythons[PYTHONS];
 static size_t pythons_n;
@@ -215,10 +228,13 @@ static void measure_call(struct run *run, const struct one *one)
 	check(pthread_join(w.thread, NULL), "pthread_join");
 	if (w.call != CONNECT) /* what a connect returned is what let_go() did */
 		resumed = w.result != -EINTR;
+	if (run_sham(run, "no-signal"))
+		atomic_store(&handled, 0);
 	run_record(run, (struct field[]){{"resumed", resumed},
 					 {"eintr", !resumed && w.result == -EINTR},
 					 {"handled", atomic_load(&handled)},
 					 {"completed", w.completed},
+					 {"unfinished", !w.completed || atomic_load(&handled) == 0},
 					 {"call_ns", w.end_ns - w.begin_ns},
 					 {"elapsed_ns", span_now() - w.begin_ns},
 					 {0}});
@@ -232,19 +248,25 @@ static void record_python(struct run *run, const struct python *python, char *li
 {
 	const char *recv = strsep(&line, " ");
 	const char *connect = strsep(&line, "\n");
+	bool since = python->major * 100 + python->minor >= 305;
 
 	if (!connect)
 		errx(EXIT_USAGE, "CPython %s: tcp/eintr.py failed", python->name);
-	run_record(run, (struct field[]){{"python", .text = python->name},
-					 {"version", python->major * 100 + python->minor},
-					 {"recv", .text = recv},
-					 {"connect", .text = connect},
-					 {"recv_resumed", strcmp(recv, "resumed") == 0},
-					 {"connect_resumed", strcmp(connect, "resumed") == 0},
-					 {"recv_eintr", strcmp(recv, "EINTR") == 0},
-					 {"connect_eintr", strcmp(connect, "EINTR") == 0},
-					 {"elapsed_ns", elapsed_ns},
-					 {0}});
+	run_record(run,
+		   (struct field[]){
+			   {"python", .text = python->name},
+			   {"version", python->major * 100 + python->minor},
+			   {"recv", .text = recv},
+			   {"connect", .text = connect},
+			   {"recv_resumed", strcmp(recv, "resumed") == 0},
+			   {"connect_resumed", strcmp(connect, "resumed") == 0},
+			   {"recv_eintr", strcmp(recv, "EINTR") == 0},
+			   {"connect_eintr", strcmp(connect, "EINTR") == 0},
+			   {"elapsed_ns", elapsed_ns},
+			   {since ? "since_3_5_resumed" : "before_3_5_eintr",
+			    since ? strcmp(recv, "resumed") == 0 && strcmp(connect, "resumed") == 0
+				  : strcmp(recv, "EINTR") == 0 && strcmp(connect, "EINTR") == 0},
+			   {0}});
 }
 
 /* All interpreters at once: they sleep most of the time. */
@@ -268,145 +290,52 @@ static void measure_python(struct run *run, const char *script)
 	}
 }
 
-/* --- report ---------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* "4 of 6" */
-static const char *of(struct values values)
+/* The calls in C of one kind. */
+static struct share calls_of(struct run *run, enum how how, const char *field)
 {
-	return text_format("%zu of %zu", stats_nonzero(values), values.n);
-}
-
-/* Calls in C of one kind, or CPythons of which recv and connect are one each. */
-struct tally {
-	size_t n, eintr, resumed;
-	int64_t oldest, newest; /* versions, such as 313; 0 = there is none */
-};
-
-static struct tally of_calls(struct run *run, enum how how)
-{
-	struct tally t = {0};
+	struct share all = {0};
 
 	for (size_t v = 0; v < CASES; v++)
-		if (cases[v].how == how) {
-			t.n += run_values(run, v, "eintr").n;
-			t.eintr += (size_t)run_sum(run, v, "eintr");
-			t.resumed += (size_t)run_sum(run, v, "resumed");
-		}
-	return t;
-}
-
-/* Of the CPythons from 3.5 on, or before it: those in which both calls did so. */
-static struct tally of_pythons(struct run *run, bool since)
-{
-	struct values version = run_values(run, PYTHON, "version");
-	struct values eintr[] = {run_values(run, PYTHON, "recv_eintr"),
-				 run_values(run, PYTHON, "connect_eintr")};
-	struct values resumed[] = {run_values(run, PYTHON, "recv_resumed"),
-				   run_values(run, PYTHON, "connect_resumed")};
-	struct tally t = {0};
-
-	for (size_t i = 0; i < version.n; i++) {
-		if ((version.at[i] >= 305) != since)
-			continue;
-		t.n++;
-		t.eintr += eintr[0].at[i] && eintr[1].at[i];
-		t.resumed += resumed[0].at[i] && resumed[1].at[i];
-		t.oldest = t.oldest && t.oldest < version.at[i] ? t.oldest : version.at[i];
-		t.newest = t.newest > version.at[i] ? t.newest : version.at[i];
-	}
-	return t;
-}
-
-/* "3.6 to 3.13" */
-static const char *versions(struct tally t)
-{
-	const char *oldest = text_format("%d.%d", (int)t.oldest / 100, (int)t.oldest % 100);
-
-	return t.oldest == t.newest ? oldest
-				    : text_format("%s to %d.%d", oldest, (int)t.newest / 100,
-						  (int)t.newest % 100);
-}
-
-static void print_table(struct run *run)
-{
-	static const char row[] = "  %-19s %16s %12s %12s\n";
-	FILE *out = run_out(run);
-
-	fprintf(out, row, "a signal in", "failed: EINTR", "resumed", "then came");
-	for (size_t v = 0; v < CASES; v++)
-		if (run_selected(run, v))
-			fprintf(out, row, text_format("C: %s", variants[v].name),
-				of(run_values(run, v, "eintr")), of(run_values(run, v, "resumed")),
-				cases[v].call == CONNECT ? ""
-							 : of(run_values(run, v, "completed")));
-	for (int since = 0; since < 2; since++) {
-		struct tally t = of_pythons(run, since);
-
-		if (t.n)
-			fprintf(out, row, text_format("CPython %s", versions(t)),
-				text_format("%zu of %zu", t.eintr, t.n),
-				text_format("%zu of %zu", t.resumed, t.n), "");
-	}
-	fputs("\n", out);
-}
-
-static const char *python_says(struct tally old, struct tally new)
-{
-	const char *of_new = text_format("CPython %s resumed in %zu of %zu runs",
-					 new.n ? versions(new) : "since 3.5", new.resumed, new.n);
-
-	if (new.n + old.n == 0)
-		return text_format("Python was not measured: %s", no_python);
-	return old.n ? text_format("%s; %s raised EINTR in %zu of %zu", of_new, versions(old),
-				   old.eintr, old.n)
-		     : of_new;
+		if (cases[v].how == how)
+			all = share_add(all, run_nonzero(run, v, field));
+	return all;
 }
 
 static void judge(struct run *run)
 {
-	struct tally bare = of_calls(run, BARE), restart = of_calls(run, RESTART);
-	struct tally timed = of_calls(run, TIMEOUT);
-	struct tally old = of_pythons(run, false), new = of_pythons(run, true);
+	int64_t enough = (int64_t)run_bound(run, "enough_calls");
+	struct share bare = calls_of(run, BARE, "eintr");
+	struct share restart = calls_of(run, RESTART, "eintr");
+	struct share since = run_nonzero(run, PYTHON, "since_3_5_resumed");
+	enum verdict in_c = by_case(always_happens(bare, enough), always_happens(restart, enough));
 
-	if (bare.n == 0 || restart.n == 0)
-		return;
-	old_verdict(run, "tcp-eintr",
-		    new.resumed < new.n || bare.eintr < bare.n ? REFUTED
-		    : restart.resumed                          ? DEPENDS
-							       : HOLDS,
-		    (struct field[]){{"c_eintr", (int64_t)bare.eintr},
-				     {"c_calls", (int64_t)bare.n},
-				     {"restart_resumed", (int64_t)restart.resumed},
-				     {"restart_calls", (int64_t)restart.n},
-				     {"timeout_eintr", (int64_t)timed.eintr},
-				     {"timeout_calls", (int64_t)timed.n},
-				     {"python_since_35_resumed", (int64_t) new.resumed},
-				     {"python_since_35", (int64_t) new.n},
-				     {"python_before_35_eintr", (int64_t)old.eintr},
-				     {"python_before_35", (int64_t)old.n},
-				     {0}},
-		    "in C %zu of %zu interrupted calls failed with EINTR; with SA_RESTART the "
-		    "kernel resumed %zu of %zu, but %zu of %zu with a timeout set failed. %s",
-		    bare.eintr, bare.n, restart.resumed, restart.n, timed.eintr, timed.n,
-		    python_says(old, new));
+	run_judge(
+		run, "tcp-eintr", since.n > 0 ? all_of(in_c, always_happens(since, 1)) : in_c,
+		"in C {bare} interrupted calls failed with EINTR, {restart} with SA_RESTART, {timed} with SA_RESTART and a timeout; CPython since 3.5 resumed both in {since} runs, before it raised EINTR in {before}",
+		number_share("bare", bare), number_share("restart", restart),
+		number_share("timed", calls_of(run, TIMEOUT, "eintr")),
+		number_share("since", since),
+		number_share("before", run_nonzero(run, PYTHON, "before_3_5_eintr")));
+	if (since.n == 0)
+		run_note(run, "Python was not measured: {why}", number_text("why", no_python));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	for (size_t v = 0; v < CASES; v++) {
-		struct values done = run_values(run, v, "completed");
-		struct values ran = run_values(run, v, "handled");
-
-		old_control(run, stats_nonzero(done) == done.n && stats_nonzero(ran) == ran.n,
-			    "%s: in %zu of %zu trials it did not end as it should",
-			    variants[v].name, done.n - stats_nonzero(done), done.n);
-	}
-	judge(run);
-	old_why(run, "a signal must run its handler, so the call comes back: with EINTR if it has "
-		     "done nothing, unless it can be started anew with nothing changed, which a "
-		     "running timeout forbids.");
-}
+static const struct experiment about = {
+	.name = "eintr",
+	.group = "tcp",
+	.order = 413,
+	.summary = "What does a signal do to a call that waits?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 6,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -417,14 +346,14 @@ int main(int argc, char *argv[])
 		pythons_n = python_find(python_asked(argc, argv), pythons);
 	else
 		no_python = "experiments/tcp/eintr.py is not beside the build folder";
-	if (pythons_n == 0)
-		variants[PYTHON] = (struct variant){0};
 	run = run_begin(&about, argc, argv);
+	if (pythons_n == 0)
+		run_leave_out(run, PYTHON, "%s", no_python);
 	while (run_next(run)) {
 		if (run_variant(run) < PYTHON)
 			measure_call(run, &cases[run_variant(run)]);
 		else
 			measure_python(run, script);
 	}
-	return old_end(run, report);
+	return run_end(run);
 }

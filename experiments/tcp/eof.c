@@ -32,13 +32,12 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
-#include "text.h"
 
-enum { OPEN, SHUTDOWN, CLOSE, KILLED, UNREAD, LINGER, CRASHED, UDP_EMPTY, LENGTH_0, VARIANTS };
+enum { OPEN, SHUTDOWN, CLOSE, KILLED, UNREAD, LINGER, CRASHED, UDP_EMPTY, LENGTH_0 };
 
 static const struct variant variants[] = {
 	[OPEN] = {"open", "it stays open (control)"},
@@ -53,7 +52,43 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"tcp-eof", "recv returning 0 bytes means that the peer closed its sending side"}, {0}};
+	{"tcp-eof", "recv returning 0 bytes means that the peer closed its sending side",
+	 "open=shutdown", REFUTED,
+	 .why = {[DEPENDS] =
+			 "close and shutdown queue a FIN behind the bytes; the kernel does it for a process that dies. The receiver reads the bytes first, then 0, as often as it asks. Unread bytes make it a reset, which overtakes what is still queued. But 0 also stands for an empty datagram, and for a recv of 0 bytes."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"accepted_bytes", "sent by the side that ends", "sent"},
+	{"received_bytes", "of these, by the other", "received"},
+	{"end", "the first recv that gave no bytes: 0, or the error number, negative",
+	 "then recv|returned"},
+	{"again", "the next one", "once|more"},
+	{"again_2", "and the next"},
+	{"again_3", "and the next"},
+	{"zero", "1: the first of them is 0", "0 came", SHOW_NONZERO},
+	{"poll_in", "1: poll gives POLLIN", "IN", SHOW_NONZERO},
+	{"poll_rdhup", "1: POLLRDHUP", "RDHUP", SHOW_NONZERO},
+	{"poll_hup", "1: POLLHUP", "HUP", SHOW_NONZERO},
+	{"poll_err", "1: POLLERR", "ERR", SHOW_NONZERO},
+	{"send", "in the other direction: bytes, or the error number, negative", "a send|returns"},
+	{"send_2", "the next one", "once|more"},
+	{"back_received_bytes", "what a side still there got of them"},
+	{"back_end", "and its end"},
+	{"reset", "1: the first of them is ECONNRESET"},
+	{"lost_bytes", "sent and not received; 0 unless reset"},
+	{"lost_orderly_bytes", "the same of ends that are no reset", .zero = true,
+	 .sham = "close=unread"},
+	{"back_missing_bytes", "that a peer that is still there did not get", .zero = true,
+	 .sham = "open=killed"},
+	{"misplaced_bytes", "received at another place than sent", .zero = true,
+	 .sham = "disorder"},
+	{"signal", "that a writer without MSG_NOSIGNAL died of"},
+	{"elapsed_ns", "of the trial"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_trials", 3, "an end does not change its kind from trial to trial"}, {0}};
 
 enum { AGAIN = 3, BACK = 1000, TWICE = 2 * BACK, PAGE = 4 << 10, PATIENCE_MS = 2000 };
 
@@ -62,17 +97,6 @@ static int64_t buffers = 16 << 10;
 static const struct opt opts[] = {{'b', "buffers", "SO_SNDBUF and SO_RCVBUF to ask for",
 				   .num = &buffers, .min = 4096, .max = 1 << 20, .unit = OPT_BYTES},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "eof",
-	.group = "tcp",
-	.summary = "What does recv return when the other side ends?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 25,
-	.quick_trials = 3,
-};
 
 /* --- the side that ends ---------------------------------------------------- */
 
@@ -309,6 +333,7 @@ static void measure(struct run *run)
 {
 	struct trial t = {.variant = run_variant(run), .end = -1, .watch = -1};
 	int64_t begin_ns = span_now();
+	size_t label = run_label(run);
 
 	if (t.variant >= UDP_EMPTY)
 		measure_nobody(&t);
@@ -319,6 +344,8 @@ static void measure(struct run *run)
 					 {"lost_bytes", t.accepted - t.received},
 					 {"misplaced_bytes", t.misplaced},
 					 {"end", t.first_end},
+					 {"zero", t.first_end == 0},
+					 {"reset", t.first_end == -ECONNRESET},
 					 {"again", t.again[0]},
 					 {"again_2", t.again[1]},
 					 {"again_3", t.again[2]},
@@ -332,158 +359,64 @@ static void measure(struct run *run)
 					 {"back_end", t.back_end},
 					 {"signal", t.death},
 					 {"elapsed_ns", span_now() - begin_ns},
+					 {is_reset(label) ? NULL : "lost_orderly_bytes",
+					  t.accepted - t.received},
+					 {label <= SHUTDOWN ? "back_missing_bytes" : NULL,
+					  TWICE - t.back_received},
 					 {0}});
 }
 
-/* --- report ---------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* A result as programmers know it: "0", "1,000", "ECONNRESET". */
-static const char *told(double result)
+/* Of the variants from first to last. */
+static struct share share_in(struct run *run, size_t first, size_t last, const char *field)
 {
-	return result < 0 ? text_errno((int)-result) : text_count((int64_t)result);
+	struct share all = {0};
+
+	for (size_t v = first; v <= last; v++)
+		all = share_add(all, run_nonzero(run, v, field));
+	return all;
 }
 
-/* What all trials of a variant had in a field, or "varies". */
-static const char *all_told(struct run *run, size_t variant, const char *field)
+static void judge(struct run *run)
 {
-	struct values values = run_values(run, variant, field);
-	double low = stats_quantile(values, 0);
+	int64_t enough = (int64_t)run_bound(run, "enough_trials");
+	struct share ends = share_in(run, SHUTDOWN, KILLED, "zero");
+	struct share open = run_nonzero(run, OPEN, "zero");
+	struct share nobody = share_in(run, UDP_EMPTY, LENGTH_0, "zero");
 
-	return low == stats_quantile(values, 1) ? told(low) : "varies";
-}
-
-static const char *events(struct run *run, size_t variant)
-{
-	static const struct {
-		const char *field, *name;
-	} bits[] = {{"poll_in", "IN"},
-		    {"poll_rdhup", "RDHUP"},
-		    {"poll_hup", "HUP"},
-		    {"poll_err", "ERR"}};
-	const char *text = "";
-
-	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
-		if (run_median(run, variant, bits[i].field) > 0)
-			text = text_format("%s%s%s", text, *text ? " " : "", bits[i].name);
-	return *text ? text : "-";
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-9s %9s %9s %11s %10s %-13s %s\n", "", "bytes", "of them", "then recv",
-		"once more", " then poll", "two sends");
-	fprintf(out, "  %-9s %9s %9s %11s %10s %-13s %s\n", "the peer", "sent", "received",
-		"returned", "returned", " says", "return");
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (run_selected(run, v))
-			fprintf(out, "  %-9s %9s %9s %11s %10s  %-12s %s%s\n", variants[v].name,
-				text_count((int64_t)run_median(run, v, "accepted_bytes")),
-				text_count((int64_t)run_median(run, v, "received_bytes")),
-				all_told(run, v, "end"), all_told(run, v, "again"), events(run, v),
-				v == UDP_EMPTY ? "" : all_told(run, v, "send"),
-				v >= UDP_EMPTY ? ""
-					       : text_format(" %s", all_told(run, v, "send_2")));
-	fputs("\n", out);
-}
-
-/* How many samples of the variants from first to last have this value in the field. */
-static size_t count(struct run *run, size_t first, size_t last, const char *field, int64_t value,
-		    size_t *of)
-{
-	size_t n = 0;
-
-	*of = 0;
-	for (size_t v = first; v <= last; v++) {
-		struct values values = run_values(run, v, field);
-
-		*of += values.n;
-		for (size_t i = 0; i < values.n; i++)
-			n += values.at[i] == value;
-	}
-	return n;
-}
-
-static void check_books(struct run *run)
-{
-	size_t n;
-
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values lost = run_values(run, v, "lost_bytes");
-		size_t wrong = stats_nonzero(run_values(run, v, "misplaced_bytes"));
-
-		if (!is_reset(v))
-			wrong += stats_nonzero(lost);
-		if (v <= SHUTDOWN)
-			wrong += lost.n - count(run, v, v, "back_received_bytes", TWICE, &n);
-		old_control(run, wrong == 0, "%s: bytes were lost or changed in %zu of %zu trials",
-			    variants[v].name, wrong, lost.n);
-	}
-}
-
-static void judge_ends(struct run *run)
-{
-	size_t ends, opens, resets, nobodies, halves, n;
-	size_t zero = count(run, SHUTDOWN, KILLED, "end", 0, &ends);
-	size_t alive = count(run, OPEN, OPEN, "end", 0, &opens);
-	size_t reset = count(run, UNREAD, CRASHED, "end", -ECONNRESET, &resets);
-	size_t false_zero = count(run, UDP_EMPTY, LENGTH_0, "end", 0, &nobodies);
-	size_t half = count(run, SHUTDOWN, SHUTDOWN, "back_received_bytes", TWICE, &halves);
-	size_t dead = count(run, CLOSE, CRASHED, "signal", SIGPIPE, &n);
-	double lost = 0;
-
-	for (size_t v = UNREAD; v <= CRASHED; v++)
-		lost += run_sum(run, v, "lost_bytes");
-	if (ends == 0 || opens == 0)
-		return;
-	old_verdict(
+	run_judge(
 		run, "tcp-eof",
-		alive || zero < ends ? REFUTED
-		: false_zero         ? DEPENDS
-				     : HOLDS,
-		(struct field[]){{"zero_after_end", (int64_t)zero},
-				 {"ends", (int64_t)ends},
-				 {"zero_while_open", (int64_t)alive},
-				 {"open", (int64_t)opens},
-				 {"econnreset_after_reset", (int64_t)reset},
-				 {"resets", (int64_t)resets},
-				 {"reset_lost_bytes", (int64_t)lost},
-				 {"zero_with_nobody_gone", (int64_t)false_zero},
-				 {"nobody_gone", (int64_t)nobodies},
-				 {"half_closed_received", (int64_t)half},
-				 {"sigpipe", (int64_t)dead},
-				 {0}},
-		"over TCP 0 came in %zu of %zu orderly ends, after all bytes, and in %zu of "
-		"%zu connections still open; a half-closed peer received in %zu of %zu. After "
-		"a reset it was ECONNRESET in %zu of %zu, once. 0 without an end: %zu of %zu empty "
-		"datagrams and recvs of 0 bytes",
-		zero, ends, alive, opens, half, halves, reset, resets, false_zero, nobodies);
+		by_case(all_of(always_happens(ends, enough), never_happens(open, enough)),
+			never_happens(nobody, enough)),
+		"over TCP 0 came in {ends} orderly ends, after all bytes, and in {open} connections still open; after a reset it was ECONNRESET in {reset}; without an end 0 came in {nobody} empty datagrams and recvs of 0 bytes; a process that wrote to a peer that was gone died of SIGPIPE in {dead} trials",
+		number_share("ends", ends), number_share("open", open),
+		number_share("reset", share_in(run, UNREAD, CRASHED, "reset")),
+		number_share("nobody", nobody),
+		number_share("dead", share_in(run, CLOSE, CRASHED, "signal")));
 }
 
-static void report(struct run *run)
-{
-	size_t n, dead = count(run, CLOSE, CRASHED, "signal", SIGPIPE, &n);
-
-	print_table(run);
-	check_books(run);
-	judge_ends(run);
-	old_why(run,
-		"close and shutdown queue a FIN behind the bytes; the kernel does it for a "
-		"process that dies. The receiver reads the bytes first, then 0, as often as it "
-		"asks. Unread bytes make it a reset, which overtakes what is still queued.");
-	if (n > 0)
-		run_say(run,
-			"A process that wrote to a peer that was gone, without MSG_NOSIGNAL, died "
-			"of SIGPIPE in %zu of %zu trials.",
-			dead, n);
-}
+static const struct experiment about = {
+	.name = "eof",
+	.group = "tcp",
+	.order = 412,
+	.summary = "What does recv return when the other side ends?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 25,
+	.quick_trials = 3,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure(run);
-	return old_end(run, report);
+	return run_end(run);
 }

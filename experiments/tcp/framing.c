@@ -22,14 +22,13 @@
 #include <sys/socket.h>
 
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "rng.h"
 #include "span.h"
-#include "text.h"
 
-enum { NAIVE, LENGTH, NEWLINE, READERS };
+enum { NAIVE, LENGTH, NEWLINE };
 enum { UNCUT, RANDOM, BYTES, INSIDE, CUTS };
 
 static const struct variant variants[] = {
@@ -41,8 +40,30 @@ static const struct variant variants[] = {
 static const char *const cut_names[CUTS] = {"uncut", "random", "bytes", "inside"};
 
 static const struct claim claims[] = {
-	{"tcp-framing", "a length in front of each message, or a newline behind it, brings message "
-			"boundaries back over TCP"},
+	{"tcp-framing",
+	 "a length in front of each message, or a newline behind it, brings message boundaries back over TCP",
+	 "length=naive", REFUTED,
+	 .why = {[HOLDS] =
+			 "a program must say in the bytes themselves where a message ends: then it does not matter how TCP cuts them."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"cut", "how the stream is cut: uncut, random, bytes, inside (a length)", "cut",
+	 .text = true, .key = true},
+	{"messages", "sent"},
+	{"whole", "delivered as they were sent", "whole", SHOW_SUM, "messages"},
+	{"broken", "of the others", "broken", SHOW_SUM},
+	{"framed_broken", "the same of readers that know where a message ends", .zero = true,
+	 .sham = "newline=naive"},
+	{"pieces", "that the stream was sent in", "pieces"},
+	{"recvs", "calls", "recvs"},
+	{"delivered", "messages, whole or not"},
+	{"stream_bytes", "of the stream"},
+	{"elapsed_ns", "of the trial"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_messages", 80, "ten for each reader and way to cut, cut at every byte among them"},
 	{0}};
 
 enum { RECV_MOST = 65536, LONGEST_MOST = 65536, PREFIX = sizeof(uint32_t) };
@@ -59,17 +80,6 @@ static const struct opt opts[] = {{'r', "recv", "the most that a recv may return
 				  {0, "longest", "the longest of them", .num = &longest, .min = 1,
 				   .max = LONGEST_MOST, .unit = OPT_BYTES},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "framing",
-	.group = "tcp",
-	.summary = "How does a reader tell where a message ends?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 3,
-	.quick_trials = 1,
-};
 
 /* --- what is sent ---------------------------------------------------------- */
 
@@ -296,86 +306,42 @@ static void record(struct run *run, const struct transfer *t, size_t cut)
 					 {"broken", messages - t->reader.whole},
 					 {"stream_bytes", (int64_t)t->stream.length},
 					 {"elapsed_ns", t->elapsed_ns},
+					 {run_label(run) == NAIVE ? NULL : "framed_broken",
+					  messages - t->reader.whole},
 					 {0}});
 }
 
-/* --- report ---------------------------------------------------------------- */
-
-static double of_cut(struct run *run, size_t reader, const char *field, size_t cut)
-{
-	return stats_sum(run_values_where(run, reader, field,
-					  (struct field[]){{"cut", .text = cut_names[cut]}, {0}}));
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %lld messages over TCP, delivered whole however the pieces are cut:\n",
-		(long long)messages);
-	fprintf(out, "  %-12s %14s %14s %16s %16s\n", "reader", "one a send", "anywhere",
-		"after each byte", "inside a length");
-	for (size_t v = 0; v < READERS; v++) {
-		if (!run_selected(run, v))
-			continue;
-		fprintf(out, "  %-12s", variants[v].name);
-		for (size_t cut = 0; cut < CUTS; cut++)
-			fprintf(out, " %*s", cut < BYTES ? 14 : 16,
-				text_share(of_cut(run, v, "whole", cut) /
-					   of_cut(run, v, "messages", cut)));
-		fputs("\n", out);
-	}
-	fputs("\n", out);
-}
-
-/* Messages of all ways to cut but the one that does not. */
-static double where_cut(struct run *run, size_t reader, const char *field)
-{
-	return run_sum(run, reader, field) - of_cut(run, reader, field, UNCUT);
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	double sent = where_cut(run, NAIVE, "messages");
-	double naive = where_cut(run, NAIVE, "broken");
-	double framed = 0, broken = 0;
+	struct share framed = share_add(run_part(run, LENGTH, "broken", "messages"),
+					run_part(run, NEWLINE, "broken", "messages"));
+	struct share naive = run_part(run, NAIVE, "broken", "messages");
 
-	for (size_t v = LENGTH; v <= NEWLINE; v++) {
-		double all = run_sum(run, v, "messages");
-		double wrong = run_sum(run, v, "broken");
-
-		old_control(run, wrong == 0, "%s: %.0f of %.0f messages broke", variants[v].name,
-			    wrong, all);
-		framed += all;
-		broken += wrong;
-	}
-	if (framed == 0 || sent == 0)
-		return;
-	if (naive == 0 && broken == 0) {
-		old_verdict(run, "tcp-framing", SKIPPED, NULL,
-			    "no cut broke a message of any reader: nothing was tested");
-		return;
-	}
-	old_verdict(run, "tcp-framing", broken ? REFUTED : HOLDS,
-		    (struct field[]){{"framed_messages", (int64_t)framed},
-				     {"framed_broken", (int64_t)broken},
-				     {"naive_messages", (int64_t)sent},
-				     {"naive_broken", (int64_t)naive},
-				     {0}},
-		    "of %s messages with a length or a newline %s broke, however they were cut; "
-		    "of %s sent in other pieces %s broke for a reader that takes each recv for a "
-		    "message",
-		    text_count((int64_t)framed), text_count((int64_t)broken),
-		    text_count((int64_t)sent), text_count((int64_t)naive));
+	run_judge(
+		run, "tcp-framing",
+		all_of(never_happens(framed, (int64_t)run_bound(run, "enough_messages")),
+		       can_happen(naive)),
+		"{framed} messages with a length or a newline broke, however they were cut; for a reader that takes each recv for a message {naive} did",
+		number_share("framed", framed), number_share("naive", naive));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge(run);
-	old_why(run, "a program must say in the bytes themselves where a message ends: then it "
-		     "does not matter how TCP cuts them.");
-}
+static const struct experiment about = {
+	.name = "framing",
+	.group = "tcp",
+	.order = 414,
+	.summary = "How does a reader tell where a message ends?",
+	.intro = "{messages} messages over TCP for each reader and way to cut them.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 3,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -389,5 +355,5 @@ int main(int argc, char *argv[])
 			measure(&t, run_variant(run), cut, seed);
 			record(run, &t, cut);
 		}
-	return old_end(run, report);
+	return run_end(run);
 }

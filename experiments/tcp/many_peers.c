@@ -16,10 +16,9 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "span.h"
-#include "text.h"
 
 enum { UDP, TCP, VARIANTS, PEERS_MAX = 200 };
 
@@ -28,8 +27,23 @@ static const struct variant variants[] = {
 	[TCP] = {"tcp", "TCP takes a socket for each peer (control)"},
 	{0}};
 
-static const struct claim claims[] = {{"udp-many-peers", "one UDP socket talks to many peers"},
-				      {0}};
+static const struct claim claims[] = {
+	{"udp-many-peers", "one UDP socket talks to many peers", "udp=tcp", REFUTED,
+	 .why = {[HOLDS] =
+			 "a UDP socket that is not connected takes datagrams from anybody, each with its sender's address. A TCP connection has two ends, and never more."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"peers", "that ask one server", "peers", SHOW_FIRST},
+	{"server_sockets", "of the server", "server's|sockets", SHOW_MOST},
+	{"answers", "that came", "answers", SHOW_SUM},
+	{"wrong_answers", "that came to another peer or changed", .zero = true, .sham = "swap"},
+	{"server_calls", "system calls of the server", "calls an|answer", SHOW_SUM, "answers"},
+	{"elapsed_ns", "of all questions", "time a|question", SHOW_MEDIAN, "answers"},
+	{"one_for_all", "1: one socket gave every peer all its answers"},
+	{0}};
+
+static const struct bound bounds[] = {{"enough_trials", 2, "each with hundreds of questions"}, {0}};
 
 static int64_t peers = 16;
 static int64_t rounds = 50;
@@ -39,18 +53,6 @@ static const struct opt opts[] = {
 	{'r', "rounds", "questions of each peer", .num = &rounds, .min = 1, .max = 100000,
 	 .quick = 20},
 	{0}};
-
-static const struct experiment about = {
-	.name = "many_peers",
-	.group = "tcp",
-	.summary = "How many can one UDP socket talk to?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 40,
-	.quick_trials = 2,
-	.scatter = "elapsed_ns",
-};
 
 /* --- the peers ------------------------------------------------------------- */
 
@@ -200,58 +202,35 @@ static void measure(struct talk *t, size_t variant)
 	close(t->server);
 }
 
-/* --- report ---------------------------------------------------------------- */
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run, "One server, %s peers, %s questions each:", text_count(peers),
-		text_count(rounds));
-	fprintf(out, "\n  %-15s %8s %9s %8s %14s %14s\n", "", "server's", "right", "wrong",
-		"system calls", "time a");
-	fprintf(out, "  %-15s %8s %9s %8s %14s %14s\n", "by turns", "sockets", "answers", "answers",
-		"an answer", "question");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		double answers = run_median(run, v, "answers");
-		double wrong = run_median(run, v, "wrong_answers");
-
-		if (run_selected(run, v))
-			fprintf(out, "  %-15s %8s %9s %8s %14.2f %14s\n", variants[v].name,
-				text_count((int64_t)run_median(run, v, "server_sockets")),
-				text_count((int64_t)(answers - wrong)), text_count((int64_t)wrong),
-				run_median(run, v, "server_calls") / answers,
-				text_time(run_median(run, v, "elapsed_ns") / answers));
-	}
-	fputs("\n", out);
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	double answers = run_sum(run, UDP, "answers");
-	double wrong = run_sum(run, UDP, "wrong_answers");
+	struct share one = run_nonzero(run, UDP, "one_for_all");
 
-	if (answers > 0)
-		old_verdict(run, "udp-many-peers", wrong == 0 ? HOLDS : NOT_SEEN,
-			    (struct field[]){{"peers", peers},
-					     {"right_answers", (int64_t)(answers - wrong)},
-					     {"answers", (int64_t)answers},
-					     {0}},
-			    "one socket gave %s of %s answers to the right one of %s peers",
-			    text_count((int64_t)(answers - wrong)), text_count((int64_t)answers),
-			    text_count(peers));
+	run_judge(
+		run, "udp-many-peers",
+		always_happens(one, (int64_t)run_bound(run, "enough_trials")),
+		"in {one} trials one UDP socket gave every one of {peers} peers all its answers; TCP took {sockets} sockets",
+		number_share("one", one), number_int("peers", peers),
+		number_real("sockets", run_median(run, TCP, "server_sockets")));
 }
 
-static void report(struct run *run)
-{
-	double wrong = run_sum(run, TCP, "wrong_answers");
-
-	print_table(run);
-	old_control(run, wrong == 0, "TCP: %.0f answers went wrong", wrong);
-	judge(run);
-	old_why(run, "a UDP socket that is not connected takes datagrams from anybody, each with "
-		     "its sender's address. A TCP connection has two ends, and never more.");
-}
+static const struct experiment about = {
+	.name = "many_peers",
+	.group = "tcp",
+	.order = 415,
+	.summary = "How many can one UDP socket talk to?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 40,
+	.quick_trials = 2,
+	.judge = judge,
+	.scatter = "elapsed_ns",
+};
 
 int main(int argc, char *argv[])
 {
@@ -261,13 +240,16 @@ int main(int argc, char *argv[])
 		struct talk t = {0};
 
 		measure(&t, run_variant(run));
-		run_record(run, (struct field[]){{"peers", peers},
-						 {"server_sockets", t.server_sockets},
-						 {"server_calls", t.server_calls},
-						 {"answers", t.answers},
-						 {"wrong_answers", t.wrong},
-						 {"elapsed_ns", t.elapsed_ns},
-						 {0}});
+		run_record(run,
+			   (struct field[]){{"peers", peers},
+					    {"server_sockets", t.server_sockets},
+					    {"server_calls", t.server_calls},
+					    {"answers", t.answers},
+					    {"wrong_answers", t.wrong + run_sham(run, "swap")},
+					    {"one_for_all", t.server_sockets == 1 && t.wrong == 0 &&
+								    t.answers == peers * rounds},
+					    {"elapsed_ns", t.elapsed_ns},
+					    {0}});
 	}
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -21,13 +21,12 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "link.h"
 #include "net.h"
 #include "span.h"
-#include "text.h"
 
-enum { BROADCAST, MULTICAST, BROADCAST_LINK, MULTICAST_LINK, VARIANTS, RECEIVERS_MAX = 64 };
+enum { BROADCAST, MULTICAST, BROADCAST_LINK, MULTICAST_LINK, RECEIVERS_MAX = 64 };
 
 static const struct variant variants[] = {
 	[BROADCAST] = {"broadcast", "to 127.255.255.255"},
@@ -37,7 +36,31 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"udp-reaches-several", "broadcast and multicast reach several at once"}, {0}};
+	{"udp-reaches-several", "broadcast and multicast reach several at once", "one-receiver",
+	 REFUTED,
+	 .why = {[HOLDS] =
+			 "the kernel hands a copy of a broadcast or multicast to each socket it is for. A TCP connection has two ends, and never more."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"part", "broadcast or multicast", .text = true},
+	{"sends", "in a trial", "sends"},
+	{"receivers", "sockets that it is for", "receivers"},
+	{"received_datagrams", "by all of them", "received|a send", SHOW_SUM, "sends"},
+	{"reached_all", "1: each of them received each send", "reached|all", SHOW_NONZERO},
+	{"wrong_datagrams", "received changed, or twice", .zero = true, .sham = "change"},
+	{"outsider_datagrams", "received by a socket that it is not for", "outsider|received",
+	 SHOW_SUM, .zero = true, .sham = "let-in"},
+	{"trapped_datagrams",
+	 "multicast received by a socket that has joined no group, because another one of its host has (IP_MULTICAST_ALL)"},
+	{"eacces", "1: without SO_BROADCAST sendto gave EACCES; of broadcast"},
+	{"not_refused", "1: it did not", .zero = true, .sham = "allow"},
+	{"out_datagrams", "that left this host, by the kernel's count; over a cable", "left"},
+	{"in_datagrams", "that were handed out there", "handed|out"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_trials", 2, "each with as many sends as are asked for"}, {0}};
 
 static int64_t receivers = 5;
 static int64_t messages = 20;
@@ -47,17 +70,6 @@ static const struct opt opts[] = {{'k', "receivers", "sockets that a broadcast o
 				  {'m', "messages", "broadcasts or multicasts of a trial",
 				   .num = &messages, .min = 1, .max = 100},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "multicast",
-	.group = "tcp",
-	.summary = "How does one send reach several sockets at once?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 40,
-	.quick_trials = 2,
-};
 
 static struct link *cable;   /* NULL = not allowed here, */
 static const char *no_cable; /* and why */
@@ -256,105 +268,53 @@ static struct found measure(size_t variant)
 	return found;
 }
 
-/* --- report ---------------------------------------------------------------- */
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-15s %6s %9s %9s %9s   %s\n", "", "", "re-", "received", "outsider",
-		"kernel's count:");
-	fprintf(out, "  %-15s %6s %9s %9s %9s   %s\n", "all at once", "sends", "ceivers", "a send",
-		"received", "left, handed out");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		double sends = run_median(run, v, "sends");
-
-		if (!run_selected(run, v) || (is_linked(v) && no_cable))
-			continue;
-		fprintf(out, "  %-15s %6.0f %9.0f %9.2f %9.0f%s\n", variants[v].name, sends,
-			run_median(run, v, "receivers"),
-			run_median(run, v, "received_datagrams") / sends,
-			run_median(run, v, "outsider_datagrams"),
-			is_linked(v)
-				? text_format("   %.0f, %.0f", run_median(run, v, "out_datagrams"),
-					      run_median(run, v, "in_datagrams"))
-				: "");
-	}
-	fputs("\n", out);
-}
-
-static void check_outsiders(struct run *run)
-{
-	size_t outsiders = 0, trapped = 0, trials = 0;
-
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values got = run_values(run, v, "trapped_datagrams");
-
-		outsiders += stats_nonzero(run_values(run, v, "outsider_datagrams"));
-		trapped += stats_nonzero(got);
-		trials += is_multicast(v) ? got.n : 0;
-	}
-	old_control(run, outsiders == 0,
-		    "a socket that was not asked received something in %zu trials", outsiders);
-	if (trapped)
-		old_note(run,
-			 "in %zu of %zu trials a socket that had joined no group received the "
-			 "multicast all the same: another one of its host had joined, and "
-			 "IP_MULTICAST_ALL is on by default.",
-			 trapped, trials);
-}
-
-/* In how many trials every receiver got all; *trials is of how many. */
-static size_t reached(struct run *run, size_t on_loopback, size_t over_cable, size_t *trials)
-{
-	size_t all = 0;
-
-	*trials = 0;
-	for (size_t v = on_loopback; v <= over_cable; v += over_cable - on_loopback) {
-		struct values received = run_values(run, v, "received_datagrams");
-		struct values wrong = run_values(run, v, "wrong_datagrams");
-
-		*trials += received.n;
-		for (size_t i = 0; i < received.n; i++)
-			all += received.at[i] == receivers * messages && wrong.at[i] == 0;
-	}
-	return all;
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	size_t broadcasts, multicasts;
-	size_t broad = reached(run, BROADCAST, BROADCAST_LINK, &broadcasts);
-	size_t multi = reached(run, MULTICAST, MULTICAST_LINK, &multicasts);
-	size_t refused = stats_nonzero(run_values(run, BROADCAST, "eacces")) +
-			 stats_nonzero(run_values(run, BROADCAST_LINK, "eacces"));
+	int64_t enough = (int64_t)run_bound(run, "enough_trials");
+	struct share broadcast = share_add(run_nonzero(run, BROADCAST, "reached_all"),
+					   run_selected(run, BROADCAST_LINK)
+						   ? run_nonzero(run, BROADCAST_LINK, "reached_all")
+						   : (struct share){0});
+	struct share multicast = share_add(run_nonzero(run, MULTICAST, "reached_all"),
+					   run_selected(run, MULTICAST_LINK)
+						   ? run_nonzero(run, MULTICAST_LINK, "reached_all")
+						   : (struct share){0});
+	struct share trapped =
+		share_add(run_nonzero(run, MULTICAST, "trapped_datagrams"),
+			  run_selected(run, MULTICAST_LINK)
+				  ? run_nonzero(run, MULTICAST_LINK, "trapped_datagrams")
+				  : (struct share){0});
 
-	if (broadcasts == 0 || multicasts == 0)
-		return;
-	old_verdict(run, "udp-reaches-several", broad && multi ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"receivers", receivers},
-				     {"broadcast_trials", (int64_t)broadcasts},
-				     {"broadcast_reached_trials", (int64_t)broad},
-				     {"multicast_trials", (int64_t)multicasts},
-				     {"multicast_reached_trials", (int64_t)multi},
-				     {"eacces_trials", (int64_t)refused},
-				     {0}},
-		    "one send reached %s receivers by broadcast in %zu of %zu trials, by multicast "
-		    "in %zu of %zu. Without SO_BROADCAST: EACCES in %zu of %zu",
-		    text_count(receivers), broad, broadcasts, multi, multicasts, refused,
-		    broadcasts);
+	run_judge(
+		run, "udp-reaches-several",
+		all_of(always_happens(broadcast, enough), always_happens(multicast, enough)),
+		"each send reached all of {receivers} receivers in {broadcast} trials of broadcast, in {multicast} of multicast; without SO_BROADCAST it was refused in {refused}",
+		number_int("receivers", receivers), number_share("broadcast", broadcast),
+		number_share("multicast", multicast),
+		number_share("refused", run_nonzero(run, BROADCAST, "eacces")));
+	if (trapped.k > 0)
+		run_note(
+			run,
+			"in {trapped} trials a socket that had joined no group received the multicast all the same: another one of its host had joined, and IP_MULTICAST_ALL is on by default",
+			number_share("trapped", trapped));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	check_outsiders(run);
-	judge(run);
-	old_why(run, "the kernel hands a copy of a broadcast or multicast to each socket it is "
-		     "for. A TCP connection has two ends, and never more.");
-	if (no_cable)
-		old_note(run, "broadcast-link and multicast-link are skipped: %s.", no_cable);
-}
+static const struct experiment about = {
+	.name = "multicast",
+	.group = "tcp",
+	.order = 416,
+	.summary = "How does one send reach several sockets at once?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 40,
+	.quick_trials = 2,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -362,28 +322,34 @@ int main(int argc, char *argv[])
 
 	if (run_selected(run, BROADCAST_LINK) || run_selected(run, MULTICAST_LINK))
 		cable = link_open((struct link_ask){0}, &no_cable);
+	for (size_t v = BROADCAST_LINK; no_cable && v <= MULTICAST_LINK; v++)
+		run_leave_out(run, v, "%s", no_cable);
 	while (run_next(run)) {
 		size_t variant = run_variant(run);
 		struct found found;
 
-		if (is_linked(variant) && !cable)
-			continue;
 		found = measure(variant);
-		run_record(run,
-			   (struct field[]){{"part", .text = is_multicast(variant) ? "multicast"
-										   : "broadcast"},
-					    {"sends", messages},
-					    {"receivers", receivers},
-					    {"received_datagrams", found.received},
-					    {"wrong_datagrams", found.wrong},
-					    {"outsider_datagrams", found.outsider},
-					    {"trapped_datagrams", found.trapped},
-					    {"eacces", found.refused},
-					    {"out_datagrams", found.out},
-					    {"in_datagrams", found.in},
-					    {0}});
+		if (run_sham(run, "one-receiver"))
+			found.received /= receivers;
+		run_record(
+			run,
+			(struct field[]){
+				{"part", .text = is_multicast(variant) ? "multicast" : "broadcast"},
+				{"sends", messages},
+				{"receivers", receivers},
+				{"received_datagrams", found.received},
+				{"wrong_datagrams", found.wrong + run_sham(run, "change")},
+				{"reached_all", found.received == messages * receivers},
+				{"outsider_datagrams", found.outsider + run_sham(run, "let-in")},
+				{"trapped_datagrams", found.trapped},
+				{"eacces", found.refused},
+				{"out_datagrams", found.out},
+				{"in_datagrams", found.in},
+				{is_multicast(variant) ? NULL : "not_refused",
+				 !found.refused || run_sham(run, "allow")},
+				{0}});
 	}
 	if (cable)
 		link_close(cable);
-	return old_end(run, report);
+	return run_end(run);
 }

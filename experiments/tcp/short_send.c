@@ -26,7 +26,7 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
@@ -45,8 +45,27 @@ static const struct variant variants[] = {
 
 static const struct claim claims[] = {
 	{"tcp-send-short",
-	 "send may take fewer bytes than given; sendall (a loop) sends everything"},
+	 "send may take fewer bytes than given; sendall (a loop) sends everything", "*=block",
+	 NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "send returns what it has copied into the kernel. A signal must run its handler, so a call that waits comes back, and says how much it has copied by then."}},
 	{0}};
+
+static const struct row_field fields[] = {
+	{"given_bytes", "to the first send"},
+	{"result", "of the first send: bytes, or the error number, negative", "first send|took"},
+	{"call_ns", "of the first send", "within"},
+	{"calls", "of send in all", "sends"},
+	{"short_calls", "that took a part", "of these|short"},
+	{"interrupted_calls", "that failed with EINTR"},
+	{"short_first", "1: the first send took a part; not of block", "first|short", SHOW_NONZERO},
+	{"missing_bytes", "that the loop did not get across", .zero = true, .sham = "lose"},
+	{"misplaced_bytes", "received at another place than sent", .zero = true,
+	 .sham = "disorder"},
+	{"elapsed_ns", "of the trial"},
+	{0}};
+
+static const struct bound bounds[] = {{"enough_loops", 5, "one of each kind of send"}, {0}};
 
 static int64_t total = 1 << 20;
 static int64_t buffers = 64 << 10;
@@ -60,17 +79,6 @@ static const struct opt opts[] = {
 	{0, "timeout", "SO_SNDTIMEO of sndtimeo", .num = &timeout_ms, .min = 1, .max = 500,
 	 .unit = OPT_MS},
 	{0}};
-
-static const struct experiment about = {
-	.name = "short_send",
-	.group = "tcp",
-	.summary = "How much of its bytes does send take?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 6,
-	.quick_trials = 1,
-};
 
 static void handle(int number)
 {
@@ -167,6 +175,7 @@ static void measure(struct run *run, size_t variant)
 		run_sleep_until(span_now() + 250000);
 	received = receive_all(fd.rx, &s, variant >= SIGNAL, &misplaced);
 	check(pthread_join(s.thread, NULL), "pthread_join");
+	received -= run_sham(run, "lose");
 	run_record(run, (struct field[]){{"given_bytes", total},
 					 {"result", s.result},
 					 {"call_ns", s.call_ns},
@@ -176,92 +185,56 @@ static void measure(struct run *run, size_t variant)
 					 {"missing_bytes", total - received},
 					 {"misplaced_bytes", misplaced},
 					 {"elapsed_ns", span_now() - s.begin_ns},
+					 {run_label(run) == BLOCK ? NULL : "short_first",
+					  s.result >= 0 && s.result < total},
 					 {0}});
 	net_close(&fd);
 	free(s.buffer);
 }
 
-/* --- report ---------------------------------------------------------------- */
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-15s %16s %10s %14s %19s\n", "", "first send took", "within",
-		"sends in all", "bytes that arrived");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		double took = run_median(run, v, "result");
-		double missing = run_median(run, v, "missing_bytes");
-
-		if (run_selected(run, v))
-			fprintf(out, "  %-15s %16s %10s %14.0f %19s\n", variants[v].name,
-				took >= 0 ? text_count((int64_t)took) : "an error",
-				text_time(run_median(run, v, "call_ns")),
-				run_median(run, v, "calls"), text_count(total - (int64_t)missing));
-	}
-	fputs("\n", out);
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	size_t trials = 0, wrong = 0, cuts = 0, cut = 0;
-	struct values blocking = run_values(run, BLOCK, "short_calls");
-	size_t whole = blocking.n - stats_nonzero(blocking);
-	double calls = 0, brief = 0;
+	struct share whole = {0};
+	struct share first = {0};
 
 	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values result = run_values(run, v, "result");
-		struct values missing = run_values(run, v, "missing_bytes");
-		struct values misplaced = run_values(run, v, "misplaced_bytes");
-		size_t bad = 0;
-
-		for (size_t i = 0; i < result.n; i++) {
-			bad += missing.at[i] != 0 || misplaced.at[i] != 0;
-			cut += v != BLOCK && result.at[i] >= 0 && result.at[i] < total;
-		}
-		old_control(run, bad == 0,
-			    "%s: the loop lost or changed bytes in %zu of %zu trials",
-			    variants[v].name, bad, result.n);
-		wrong += bad;
-		trials += result.n;
-		cuts += v == BLOCK ? 0 : result.n;
-		calls += run_sum(run, v, "calls");
-		brief += run_sum(run, v, "short_calls");
+		whole = share_add(whole, share_rest(run_nonzero(run, v, "missing_bytes")));
+		if (v != BLOCK)
+			first = share_add(first, run_nonzero(run, v, "short_first"));
 	}
-	if (cuts == 0)
-		return;
-	old_verdict(run, "tcp-send-short",
-		    wrong ? REFUTED
-		    : cut ? HOLDS
-			  : NOT_SEEN,
-		    (struct field[]){{"short_first_sends", (int64_t)cut},
-				     {"first_sends", (int64_t)cuts},
-				     {"blocking_whole", (int64_t)whole},
-				     {"blocking_sends", (int64_t)blocking.n},
-				     {"sends", (int64_t)calls},
-				     {"short_sends", (int64_t)brief},
-				     {"loops", (int64_t)trials},
-				     {"loops_with_loss", (int64_t)wrong},
-				     {0}},
-		    "of %s bytes, %zu of %zu sends that did not wait, timed out or were "
-		    "interrupted took a part; undisturbed blocking ones took all in %zu of %zu. "
-		    "The loop got every byte across in %zu of %zu trials",
-		    text_count(total), cut, cuts, whole, blocking.n, trials - wrong, trials);
+	run_judge(
+		run, "tcp-send-short",
+		all_of(always_happens(whole, (int64_t)run_bound(run, "enough_loops")),
+		       can_happen(first)),
+		"{first} sends that did not wait, timed out or were interrupted took a part of {total_bytes}, undisturbed blocking ones in {block}; the loop got every byte across in {whole} trials",
+		number_share("first", first), number_int("total_bytes", total),
+		number_share("block", run_nonzero(run, BLOCK, "short_calls")),
+		number_share("whole", whole));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge(run);
-	old_why(run, "send returns what it has copied into the kernel. A signal must run its "
-		     "handler, so a call that waits comes back, and says what was taken by then.");
-}
+static const struct experiment about = {
+	.name = "short_send",
+	.group = "tcp",
+	.order = 417,
+	.summary = "How much of its bytes does send take?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 6,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return old_end(run, report);
+	return run_end(run);
 }
