@@ -3,7 +3,8 @@
 #   make demo   sets up, measures everything quickly, writes a report with charts
 #   make test   sets up, builds and runs all tests
 #
-# A new experiment is one file, experiments/GROUP/NAME.c; nothing here names it.
+# A new experiment is one file, experiments/GROUP/NAME.c, and a new tool is a folder, experiments/GROUP/NAME/;
+# nothing here names them.  What the experiments of a group share is in experiments/GROUP/lib/.
 #   CC=clang                             another compiler
 #   SAN=thread | SAN=address,undefined   a sanitizer build, in a folder of its own
 #   V=1                                  show the compiler's command lines
@@ -33,35 +34,43 @@ link      = $(CC) $(CFLAGS) $(SANFLAGS) -pthread $(LDFLAGS)
 libs      = $(JANSSONL) -lm $(LDLIBS)
 
 LIB_SRC  := $(wildcard experiments/lib/*.c)
-# The echo servers, their client and load generator are no experiments: scripts/shootout measures with them.
-ECHO_SRC := $(wildcard experiments/echo/*.c)
-EXP_ALL  := $(filter-out $(LIB_SRC) $(ECHO_SRC),$(wildcard experiments/*/*.c))
-MODELS   := $(wildcard experiments/echo/models/*.c)
-# FILE:LIBRARY of each program that says /* needs: LIBRARY */, a name of pkg-config's, on a line of its own.
-NEEDS    := $(shell grep -Ho '^/\* needs: [^ ]*' /dev/null $(EXP_ALL) $(MODELS) | sed 's|/\* needs: ||')
+EXP_ALL  := $(filter-out $(LIB_SRC),$(wildcard experiments/*/*.c))
+# What the experiments of a group share, and the tools: folders of which each becomes one program.
+SHARED_ALL := $(wildcard experiments/*/lib/*.c)
+TOOL_ALL := $(filter-out $(SHARED_ALL),$(wildcard experiments/*/*/*.c experiments/*/*/*/*.c))
+# FILE:LIBRARY of each file that says /* needs: LIBRARY */, a name of pkg-config's, on a line of its own.
+NEEDS    := $(shell grep -Ho '^/\* needs: [^ ]*' /dev/null $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) | sed 's|/\* needs: ||')
 LACKING  := $(foreach n,$(NEEDS),$(if $(shell pkg-config --exists $(lastword $(subst :, ,$n)) && echo y),,$n))
 LEFT_OUT := $(foreach n,$(LACKING),$(firstword $(subst :, ,$n)))
 EXP_SRC  := $(filter-out $(LEFT_OUT),$(EXP_ALL))
-MODEL_SRC := $(filter-out $(LEFT_OUT),$(MODELS))
-pkg       = $(foreach n,$(filter experiments/$*.c:%,$(NEEDS)),$(shell pkg-config $(1) $(lastword $(subst :, ,$n))))
+SHARED_SRC := $(filter-out $(LEFT_OUT),$(SHARED_ALL))
+TOOL_SRC := $(filter-out $(LEFT_OUT),$(TOOL_ALL))
+# Flags for what these source files need.
+pkg       = $(foreach n,$(filter $(addsuffix :%,$2),$(NEEDS)),$(shell pkg-config $1 $(lastword $(subst :, ,$n))))
 UNIT_SRC := $(wildcard tests/unit/*.c)
-HEADERS  := $(wildcard include/*.h include/*/*.h experiments/*/*.h tests/unit/*.h)
+HEADERS  := $(wildcard include/*.h include/*/*.h experiments/*/*.h experiments/*/*/*.h experiments/*/*/*/*.h tests/unit/*.h)
 LIB      := $(BUILD)/libexp.a
 LIB_OBJ  := $(LIB_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 BINS     := $(EXP_SRC:experiments/%.c=$(BUILD)/%)
-ECHO     := $(patsubst %,$(BUILD)/echo/echo-%,$(filter server client load limits,$(basename $(notdir $(ECHO_SRC)))))
+SHARED_OBJ := $(SHARED_SRC:experiments/%.c=$(BUILD)/obj/%.o)
+TOOL_OBJ := $(TOOL_SRC:experiments/%.c=$(BUILD)/obj/%.o)
+TOOLS    := $(sort $(foreach f,$(TOOL_SRC),$(BUILD)/$(word 2,$(subst /, ,$f))/$(word 3,$(subst /, ,$f))))
 INSTALLED := $(DESTDIR)$(PREFIX)/libexec/stallrace
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
-GROUPS   := $(sort $(notdir $(patsubst %/,%,$(dir $(EXP_ALL)))))
+# Groups come in the order of their first experiment, those that declare none at the end.
+ORDERED  := $(shell grep -Ho '\.order = [0-9]*' /dev/null $(EXP_ALL) | \
+	    sed 's|^experiments/\([^/]*\)/.* = \(.*\)|\2 \1|' | sort -n | awk '!seen[$$2]++ { print $$2 }')
+GROUPS   := $(ORDERED) $(filter-out $(ORDERED),$(sort $(notdir $(patsubst %/,%,$(dir $(EXP_ALL))))))
 # What an earlier build left and no source makes any more.
-STALE    := $(filter-out $(BINS) $(ECHO) $(UNITS) $(GROUPS:%=$(BUILD)/%) $(addprefix $(BUILD)/,obj unit echo \
-	    libexp.a build.h flags sources),$(wildcard $(BUILD)/* $(foreach g,unit echo $(GROUPS),$(BUILD)/$(g)/*)))
+FOLDERS  := $(patsubst %/,%,$(sort $(BUILD)/unit/ $(dir $(BINS) $(TOOLS))))
+STALE    := $(filter-out $(BINS) $(TOOLS) $(UNITS) $(FOLDERS) $(addprefix $(BUILD)/,obj libexp.a build.h flags \
+	    sources),$(wildcard $(BUILD)/* $(FOLDERS:%=%/*)))
 PYTEST   := scripts/python pytest -- -m pytest
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BINS) $(ECHO) prune ## build every experiment
+all: $(BINS) $(TOOLS) prune ## build every experiment
 	@$(foreach n,$(LACKING),echo "  not built: $(firstword $(subst :, ,$n)), $(lastword $(subst :, ,$n)) is missing";)
 
 help: ## print this
@@ -98,6 +107,9 @@ run-echo: all ## compare the models of the echo server, about 10 minutes (ARGS=-
 bench: all ## time whole programs with hyperfine, into results/bench/
 	@scripts/bench $(BUILD) || [ $$? -eq 77 ]
 
+shams: all ## take away what each claim and control is about: does it come out otherwise?
+	@scripts/shams $(BUILD)
+
 plots: ## draw the newest results of every experiment, into results/charts/
 	@scripts/plot.py
 
@@ -107,6 +119,9 @@ report: ## the same, and a page of all verdicts: results/report.html
 reference: all ## for maintainers: measure results/reference/ anew, and what the README says of it
 	@scripts/reference $(BUILD)
 
+fields: all ## for maintainers: write what the programs declare into results/README.md
+	@scripts/fields $(BUILD)
+
 deps: ## install what is missing, or print how
 	@scripts/bootstrap
 
@@ -114,16 +129,16 @@ doctor: ## say what is there, what is missing and what is skipped for it
 	@scripts/bootstrap --doctor
 
 format: ## lay the C files out with clang-format
-	clang-format -i $(LIB_SRC) $(EXP_SRC) $(ECHO_SRC) $(MODELS) $(UNIT_SRC) $(HEADERS)
+	clang-format -i $(LIB_SRC) $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) $(UNIT_SRC) $(HEADERS)
 
 lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy and shellcheck
-	clang-format --dry-run --Werror $(LIB_SRC) $(EXP_SRC) $(ECHO_SRC) $(MODELS) $(UNIT_SRC) $(HEADERS)
-	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) $(ECHO_SRC) $(MODEL_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
+	clang-format --dry-run --Werror $(LIB_SRC) $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) $(UNIT_SRC) $(HEADERS)
+	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) $(SHARED_SRC) $(TOOL_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
 	shellcheck scripts/bootstrap scripts/python scripts/run scripts/test .ci/run
 
 # Programs find what they start in other languages beside the folder they are in.
 install: all ## the programs, into PREFIX/libexec/stallrace/build
-	@for f in $(BINS:$(BUILD)/%=%) $(ECHO:$(BUILD)/%=%); do \
+	@for f in $(BINS:$(BUILD)/%=%) $(TOOLS:$(BUILD)/%=%); do \
 		install -D -m 755 $(BUILD)/$$f "$(INSTALLED)/build/$$f" || exit; done
 	@for f in $(wildcard experiments/*/*.py); do install -D -m 644 $$f "$(INSTALLED)/$$f" || exit; done
 	@echo "programs: $(INSTALLED)/build"
@@ -140,7 +155,7 @@ $(BUILD)/flags: FORCE
 	@echo '$(compile) $(link) $(libs)' | { $(write_if_changed); }
 
 $(BUILD)/sources: FORCE
-	@echo '$(LIB_SRC) $(MODEL_SRC)' | { $(write_if_changed); }
+	@echo '$(LIB_SRC) $(SHARED_SRC) $(TOOL_SRC)' | { $(write_if_changed); }
 
 $(BUILD)/build.h: FORCE
 	@{ echo '#define BUILD_VERSION "$(VERSION)"'; \
@@ -150,24 +165,20 @@ $(BUILD)/build.h: FORCE
 
 $(BUILD)/obj/%.o: experiments/%.c $(BUILD)/flags | $(BUILD)/build.h
 	@mkdir -p $(@D) && echo "  CC $@"
-	$(quiet)$(compile) $(call pkg,--cflags) -MMD -MP -c $< -o $@
+	$(quiet)$(compile) $(call pkg,--cflags,$<) -MMD -MP -c $< -o $@
 
 $(LIB): $(LIB_OBJ) $(BUILD)/sources
 	@echo "  AR $@"
 	$(quiet)rm -f $@ && ar rcs $@ $(LIB_OBJ)
 
-$(BINS): $(BUILD)/%: $(BUILD)/obj/%.o $(LIB)
+# An experiment is linked from its own object and those of its group's lib, a tool from all of its folder.
+$(BINS): $(BUILD)/%: $(BUILD)/obj/%.o
+$(foreach o,$(SHARED_OBJ),$(eval $(filter $(BUILD)/$(word 2,$(subst /, ,$(o:$(BUILD)/%=%)))/%,$(BINS)): $o))
+$(foreach t,$(TOOLS),$(eval $t: $(filter $(t:$(BUILD)/%=$(BUILD)/obj/%/)%,$(TOOL_OBJ))))
+$(BINS) $(TOOLS): $(LIB)
 	@mkdir -p $(@D) && echo "  LD $@"
-	$(quiet)$(link) $< $(LIB) $(libs) $(call pkg,--libs) -o $@
-
-# Every model that can be built is linked in; each registers itself.
-$(BUILD)/echo/echo-server: $(MODEL_SRC:experiments/%.c=$(BUILD)/obj/%.o) $(addprefix $(BUILD)/obj/echo/,conn.o answer.o processes.o)
-$(BUILD)/echo/echo-server: model_libs = $(shell pkg-config --libs $(foreach n,$(filter $(MODEL_SRC:%=%:%),$(NEEDS)),\
-	$(lastword $(subst :, ,$n))) 2>/dev/null)
-$(BUILD)/echo/echo-load: $(patsubst experiments/%.c,$(BUILD)/obj/%.o,$(wildcard experiments/echo/load_*.c))
-$(ECHO): $(BUILD)/echo/echo-%: $(BUILD)/obj/echo/%.o $(LIB) $(BUILD)/sources
-	@mkdir -p $(@D) && echo "  LD $@"
-	$(quiet)$(link) $(filter %.o,$^) $(LIB) $(libs) $(model_libs) -o $@
+	$(quiet)$(link) $(filter %.o,$^) $(LIB) $(libs) \
+		$(call pkg,--libs,$(patsubst $(BUILD)/obj/%.o,experiments/%.c,$(filter %.o,$^))) -o $@
 
 $(UNITS): $(BUILD)/unit/%: tests/unit/%.c $(LIB) $(BUILD)/flags
 	@mkdir -p $(@D) $(BUILD)/obj && echo "  LD $@"
@@ -178,8 +189,8 @@ units: $(UNITS) prune
 prune:
 	@$(if $(STALE),rm -rf $(STALE))
 
--include $(wildcard $(BUILD)/obj/*.d $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
+-include $(wildcard $(addprefix $(BUILD)/obj/,*.d */*.d */*/*.d */*/*/*.d))
 
 FORCE:
-.PHONY: all help demo test smoke run-echo bench plots report reference deps doctor format lint install clean units prune FORCE \
+.PHONY: all help demo test smoke run-echo bench shams plots report reference fields deps doctor format lint install clean units prune FORCE \
 	$(GROUPS:%=run-%)

@@ -69,7 +69,7 @@ class Server:
         return self._text(self.err)
 
     def await_end(self, complaint=""):
-        """It ends with status 0, leaves nobody behind, and complains of nothing else."""
+        """It ends with status 0, leaves no process behind, and prints nothing else to stderr."""
         try:
             self.process.wait(TIMEOUT)
         finally:

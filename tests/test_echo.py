@@ -55,7 +55,7 @@ def echoes_and_leaves(server):
 
 # --- one server for them all ----------------------------------------------------------------------
 
-def test_slow_reader_loses_nothing_and_delays_nobody(server, noise):
+def test_slow_reader_loses_nothing_and_delays_none(server, noise):
     before = server.rss()
     with server.connect() as slow, server.connect() as bystander:
         sender = threading.Thread(target=slow.sendall, args=(noise,))
@@ -117,7 +117,7 @@ def test_nothing_leaks(server):
         assert client.recv(1) == b"x"
         reset(client)
     until(lambda: server.descriptors() <= before, "end of all connections")
-    until(lambda: not server.zombies(), "burial of processes that have ended")
+    until(lambda: not server.zombies(), "reaping of processes that have ended")
 
 
 def serves(server):
@@ -130,7 +130,7 @@ def serves(server):
 
 @every_model
 def test_out_of_descriptors(model):
-    warned = r"echo-server: out of descriptors \(limit 32\): clients are turned away\n"
+    warned = r"echo-server: out of descriptors \(limit 32\): new connections are closed at once\n"
 
     def few():
         resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
@@ -179,7 +179,7 @@ def test_out_of_descriptors(model):
 @pytest.mark.skipif(bool(SAN), reason="a sanitizer needs more address space than that")
 @pytest.mark.parametrize("how", [(), ("--reverse",), ("--greet", "x")], ids=" ".join)
 def test_out_of_memory(how):
-    """Who gets no memory is turned away, the others are served."""
+    """A connection for which there is no memory is closed, the others are served."""
     def little():
         resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
 
@@ -317,7 +317,7 @@ def test_reverse(model):
 
 @every_model
 def test_max_connections(model):
-    """No more than so many are served; others are turned away, or wait where workers are few."""
+    """No more than so many are served; others are closed, or are pending where workers are few."""
     with Server("--model", model, "--max-connections", "2") as server:
         clients = [server.connect() for _ in range(2)]
         if model not in ONE_AT_A_TIME:
@@ -438,7 +438,7 @@ FORKING = [("--model", "fork"), ("--model", "prefork", "--workers", "2"), ("--pr
 
 
 @pytest.mark.parametrize("how", FORKING, ids=" ".join)
-def test_children_of_others_are_buried_and_no_more(how):
+def test_children_of_others_are_reaped_and_no_more(how):
     """A shell that becomes the server leaves it what it had started in the background."""
     def bear():
         if os.fork() == 0:
@@ -449,7 +449,7 @@ def test_children_of_others_are_buried_and_no_more(how):
         before = server.children()
         assert len(before) == (2 if how[1] == "fork" else 3)
         until(lambda: len(server.children()) == len(before) - 1, "end of the stranger")
-        until(lambda: not server.zombies(), "burial")
+        until(lambda: not server.zombies(), "reaping")
         time.sleep(0.1)
         assert len(server.children() & before) == len(server.children()) == len(before) - 1
         echoes(client)
@@ -476,7 +476,7 @@ def test_reuseport_ends_before_it_has_begun():
         assert finish(server).returncode == 0
 
 
-def test_select_turns_away_what_it_cannot_watch():
+def test_select_closes_what_it_cannot_watch():
     with Server("--model", "select") as server, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(server.connect()) for _ in range(1100)]
         until(lambda: "out of descriptors (limit 1024)" in server.said(), "reason")

@@ -31,12 +31,12 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        self.listener.shutdown(socket.SHUT_RDWR)  # if nobody has come
+        self.listener.shutdown(socket.SHUT_RDWR)  # if no client has connected
         self.thread.join()
         self.listener.close()
 
     def _serve(self):
-        with contextlib.suppress(OSError):  # the client's tests tell
+        with contextlib.suppress(OSError):  # the client reports it
             self.connection, _ = self.listener.accept()
             with self.connection:
                 self.connection.settimeout(TIMEOUT)
@@ -56,8 +56,8 @@ def echo(server):
         server.send(got)
 
 
-def hear_out(server):
-    """Says nothing until the client closes."""
+def drain(server):
+    """Sends nothing until the client closes."""
     while server.receive():
         pass
 
@@ -82,7 +82,7 @@ def test_closed_standard_files_are_not_the_connection(closed):
 
 
 @pytest.mark.parametrize("mode", [[], ["-t"]], ids=("once", "lines"))
-def test_nobody_to_tell(mode):
+def test_output_is_full(mode):
     with Server(echo) as server:
         ended = ask(server, *mode, lines="a\nb\n", files=">/dev/full")
     assert (ended.returncode, ended.stderr) == (1, "echo-client: stdout: No space left on device\n")
@@ -90,7 +90,7 @@ def test_nobody_to_tell(mode):
 
 
 @pytest.mark.parametrize("mode", [[], ["-t"]], ids=("once", "lines"))
-def test_nobody_listens(mode):
+def test_output_is_closed(mode):
     reading, writing = os.pipe()
     os.close(reading)
     with Server(echo) as server, open(writing, "w", encoding="utf-8") as out:
@@ -128,7 +128,7 @@ def test_a_long_line():
 def test_a_part_of_a_line_is_no_answer():
     def pause(server):
         server.send(server.receive()[:2])
-        hear_out(server)
+        drain(server)
 
     with Server(pause) as server:
         ended = ask(server, "-t", "--timeout", "200", lines="hello\nagain\n")
@@ -146,7 +146,7 @@ def test_lines_that_come_together_are_answers_one_by_one():
     def two(server):
         server.receive()
         server.send(b"one\ntwo\n")
-        hear_out(server)
+        drain(server)
 
     with Server(two) as server:
         ended = ask(server, "-t", lines="1\n2\n")

@@ -166,7 +166,7 @@ def test_other_models(model):
 
 
 def test_fixed_arrivals_are_all_counted():
-    """Every request that was due is there, whoever sent it, and whatever the warm-up was."""
+    """Every request that was due is there, whichever worker sent it, and whatever the warm-up was."""
     with server() as echo:
         sample = sample_of(*load(echo.port, "--rate", "2000", "--arrivals", "fixed",
                                  "--threads", "2", "--processes", "2"))
@@ -251,7 +251,7 @@ def test_sizes(sizes, low, high, mean):
 
 
 def test_churn_comes_from_many_addresses():
-    """So that ports in TIME_WAIT do not run out; and nobody closes before the answer."""
+    """So that ports in TIME_WAIT do not run out; and none closes before the answer."""
     peers = []
 
     def echo_once(connection, address):
@@ -371,7 +371,7 @@ def test_refused():
 
 @pytest.mark.parametrize("answers, error", [(False, "closed"), (True, "reset")])
 def test_lost_connections_are_named(answers, error):
-    """Both connections end after some answers: there is nobody left."""
+    """Both connections end after some answers: there is none left."""
     def echo(connection, _):
         for _ in range(20):
             connection.sendall(connection.recv(65536))

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * load.h - what the parts of the load generator share: the plan, what each worker counts, and
+ * what /proc shows of the server.  load.c starts and controls the workers of load_worker.c,
+ * load_server.c reads /proc, load_report.c sums up.
+ */
+#ifndef LOAD_H
+#define LOAD_H
+
+#include <jansson.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "histogram.h"
+#include "span.h"
+
+/* The lengths of requests: from one of several ranges, in proportion to its weight. */
+enum { LOAD_SIZES = 16, LOAD_SIZE_MAX = 16 << 20 };
+
+struct load_sizes {
+	int n;
+	int64_t weight; /* of all */
+	struct {
+		int64_t low, high, weight;
+	} range[LOAD_SIZES];
+};
+
+/* What is to be done; the same for all workers. */
+struct load_plan {
+	struct sockaddr_in server;
+	int64_t workers;           /* threads of all processes */
+	int64_t connections, idle; /* of all workers */
+	int64_t pipeline;
+	int64_t rate; /* requests a second of all workers; 0 = a closed loop */
+	bool fixed;   /* arrivals at equal distances instead of Poisson's */
+	bool churn;
+	int64_t ramp_ns, seed;
+	struct load_sizes sizes;
+
+	/* eventfds */
+	int ready;              /* counts workers that wait in load_work() */
+	int warm, start, leave; /* semaphores: so many may warm up, be measured, close */
+	int stop;               /* readable: the window has changed */
+
+	/* for the report */
+	const char *server_name, *sizes_text, *arrivals;
+};
+
+enum load_error {
+	LOAD_REFUSED,
+	LOAD_RESET,
+	LOAD_CLOSED, /* the server ended a connection that was not at its end */
+	LOAD_TIMED_OUT,
+	LOAD_WRONG, /* an answer with wrong bytes */
+	LOAD_OTHER,
+	LOAD_ERRORS
+};
+
+extern const char *const load_errors[LOAD_ERRORS]; /* "refused", ... */
+
+/*
+ * What a worker has counted so far, in memory that all processes share: of the requests that were
+ * due in the window.  Unanswered ones are in the histogram, too, with a latency until the window's
+ * end at least, so that a server that answers nothing does not seem fast.
+ */
+struct load_tally {
+	struct histogram latency;
+	_Atomic int64_t unanswered; /* of those in the histogram */
+	_Atomic int64_t in_window;  /* answers received before its end: these are the rate */
+	_Atomic int64_t bytes;      /* of these */
+	_Atomic int64_t served;     /* connections that ever got an answer; not with churn */
+	_Atomic int64_t wrong_bytes;
+	_Atomic int64_t errors[LOAD_ERRORS];
+	_Atomic int last_error; /* an errno; 0 = the server closed */
+	struct span span;       /* the window, or what there was of it */
+	int64_t cpu_ns;         /* until the last answer, so of all requests */
+};
+
+/* Also shared: CLOCK_MONOTONIC of the window in which requests are due, set before each start. */
+struct load_window {
+	_Atomic int64_t begin_ns, end_ns;
+	_Atomic int64_t workers; /* those that have a connection left */
+};
+
+/* For so long after the end answers are waited for. */
+static const int64_t load_grace_ns = 1000000000;
+
+/* The bytes that are sent; before the fork. */
+void load_prepare(const struct load_plan *plan);
+
+/*
+ * One worker: opens its connections, warms up, makes its share of the load, and closes its
+ * connections; before each but the first it counts itself as ready and waits for the semaphore.  0;
+ * or at once the errno of a connection that could not be opened.
+ */
+int load_work(const struct load_plan *plan, struct load_window *window, struct load_tally *tally,
+	      int64_t number);
+
+/*
+ * The server, with the processes it has forked.  To read /proc of thousands of threads takes longer
+ * than a short measurement, and CPU time that the load needs: so only while no requests are sent.
+ */
+struct load_server {
+	int64_t begin_ns, end_ns; /* of the snapshot: CLOCK_MONOTONIC */
+	int64_t cpu_ns;           /* used so far */
+	int64_t rss_bytes;        /* pages that processes share count in each of them, */
+	int64_t pss_bytes;        /* here in parts; -1: unknown */
+	int64_t processes;
+	int64_t cpus, with_own; /* those it may run on; with our own, if it shares any, else 0 */
+	struct load_thread {
+		pid_t id;
+		int64_t cpu_ns, voluntary, involuntary; /* so far */
+	} * threads;                                    /* by id */
+	size_t threads_n, threads_room;
+};
+
+/* False if there is no such process.  {0} at first; the next snapshot reuses its memory. */
+bool load_snapshot(pid_t server, struct load_server *now);
+
+/* What it did between two snapshots; of threads that have ended only the CPU time is known. */
+struct load_used {
+	int64_t elapsed_ns, cpu_ns;
+	int64_t busiest_ns;             /* CPU time of its busiest thread */
+	int64_t voluntary, involuntary; /* switches */
+};
+
+/* Memory of the kernel for all processes: slab, their stacks and page tables; 0: unknown. */
+int64_t load_kernel_bytes(void);
+
+struct load_used load_used(const struct load_server *before, const struct load_server *after);
+
+/* What was measured, of all workers. */
+struct load_result {
+	struct load_tally all;
+	int64_t requests; /* answered */
+	int64_t errors;
+
+	int64_t elapsed_ns;               /* of the window */
+	double own_share;                 /* of a CPU, in the busiest thread */
+	double own_cpus_share;            /* of all CPUs that it may run on */
+	const struct load_server *server; /* at the end; NULL = without --server-pid */
+	struct load_used used;
+
+	/* bytes, from before the first connection to the end, with all of them still open */
+	int64_t kernel_grown; /* of the whole machine */
+	int64_t server_grown; /* of the server, with --server-pid */
+};
+
+/* What was counted so far: all, requests, errors; the rest is 0. */
+void load_count(struct load_result *result, const struct load_plan *plan,
+		const struct load_tally *tallies);
+
+/* All, once the workers are ready; before and after: two snapshots, or NULL. */
+void load_sum_up(struct load_result *result, const struct load_plan *plan,
+		 const struct load_tally *tallies, const struct load_server *before,
+		 const struct load_server *after);
+
+/* The keys of a sample row, and of one for what was counted since an earlier count. */
+void load_record(json_t *row, const struct load_result *result);
+void load_record_since(json_t *row, const struct load_result *now,
+		       const struct load_result *before);
+
+/* A table for people. */
+void load_print(FILE *out, const struct load_plan *plan, const struct load_result *result);
+
+#endif

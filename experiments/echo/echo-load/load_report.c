@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the workers of the load generator counted, summed up: for rows and for people.
+ */
+#include <string.h>
+
+#include "load.h"
+#include "machine.h"
+#include "rows.h"
+#include "text.h"
+
+enum { MANY = 1000 };
+
+static const double saturated = 0.9; /* of a CPU */
+
+void load_count(struct load_result *result, const struct load_plan *plan,
+		const struct load_tally *tallies)
+{
+	struct load_tally *all = &result->all;
+
+	memset(result, 0, sizeof(*result));
+	for (int64_t i = 0; i < plan->workers; i++) {
+		const struct load_tally *one = &tallies[i];
+
+		histogram_merge(&all->latency, &one->latency);
+		histogram_bump(&all->unanswered, one->unanswered);
+		histogram_bump(&all->in_window, one->in_window);
+		histogram_bump(&all->bytes, one->bytes);
+		histogram_bump(&all->served, one->served);
+		histogram_bump(&all->wrong_bytes, one->wrong_bytes);
+		for (int k = 0; k < LOAD_ERRORS; k++)
+			histogram_bump(&all->errors[k], one->errors[k]);
+	}
+	result->requests = histogram_count(&all->latency) - all->unanswered;
+	for (int k = 0; k < LOAD_ERRORS; k++)
+		result->errors += all->errors[k];
+}
+
+void load_sum_up(struct load_result *result, const struct load_plan *plan,
+		 const struct load_tally *tallies, const struct load_server *before,
+		 const struct load_server *after)
+{
+	load_count(result, plan, tallies);
+	for (int64_t i = 0; i < plan->workers; i++) {
+		const struct span *span = &tallies[i].span;
+		double share;
+
+		if (span_wall(span) <= 0)
+			continue; /* it was interrupted in the warm-up */
+		share = (double)span->cpu_ns / (double)span_wall(span);
+		span_cover(&result->all.span, span);
+		result->all.cpu_ns += tallies[i].cpu_ns;
+		result->own_share = share > result->own_share ? share : result->own_share;
+	}
+	result->elapsed_ns = span_wall(&result->all.span);
+	if (result->elapsed_ns > 0)
+		result->own_cpus_share = (double)result->all.span.cpu_ns /
+					 ((double)result->elapsed_ns * machine_cpus());
+	if (before) {
+		result->server = after;
+		result->used = load_used(before, after);
+	}
+}
+
+/* --- rows -------------------------------------------------------------------- */
+
+void load_record(json_t *row, const struct load_result *result)
+{
+	const struct load_tally *all = &result->all;
+	const struct histogram *latency = &all->latency;
+
+	rows_add(row, (struct field[]){{"requests", result->requests},
+				       {"unanswered", all->unanswered},
+				       {"in_window", all->in_window},
+				       {"bytes", all->bytes},
+				       {"elapsed_ns", result->elapsed_ns},
+				       {"served_connections", all->served},
+				       {"cpu_ns", all->cpu_ns},
+				       {"errors", result->errors},
+				       {"wrong_bytes", all->wrong_bytes},
+				       {0}});
+	for (int k = 0; k < LOAD_ERRORS; k++)
+		rows_add(row,
+			 (struct field[]){
+				 {text_format("errors_%s", load_errors[k]), all->errors[k]}, {0}});
+	if (result->requests)
+		rows_add(row, (struct field[]){{"p50_ns", histogram_quantile(latency, 0.5)},
+					       {"p90_ns", histogram_quantile(latency, 0.9)},
+					       {"p99_ns", histogram_quantile(latency, 0.99)},
+					       {"p999_ns", histogram_quantile(latency, 0.999)},
+					       {"max_ns", histogram_quantile(latency, 1)},
+					       {0}});
+	rows_add(row, (struct field[]){{"kernel_grown_bytes", result->kernel_grown}, {0}});
+	if (result->server)
+		rows_add(row,
+			 (struct field[]){{"server_elapsed_ns", result->used.elapsed_ns},
+					  {"server_cpu_ns", result->used.cpu_ns},
+					  {"server_busiest_thread_ns", result->used.busiest_ns},
+					  {"server_rss_bytes", result->server->rss_bytes},
+					  {"server_pss_bytes", result->server->pss_bytes},
+					  {"server_grown_bytes", result->server_grown},
+					  {"server_processes", result->server->processes},
+					  {"server_threads", (int64_t)result->server->threads_n},
+					  {"server_voluntary_switches", result->used.voluntary},
+					  {"server_involuntary_switches", result->used.involuntary},
+					  {0}});
+}
+
+void load_record_since(json_t *row, const struct load_result *now, const struct load_result *before)
+{
+	static struct histogram latency; /* it is large */
+	int64_t requests = now->requests - before->requests;
+
+	latency = now->all.latency;
+	histogram_since(&latency, &before->all.latency);
+	rows_add(row, (struct field[]){{"requests", requests},
+				       {"errors", now->errors - before->errors},
+				       {0}});
+	if (requests)
+		rows_add(row, (struct field[]){{"p50_ns", histogram_quantile(&latency, 0.5)},
+					       {"p99_ns", histogram_quantile(&latency, 0.99)},
+					       {0}});
+}
+
+/* --- for people -------------------------------------------------------------- */
+
+static const char *a_request(const struct load_result *result, int64_t ns)
+{
+	return text_time((double)ns / (double)(result->requests ? result->requests : 1));
+}
+
+static void print_server(FILE *out, const struct load_result *result)
+{
+	double requests = (double)(result->requests ? result->requests : 1);
+
+	fprintf(out, "  server       %s of CPU a request, %s of a CPU in its busiest thread\n",
+		a_request(result, result->used.cpu_ns),
+		text_share((double)result->used.busiest_ns / (double)result->used.elapsed_ns));
+	fprintf(out, "               %s threads in %s processes, %s resident\n",
+		text_count((int64_t)result->server->threads_n),
+		text_count(result->server->processes), text_bytes(result->server->rss_bytes));
+	fprintf(out, "               a request: %.3f voluntary, %.3f involuntary switches\n",
+		(double)(result->used.voluntary) / requests,
+		(double)(result->used.involuntary) / requests);
+}
+
+/* Other programs' memory changes, too: only that of many connections is larger. */
+static void print_memory(FILE *out, const struct load_plan *plan, const struct load_result *result)
+{
+	int64_t connections = plan->connections + plan->idle;
+
+	if (connections < MANY)
+		return;
+	fprintf(out,
+		"  memory       a connection: %s of the kernel, for both ends if both are here",
+		text_bytes(result->kernel_grown / connections));
+	if (result->server)
+		fprintf(out, "\n               and %s of the server",
+			text_bytes(result->server_grown / connections));
+	fputc('\n', out);
+}
+
+static void print_errors(FILE *out, const struct load_result *result)
+{
+	const char *comma = "";
+
+	fputs("  errors       ", out);
+	for (int k = 0; k < LOAD_ERRORS; k++) {
+		if (!result->all.errors[k])
+			continue;
+		fprintf(out, "%s%s %s", comma, text_count(result->all.errors[k]), load_errors[k]);
+		comma = ", ";
+	}
+	if (result->all.wrong_bytes)
+		fprintf(out, " (%s wrong bytes)", text_count(result->all.wrong_bytes));
+	fputs(result->errors ? "\n" : "none\n", out);
+}
+
+/* A thread of the generator, or all of its CPUs, were saturated. */
+static bool generator_was_busy(const struct load_result *result)
+{
+	return result->own_share >= saturated || result->own_cpus_share >= saturated;
+}
+
+/* A thread of the server, or all of its CPUs, which may be the generator's, too, were saturated. */
+static bool server_was_busy(const struct load_result *result)
+{
+	const struct load_server *server = result->server;
+	double elapsed = (double)result->used.elapsed_ns;
+	double used = (double)result->used.cpu_ns;
+	double both = used + (double)result->all.cpu_ns;
+
+	return (double)result->used.busiest_ns >= saturated * elapsed ||
+	       used >= saturated * elapsed * (double)server->cpus ||
+	       (server->with_own && both >= saturated * elapsed * (double)server->with_own);
+}
+
+static void print_note(FILE *out, const char *note)
+{
+	fputs("  NOTE: ", out);
+	text_wrap(out, 8, 2, note);
+}
+
+static void print_notes(FILE *out, const struct load_plan *plan, const struct load_result *result)
+{
+	bool busy = generator_was_busy(result);
+
+	if (busy && !result->server)
+		print_note(
+			out,
+			"the generator's CPU time was used up, so perhaps not the server was the bottleneck: --server-pid shows it.");
+	else if (busy && !server_was_busy(result))
+		print_note(
+			out,
+			"the generator was the bottleneck, not the server: use more --threads, or CPUs of their own for them.");
+	else if (plan->rate && result->all.unanswered > 0)
+		print_note(
+			out,
+			"the server did not keep up with the rate; an unanswered request counts with a latency until the end, at least.");
+}
+
+void load_print(FILE *out, const struct load_plan *plan, const struct load_result *result)
+{
+	const struct histogram *latency = &result->all.latency;
+	double seconds = (double)result->elapsed_ns / 1e9;
+
+	if (plan->rate)
+		fprintf(out, "%s: open loop, %s requests/s (%s)", plan->server_name,
+			text_count(plan->rate), plan->arrivals);
+	else
+		fprintf(out, "%s: closed loop", plan->server_name);
+	fprintf(out, "\n  connections  %s, requests of %s bytes, from %s thread%s\n",
+		text_count(plan->connections), plan->sizes_text, text_count(plan->workers),
+		plan->workers == 1 ? "" : "s");
+	if (result->requests) {
+		fprintf(out, "  answered     %s requests; in %.2f s %s/s, %.1f MB/s\n",
+			text_count(result->requests), seconds,
+			text_count((int64_t)((double)result->all.in_window / seconds + 0.5)),
+			(double)result->all.bytes / seconds / 1e6);
+		fprintf(out, "  latency      p50 %s, p90 %s, p99 %s, p99.9 %s, max %s\n",
+			text_time((double)histogram_quantile(latency, 0.5)),
+			text_time((double)histogram_quantile(latency, 0.9)),
+			text_time((double)histogram_quantile(latency, 0.99)),
+			text_time((double)histogram_quantile(latency, 0.999)),
+			text_time((double)histogram_quantile(latency, 1)));
+	} else {
+		fprintf(out, "  answered     nothing\n");
+	}
+	if (result->all.unanswered)
+		fprintf(out, "  unanswered   %s requests\n", text_count(result->all.unanswered));
+	print_errors(out, result);
+	fprintf(out, "  generator    %s of CPU a request, %s of a CPU in its busiest thread\n",
+		a_request(result, result->all.span.cpu_ns), text_share(result->own_share));
+	if (result->server)
+		print_server(out, result);
+	print_memory(out, plan, result);
+	print_notes(out, plan, result);
+}

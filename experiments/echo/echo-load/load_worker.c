@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker of the load generator: one thread, one epoll loop, its share of the connections.
+ *
+ * A request costs one send, one recv and a share of an epoll_wait.  Connections are watched
+ * edge-triggered for all events from the beginning, so that epoll_ctl is called once; and a recv
+ * that returns less than the buffer's size has returned all there is, so that no recv ends in
+ * EAGAIN.
+ *
+ * All connections send the same endless stream, each from an offset of its own: bytes that repeat
+ * after a prime number, so that lost, doubled, or another connection's bytes do not match.  An
+ * answer is verified by memcmp with that stream.
+ */
+#include <err.h>
+#include <errno.h>
+#include <math.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "child.h"
+#include "exp.h"
+#include "load.h"
+#include "pattern.h"
+#include "rng.h"
+
+enum {
+	PERIOD = 65521,       /* of the stream: a prime */
+	READ_SIZE = 64 << 10, /* of one recv */
+	EVENTS = 256,
+	SOURCES = 4096, /* addresses of 127/8 that connections are bound to */
+	CONNECT_S = 10, /* to open a connection before the start */
+};
+
+const char *const load_errors[LOAD_ERRORS] = {
+	[LOAD_REFUSED] = "refused",     [LOAD_RESET] = "reset", [LOAD_CLOSED] = "closed",
+	[LOAD_TIMED_OUT] = "timed_out", [LOAD_WRONG] = "wrong", [LOAD_OTHER] = "other"};
+
+struct request {
+	int64_t due_ns;
+	uint32_t size, left; /* bytes of the answer: all, and those still missing */
+	bool wrong;
+};
+
+/* A connection. */
+struct link {
+	int fd;                     /* -1 = closed */
+	bool idle;                  /* it never sends */
+	bool served;                /* it received an answer */
+	uint32_t write_at, read_at; /* in the stream */
+	int64_t unsent;             /* bytes of requests that do not fit into the send buffer */
+	struct request *requests;   /* a ring of plan->pipeline, sent or to be sent, unanswered */
+	int64_t first, waiting;
+};
+
+struct worker {
+	const struct load_plan *plan;
+	struct load_window *window;
+	struct load_tally *tally;
+	int64_t number;
+	struct rng sizes, arrivals; /* apart, so that neither depends on the other, or on answers */
+	int epoll;
+
+	struct link *links; /* the active ones first */
+	int64_t active, idle;
+	int64_t live;    /* active connections that can be used */
+	int64_t waiting; /* requests of all of them */
+	int64_t opened;
+
+	struct link **
+		free; /* open loop: a ring of those with room for a request, the first one waits longest */
+	int64_t free_first, free_n;
+	int64_t due_ns; /* the next request */
+	double arrival; /* as a number of mean distances since the first */
+
+	int64_t count_ns; /* requests that were due from then on count */
+	int64_t end_ns;
+	char buffer[READ_SIZE];
+};
+
+/* The stream, and its beginning again, so that any request is contiguous. */
+static char *stream;
+static size_t stream_size;
+
+void load_prepare(const struct load_plan *plan)
+{
+	int64_t longest = READ_SIZE;
+
+	for (int i = 0; i < plan->sizes.n; i++)
+		if (plan->sizes.range[i].high > longest)
+			longest = plan->sizes.range[i].high;
+	stream_size = PERIOD + (size_t)longest;
+	stream = child_share(stream_size);
+	pattern_fill(stream, PERIOD, 0);
+	for (size_t i = PERIOD; i < stream_size; i++)
+		stream[i] = stream[i - PERIOD];
+}
+
+static void *allocate(int64_t n, size_t size)
+{
+	void *memory = calloc((size_t)n + 1, size);
+
+	if (!memory)
+		err(EXIT_USAGE, "calloc");
+	return memory;
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* --- times and sizes --------------------------------------------------------- */
+
+static uint32_t draw_size(struct worker *w)
+{
+	const struct load_sizes *sizes = &w->plan->sizes;
+	int i = 0;
+	int64_t place;
+
+	if (sizes->n > 1) {
+		place = (int64_t)rng_below(&w->sizes, (size_t)sizes->weight);
+		while (place >= sizes->range[i].weight)
+			place -= sizes->range[i++].weight;
+	}
+	if (sizes->range[i].low == sizes->range[i].high)
+		return (uint32_t)sizes->range[i].low;
+	place = (int64_t)rng_below(&w->sizes,
+				   (size_t)(sizes->range[i].high - sizes->range[i].low + 1));
+	return (uint32_t)(sizes->range[i].low + place);
+}
+
+/* Exponential distances in each worker make Poisson arrivals of all together. */
+static void next_due(struct worker *w)
+{
+	const struct load_plan *plan = w->plan;
+	double mean_ns = 1e9 * (double)plan->workers / (double)plan->rate;
+
+	w->arrival += plan->fixed ? 1 : -log(rng_uniform(&w->arrivals));
+	w->due_ns = atomic_load(&w->window->begin_ns) + (int64_t)(w->arrival * mean_ns);
+}
+
+static void first_due(struct worker *w)
+{
+	w->arrival = (double)w->number / (double)w->plan->workers - 1; /* one after the other */
+	if (!w->plan->fixed)
+		w->arrival = 0;
+	next_due(w);
+}
+
+/* --- connections ------------------------------------------------------------- */
+
+static enum load_error kind_of(int error)
+{
+	switch (error) {
+	case 0:
+		return LOAD_CLOSED;
+	case ECONNREFUSED:
+		return LOAD_REFUSED;
+	case ECONNRESET:
+	case EPIPE:
+		return LOAD_RESET;
+	case ETIMEDOUT:
+		return LOAD_TIMED_OUT;
+	default:
+		return LOAD_OTHER;
+	}
+}
+
+/*
+ * A socket to connect.  On this machine each is bound to the next of many addresses: an address has
+ * a limited number of ports, and those of closed connections are in TIME_WAIT for a minute.
+ */
+static int new_socket(struct worker *w, int flags)
+{
+	const int on = 1;
+	int64_t number = w->opened++ * w->plan->workers + w->number;
+	struct sockaddr_in from = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(0x7f010001 + number % SOURCES)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+
+	if (fd < 0)
+		err(EXIT_USAGE, "socket");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (ntohl(w->plan->server.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET) {
+		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+		check_fd(bind(fd, (struct sockaddr *)&from, sizeof(from)), "bind");
+	}
+	return fd;
+}
+
+static int connect_to(const struct worker *w, int fd)
+{
+	return connect(fd, (const struct sockaddr *)&w->plan->server, sizeof(w->plan->server));
+}
+
+static void watch(struct worker *w, struct link *link)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+				    .data.ptr = link};
+
+	check_fd(epoll_ctl(w->epoll, EPOLL_CTL_ADD, link->fd, &event), "epoll_ctl");
+}
+
+static void attach(struct worker *w, struct link *link, int fd)
+{
+	link->fd = fd;
+	link->read_at = link->write_at =
+		(uint32_t)((w->opened * w->plan->workers + w->number) * 8191 % PERIOD);
+	watch(w, link);
+}
+
+/* Before the start: waits until it is open.  0 or an errno. */
+static int open_link(struct worker *w, struct link *link)
+{
+	const struct timeval limit = {.tv_sec = CONNECT_S};
+	int fd = new_socket(w, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (connect_to(w, fd) != 0) {
+		int error = errno == EINPROGRESS ? ETIMEDOUT : errno;
+
+		close(fd);
+		return error;
+	}
+	attach(w, link, fd);
+	return 0;
+}
+
+static void close_link(struct link *link)
+{
+	close(link->fd); /* which removes it from the epoll instance */
+	link->fd = -1;
+}
+
+/*
+ * The request is in the histogram with a latency until the window's end, at least: that its
+ * connection was lost early is no short latency.
+ */
+static void count_unanswered(struct worker *w, int64_t due_ns, int64_t now)
+{
+	if (now < w->count_ns)
+		return; /* in the warm-up; what is still unanswered at the start counts */
+	histogram_bump(&w->tally->unanswered, 1);
+	histogram_add(&w->tally->latency, (now > w->end_ns ? now : w->end_ns) - due_ns);
+}
+
+static void drop_requests(struct worker *w, struct link *link, int64_t now)
+{
+	for (int64_t i = 0; i < link->waiting; i++)
+		count_unanswered(w, link->requests[(link->first + i) % w->plan->pipeline].due_ns,
+				 now);
+	w->waiting -= link->waiting;
+	link->waiting = 0;
+	link->unsent = 0;
+}
+
+/* It has no connection left.  Its requests stay due while other workers have connections. */
+static void lost_all(struct worker *w)
+{
+	uint64_t one = 1;
+
+	if (atomic_fetch_sub(&w->window->workers, 1) > 1)
+		return;
+	atomic_store(&w->window->end_ns, span_now()); /* no worker has one */
+	check_fd((int)write(w->plan->stop, &one, sizeof(one)), "eventfd");
+}
+
+/* The connection failed: error is an errno, or 0 if the server closed it. */
+static void lose(struct worker *w, struct link *link, int error)
+{
+	int64_t live = w->live;
+
+	histogram_bump(&w->tally->errors[kind_of(error)], 1);
+	atomic_store(&w->tally->last_error, error);
+	close_link(link);
+	if (w->plan->churn && error == ECONNREFUSED)
+		w->live = 0; /* the server listens no longer */
+	else if (!w->plan->churn && !link->idle)
+		w->live--;
+	if (live && !w->live)
+		lost_all(w);
+	w->end_ns = earliest(w->end_ns, atomic_load(&w->window->end_ns));
+	drop_requests(w, link, span_now());
+}
+
+/* --- sending ----------------------------------------------------------------- */
+
+static void flush(struct worker *w, struct link *link)
+{
+	while (link->unsent > 0) {
+		size_t length = stream_size - link->write_at;
+		ssize_t n;
+
+		if ((int64_t)length > link->unsent)
+			length = (size_t)link->unsent;
+		n = send(link->fd, stream + link->write_at, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN)
+			lose(w, link, errno);
+		if (n < 0)
+			return;
+		link->unsent -= n;
+		link->write_at = (link->write_at + (size_t)n) % PERIOD;
+	}
+}
+
+/* With --churn: a connection for the next request, which is sent once it is established. */
+static void reopen(struct worker *w, struct link *link)
+{
+	int fd = new_socket(w, SOCK_NONBLOCK);
+
+	if (connect_to(w, fd) != 0 && errno != EINPROGRESS)
+		err(EXIT_USAGE, "connect"); /* no port, no route: this machine's limits */
+	attach(w, link, fd);
+}
+
+static void add_request(struct worker *w, struct link *link, int64_t due_ns)
+{
+	uint32_t size = draw_size(w);
+	int64_t last = link->first + link->waiting;
+
+	if (last >= w->plan->pipeline)
+		last -= w->plan->pipeline;
+	link->requests[last] = (struct request){due_ns, size, size, false};
+	link->waiting++;
+	w->waiting++;
+	link->unsent += size;
+}
+
+/* Closed loop: as many requests as may be under way, sent together. */
+static void refill(struct worker *w, struct link *link, int64_t now)
+{
+	if (now >= w->end_ns || link->waiting == w->plan->pipeline || !w->live)
+		return;
+	if (link->fd < 0)
+		reopen(w, link);
+	while (link->waiting < w->plan->pipeline)
+		add_request(w, link, now);
+	flush(w, link);
+}
+
+static void now_free(struct worker *w, struct link *link)
+{
+	if (w->plan->churn || link->fd >= 0)
+		w->free[(w->free_first + w->free_n++) % w->active] = link;
+}
+
+/* Open loop: sends all that is due, as far as connections are free. */
+static void dispatch(struct worker *w, int64_t now)
+{
+	while (w->due_ns <= now && w->due_ns < w->end_ns && w->free_n > 0 && w->live) {
+		struct link *link = w->free[w->free_first];
+
+		w->free_first = (w->free_first + 1) % w->active;
+		w->free_n--;
+		if (link->fd < 0 && !w->plan->churn)
+			continue; /* lost meanwhile */
+		if (link->fd < 0)
+			reopen(w, link);
+		add_request(w, link, w->due_ns);
+		next_due(w);
+		flush(w, link);
+		if (link->waiting < w->plan->pipeline)
+			now_free(w, link);
+	}
+}
+
+/* --- receiving --------------------------------------------------------------- */
+
+static void found_wrong(struct worker *w, const char *bytes, const char *right, size_t length)
+{
+	int64_t wrong = 0;
+
+	for (size_t i = 0; i < length; i++)
+		wrong += bytes[i] != right[i];
+	histogram_bump(&w->tally->wrong_bytes, wrong);
+}
+
+static void answered(struct worker *w, struct link *link, const struct request *request,
+		     int64_t now)
+{
+	if (request->wrong)
+		histogram_bump(&w->tally->errors[LOAD_WRONG], 1);
+	if (request->due_ns >= w->count_ns) {
+		histogram_add(&w->tally->latency, now - request->due_ns);
+		if (now <= w->end_ns) {
+			histogram_bump(&w->tally->in_window, 1);
+			histogram_bump(&w->tally->bytes, request->size);
+		}
+	}
+	if (!link->served && !w->plan->churn) {
+		link->served = true;
+		histogram_bump(&w->tally->served, 1);
+	}
+	w->waiting--;
+	link->waiting--;
+	if (++link->first == w->plan->pipeline)
+		link->first = 0;
+}
+
+/* What was received answers the oldest requests; more bytes than requested are wrong, too. */
+static void match_answers(struct worker *w, struct link *link, const char *bytes, size_t length,
+			  int64_t now)
+{
+	while (length > 0 && link->waiting > 0) {
+		struct request *request = &link->requests[link->first];
+		const char *right = stream + link->read_at;
+		size_t part = length < request->left ? length : request->left;
+
+		if (memcmp(bytes, right, part) != 0) {
+			request->wrong = true;
+			found_wrong(w, bytes, right, part);
+		}
+		link->read_at = (link->read_at + part) % PERIOD;
+		bytes += part;
+		length -= part;
+		request->left -= (uint32_t)part;
+		if (request->left == 0)
+			answered(w, link, request, now);
+	}
+	if (length > 0) {
+		histogram_bump(&w->tally->errors[LOAD_WRONG], 1);
+		histogram_bump(&w->tally->wrong_bytes, (int64_t)length);
+	}
+}
+
+/*
+ * Reads all there is; returns the time of the last read.  An edge reports data and end of file
+ * together, so at end of file it reads until recv(2) returns that.
+ */
+static int64_t receive(struct worker *w, struct link *link, bool at_end)
+{
+	int64_t now;
+	ssize_t n;
+
+	do {
+		n = recv(link->fd, w->buffer, sizeof(w->buffer), MSG_DONTWAIT);
+		now = span_now();
+		if (n > 0)
+			match_answers(w, link, w->buffer, (size_t)n, now);
+		else if (n == 0 || errno != EAGAIN)
+			lose(w, link, n == 0 ? 0 : errno);
+	} while (n > 0 && (at_end || n == sizeof(w->buffer)));
+	return now;
+}
+
+static void handle(struct worker *w, struct link *link, uint32_t events)
+{
+	bool full = link->waiting == w->plan->pipeline;
+	int64_t now;
+
+	if (events & ~(uint32_t)EPOLLOUT)
+		now = receive(w, link, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+	else
+		now = span_now();
+	if (link->fd >= 0 && link->unsent)
+		flush(w, link);
+	if (link->idle)
+		return;
+	if (w->plan->churn && link->fd >= 0 && link->waiting == 0)
+		close_link(link);
+	if (w->plan->rate && full && link->waiting < w->plan->pipeline)
+		now_free(w, link);
+	if (!w->plan->rate && (w->plan->churn || link->fd >= 0))
+		refill(w, link, now);
+}
+
+/* --- the loop ---------------------------------------------------------------- */
+
+/* Waits for events, or until CLOCK_MONOTONIC is until_ns. */
+static int wait_for(struct worker *w, struct epoll_event *events, int64_t now, int64_t until_ns)
+{
+	int64_t left = until_ns > now ? until_ns - now : 0;
+	struct timespec timeout = {left / 1000000000, left % 1000000000};
+	int n;
+
+	if (w->plan->rate) /* milliseconds are too coarse */
+		n = epoll_pwait2(w->epoll, events, EVENTS, &timeout, NULL);
+	else
+		n = epoll_wait(w->epoll, events, EVENTS, (int)((left + 999999) / 1000000));
+	if (n < 0 && errno != EINTR)
+		err(EXIT_USAGE, "epoll_pwait2");
+	return n;
+}
+
+/* When the loop has to go on without events. */
+static int64_t next_timeout(const struct worker *w, int64_t now)
+{
+	int64_t timeout = now < w->end_ns ? w->end_ns : w->end_ns + load_grace_ns;
+
+	if (w->plan->rate && w->free_n > 0 && w->live && w->due_ns < w->end_ns)
+		timeout = earliest(timeout, w->due_ns);
+	return timeout;
+}
+
+static bool at_end(const struct worker *w, int64_t now)
+{
+	if (!atomic_load(&w->window->workers) || now >= w->end_ns + load_grace_ns)
+		return true;
+	return now >= w->end_ns && !w->waiting &&
+	       !(w->plan->rate && w->live && w->due_ns < w->end_ns);
+}
+
+/* All that was due and is unanswered after load_grace_ns. */
+static void count_rest_unanswered(struct worker *w, int64_t now)
+{
+	for (int64_t i = 0; i < w->active; i++)
+		drop_requests(w, &w->links[i], now);
+	for (; w->plan->rate && w->due_ns < earliest(w->end_ns, now); next_due(w))
+		count_unanswered(w, w->due_ns, now);
+}
+
+static void begin_load(struct worker *w)
+{
+	w->end_ns = atomic_load(&w->window->end_ns);
+	w->free_n = 0;
+	w->arrivals = w->sizes = (struct rng){(uint64_t)w->plan->seed};
+	w->sizes.state = rng_next(&w->arrivals) + (uint64_t)w->number;
+	w->arrivals.state = rng_next(&w->arrivals) + (uint64_t)w->number;
+	if (w->plan->rate)
+		first_due(w);
+	for (int64_t i = 0; i < w->active; i++)
+		if (!w->plan->rate)
+			refill(w, &w->links[i], span_now());
+		else if (w->links[i].waiting < w->plan->pipeline)
+			now_free(w, &w->links[i]);
+}
+
+/* Sends until the window ends, which the span ({0} at first) covers, and waits for the answers. */
+static void run_load(struct worker *w, struct span *span)
+{
+	struct epoll_event events[EVENTS];
+	int64_t now;
+
+	span_begin(span);
+	now = span->begin_ns;
+	for (begin_load(w); !at_end(w, now); now = span_now()) {
+		int n;
+
+		if (!span->end_ns && now >= w->end_ns)
+			span_end(span);
+		if (w->plan->rate) {
+			dispatch(w, now);
+			now = span_now();
+		}
+		n = wait_for(w, events, now, next_timeout(w, now));
+		for (int i = 0; i < n; i++)
+			if (events[i].data.ptr)
+				handle(w, events[i].data.ptr, events[i].events);
+			else
+				w->end_ns = atomic_load(&w->window->end_ns);
+	}
+	if (!span->end_ns)
+		span_end(span);
+}
+
+static void warm_up(struct worker *w)
+{
+	w->count_ns = INT64_MAX;
+	run_load(w, &(struct span){0});
+}
+
+static void run_measured(struct worker *w)
+{
+	struct span all;
+
+	w->count_ns = atomic_load(&w->window->begin_ns);
+	span_begin(&all);
+	run_load(w, &w->tally->span);
+	span_end(&all);
+	w->tally->span.begin_ns =
+		w->count_ns; /* the same for all workers, whenever this one was scheduled */
+	w->tally->cpu_ns = all.cpu_ns;
+	count_rest_unanswered(w, all.end_ns);
+}
+
+/* --- a worker ---------------------------------------------------------------- */
+
+/* This worker's part of so many. */
+static int64_t part_of(const struct load_plan *plan, int64_t all, int64_t number)
+{
+	return all / plan->workers + (number < all % plan->workers);
+}
+
+static void set_up(struct worker *w)
+{
+	const struct load_plan *plan = w->plan;
+	struct epoll_event stop = {.events = EPOLLIN | EPOLLONESHOT}; /* no link */
+
+	w->active = w->live = part_of(plan, plan->connections, w->number);
+	w->idle = part_of(plan, plan->idle, w->number);
+	w->links = allocate(w->active + w->idle, sizeof(*w->links));
+	w->links->requests = allocate(w->active * plan->pipeline, sizeof(struct request));
+	w->free = allocate(w->active, sizeof(struct link *));
+	for (int64_t i = 0; i < w->active + w->idle; i++) {
+		w->links[i].fd = -1;
+		w->links[i].idle = i >= w->active;
+		if (!w->links[i].idle)
+			w->links[i].requests = w->links->requests + i * plan->pipeline;
+	}
+	w->epoll = check_fd(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+	check_fd(epoll_ctl(w->epoll, EPOLL_CTL_ADD, plan->stop, &stop), "epoll_ctl");
+}
+
+static void tear_down(struct worker *w)
+{
+	for (int64_t i = 0; i < w->active + w->idle; i++)
+		if (w->links[i].fd >= 0)
+			close_link(&w->links[i]);
+	close(w->epoll);
+	free(w->links->requests);
+	free(w->links);
+	free(w->free);
+	free(w);
+}
+
+/* Opens the idle connections, then the active ones, over the time of the ramp. */
+static int open_all(struct worker *w)
+{
+	int64_t n = w->active + w->idle;
+	int64_t begin = span_now();
+	int error = 0;
+
+	for (int64_t i = 0; i < n && !error; i++) {
+		struct link *link = &w->links[(w->active + i) % n];
+		int64_t at =
+			begin + (int64_t)((double)w->plan->ramp_ns * (double)(i + 1) / (double)n);
+		struct timespec when = {at / 1000000000, at % 1000000000};
+
+		if (w->plan->ramp_ns)
+			clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
+		error = open_link(w, link);
+		if (!error && w->plan->churn && !link->idle)
+			close_link(link); /* it was only to find out whether a server listens */
+	}
+	return error;
+}
+
+/* Counts itself as ready, and waits for the semaphore. */
+static void wait_for_start(const struct load_plan *plan, int semaphore)
+{
+	uint64_t one = 1;
+
+	check_fd((int)write(plan->ready, &one, sizeof(one)), "eventfd");
+	check_fd((int)read(semaphore, &one, sizeof(one)), "eventfd");
+}
+
+int load_work(const struct load_plan *plan, struct load_window *window, struct load_tally *tally,
+	      int64_t number)
+{
+	struct worker *w = allocate(1, sizeof(*w));
+	int error;
+
+	prctl(PR_SET_TIMERSLACK,
+	      1); /* ns instead of 50 us, so that requests are sent when they are due */
+	w->plan = plan;
+	w->window = window;
+	w->tally = tally;
+	w->number = number;
+	set_up(w);
+	error = open_all(w);
+	if (!error) {
+		wait_for_start(plan, plan->warm);
+		warm_up(w);
+		wait_for_start(plan, plan->start);
+		run_measured(w);
+		/* the connections stay open for the last snapshot of the server */
+		wait_for_start(plan, plan->leave);
+	}
+	tear_down(w);
+	return error;
+}
