@@ -7,6 +7,10 @@
  * this process may use, less its own and that of its living and dead descendants.  It is exact to
  * the ns where cgroup v1's cpuacct.usage_percpu of the root is readable; else it comes from
  * /proc/stat, which counts in ticks of 10 ms: below ten ticks there is no figure.
+ *
+ * A descendant whose parent has ended counts as another program, and so does a child that the
+ * kernel reaps because SIGCHLD is ignored.  What a living descendant's own dead children used is
+ * known in ticks.
  */
 #ifndef DISTURBANCE_H
 #define DISTURBANCE_H
@@ -22,7 +26,7 @@ struct disturbance_reading {
 	int64_t throttled_ns; /* this cgroup's and its parents', v1 or v2; -1 unknown */
 	int64_t involuntary_switches;
 	int64_t stops; /* how often the process was continued after a stop, see disturbance_stopped() */
-	bool exact;    /* all_ns is from cpuacct */
+	bool exact; /* all_ns is from cpuacct */
 };
 
 struct disturbance {
@@ -34,6 +38,11 @@ struct disturbance {
 	int64_t stops;
 };
 
+/*
+ * The CPUs allowed are those of the main thread at the first call; cgroups are looked up then, too.
+ * Takes about 12 us; while this process has a child, 3 to 9 us more for each process of the
+ * machine.  From the main thread.
+ */
 void disturbance_read(struct disturbance_reading *now);
 
 struct disturbance disturbance_between(const struct disturbance_reading *then,
@@ -44,12 +53,16 @@ bool disturbance_measurable(const struct disturbance_reading *then,
 			    const struct disturbance_reading *now);
 
 /*
- * What disturbed most, as a word for rows: "stopped", "quota", "hypervisor", "other-programs"; NULL
- * for calm.  The bounds, as shares of wall time x CPUs, stand in disturbance.c with their reasons.
+ * What disturbed, as a word for rows: the first of "stopped", "quota", "hypervisor" and
+ * "other-programs" that is over its bound; NULL for calm.  The bounds stand in disturbance.c with
+ * their reasons.
  */
 const char *disturbance_cause(const struct disturbance *d);
 
-/* The same for people: "other programs took 44 % of the CPU". One of text.h's buffers; "" for calm. */
+/*
+ * The same for people: "other programs took 44.0 % of the CPU time"; "" for calm.  One of text.h's
+ * buffers.
+ */
 const char *disturbance_text(const struct disturbance *d);
 
 /* To be called when SIGCONT came: the process had been stopped.  From any thread. */
@@ -60,5 +73,11 @@ void disturbance_stopped(void);
  * 0 = none, or unknown.
  */
 double disturbance_quota(void);
+
+/* The CPUs that this process's cgroup has, as the kernel lists them ("0-3"); "" where unknown. */
+const char *disturbance_cpuset(void);
+
+/* For tests: /proc and /sys are looked for in this folder from now on; "" for the real ones. */
+void disturbance_root(const char *folder);
 
 #endif

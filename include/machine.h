@@ -11,14 +11,16 @@
 
 /*
  * Everything that can change an answer, as keys of a run row: UTC, project commit, compiler and
- * flags, kernel, CPU model, CPUs online and allowed, load, virtualisation, CPU governor,
- * congestion control and the sysctls of socket buffers, backlog and scheduler.  Keys whose source
- * does not exist here are left out.  No host name, no user name.
+ * flags, kernel, CPU model, CPUs online and allowed, the cgroup's cpuset and CPU quota, load,
+ * virtualisation, CPU governor, congestion control and the sysctls of socket buffers, backlog and
+ * scheduler.  Keys whose source does not exist here are left out.  No host name, no user name.
  */
 void machine_describe(json_t *row);
 
-/* "2 CPUs · Linux 6.18 · gcc 12.2 -O2 · KVM guest", with - for · outside UTF-8; one of text.h's
- * buffers. */
+/*
+ * "2 CPUs · Linux 6.18 · gcc 12.2 -O2 · KVM guest", with - for · outside UTF-8, and "2 CPUs, quota
+ * 0.2" under a CPU quota; one of text.h's buffers.
+ */
 const char *machine_summary(void);
 
 /* The version of the suite and the commit it was built from, for --version. */

@@ -15,6 +15,7 @@
 #endif
 
 #include "build.h" /* written by the Makefile: BUILD_VERSION, BUILD_COMMIT, BUILD_DIRTY, BUILD_FLAGS */
+#include "disturbance.h"
 #include "rows.h"
 #include "span.h"
 #include "text.h"
@@ -154,16 +155,17 @@ const char *machine_summary(void)
 	struct utsname kernel = {0};
 	const char *dot = text_pick(" · ", " - ");
 	const char *guest = hypervisor();
+	double quota = disturbance_quota();
 	int cpus = machine_cpus();
 	int major = 0;
 	int minor = 0;
 
 	uname(&kernel);
 	sscanf(kernel.release, "%d.%d", &major, &minor); /* NOLINT(cert-err34-c): 0.0 says enough */
-	return text_format("%d CPU%s%sLinux %d.%d%s%s %d.%d%s%s%s%s", cpus, cpus == 1 ? "" : "s",
-			   dot, major, minor, dot, COMPILER, COMPILER_MAJOR, COMPILER_MINOR,
-			   optimisation(), dot, guest ? guest : "bare metal",
-			   guest ? " guest" : "");
+	return text_format("%d CPU%s%s%sLinux %d.%d%s%s %d.%d%s%s%s%s", cpus, cpus == 1 ? "" : "s",
+			   quota > 0 ? text_format(", quota %.3g", quota) : "", dot, major, minor,
+			   dot, COMPILER, COMPILER_MAJOR, COMPILER_MINOR, optimisation(), dot,
+			   guest ? guest : "bare metal", guest ? " guest" : "");
 }
 
 int64_t machine_sysctl(const char *name)
@@ -196,6 +198,23 @@ static void describe_sysctls(json_t *row)
 	json_object_set_new(row, "sysctl", found);
 }
 
+/* What this process may use of the machine's CPUs. */
+static void describe_cpus(json_t *row)
+{
+	const char *cpuset = disturbance_cpuset();
+	double quota = disturbance_quota();
+	cpu_set_t cpus;
+
+	json_object_set_new(row, "cpus_online", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		rows_add(row, (struct field[]){{"cpus_allowed", .text = machine_cpus_format(&cpus)},
+					       {0}});
+	if (*cpuset)
+		rows_add(row, (struct field[]){{"cpuset", .text = cpuset}, {0}});
+	if (quota > 0)
+		json_object_set_new(row, "cpu_quota_cpus", json_real(quota));
+}
+
 void machine_describe(json_t *row)
 {
 	struct utsname kernel = {0};
@@ -206,7 +225,6 @@ void machine_describe(json_t *row)
 	double load[3] = {0};
 	time_t now = time(NULL);
 	struct tm tm;
-	cpu_set_t cpus;
 
 	uname(&kernel);
 	if (gmtime_r(&now, &tm))
@@ -226,10 +244,7 @@ void machine_describe(json_t *row)
 	text = cpu_model(line);
 	if (text)
 		json_object_set_new(row, "cpu_model", rows_text(text));
-	json_object_set_new(row, "cpus_online", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
-		rows_add(row, (struct field[]){{"cpus_allowed", .text = machine_cpus_format(&cpus)},
-					       {0}});
+	describe_cpus(row);
 	if (getloadavg(load, 3) == 3)
 		json_object_set_new(row, "load", json_pack("[f,f,f]", load[0], load[1], load[2]));
 	text = first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", line);

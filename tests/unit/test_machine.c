@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "machine.h"
+#include "root.h"
 #include "text.h"
 
 static void test_cpus_format(void **state)
@@ -96,6 +97,29 @@ static void test_summary(void **state)
 	assert_int_equal(strncmp(machine_version(), "stallrace ", 10), 0);
 }
 
+static void test_cgroup(void **state)
+{
+	json_t *row = json_object();
+
+	(void)state;
+	setlocale(LC_CTYPE, "C");
+	machine_describe(row);
+	assert_null(json_object_get(row, "cpuset"));
+	assert_null(json_object_get(row, "cpu_quota_cpus"));
+	assert_null(strstr(machine_summary(), "quota"));
+	write_file("proc/self/cgroup", "0::/a\n");
+	write_file("proc/self/mountinfo", "30 23 0:26 / /cgroup rw - cgroup2 cgroup rw\n");
+	write_file("cgroup/a/cpu.max", "20000 100000\n");
+	write_file("cgroup/a/cpuset.cpus.effective", "0-3\n");
+	disturbance_root(folder); /* looked up anew */
+	machine_describe(row);
+	assert_string_equal(json_string_value(json_object_get(row, "cpuset")), "0-3");
+	assert_true(json_real_value(json_object_get(row, "cpu_quota_cpus")) > 0.199);
+	assert_true(json_real_value(json_object_get(row, "cpu_quota_cpus")) < 0.201);
+	assert_non_null(strstr(machine_summary(), ", quota 0.2 - Linux "));
+	json_decref(row);
+}
+
 static void test_sysctl(void **state)
 {
 	(void)state;
@@ -124,6 +148,7 @@ int main(void)
 		cmocka_unit_test(test_cpus_parse_errors),
 		cmocka_unit_test(test_describe),
 		cmocka_unit_test(test_summary),
+		in_root(test_cgroup),
 		cmocka_unit_test(test_sysctl),
 		cmocka_unit_test(test_load_only_grows),
 	};
