@@ -185,8 +185,8 @@ void run_row(struct run *run, const char *kind, const struct field *fields)
 			json_array_append(run->samples, row);
 		json_array_append(run->pending, row);
 	}
+	json_decref(row); /* under the lock too: a signal may be writing it */
 	pthread_mutex_unlock(&run->lock);
-	json_decref(row);
 }
 
 void run_record(struct run *run, const struct field *fields)

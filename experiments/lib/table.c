@@ -457,7 +457,7 @@ static void free_table(struct table *table)
 static void print_intro(struct run *run)
 {
 	struct number numbers[MAX_FIELDS] = {number_int("cpus", run_cpus())};
-	json_t *params = options_params(run->about, &run->options);
+	json_t *params;
 	const char *name;
 	size_t n = 1;
 	json_t *value;
@@ -465,6 +465,7 @@ static void print_intro(struct run *run)
 
 	if (!run->about->intro)
 		return;
+	params = options_params(run->about, &run->options);
 	json_object_foreach(params, name, value)
 	{
 		if (n + 1 == MAX_FIELDS)

@@ -95,6 +95,13 @@ static void test_number(void **state)
 		{"250", OPT_MS, 0, 250},
 		{"250ms", OPT_MS, 0, 250},
 		{"2s", OPT_MS, 0, 2000},
+		{"1.5s", OPT_MS, 0, 1500},
+		{"0.25s", OPT_MS, 0, 250},
+		{"-0.5s", OPT_MS, 0, -500},
+		{"1.50ms", OPT_MS, EINVAL, 0},
+		{"2.0ms", OPT_MS, 0, 2},
+		{"1.5k", OPT_COUNT, 0, 1500},
+		{"1.5M", OPT_BYTES, 0, 1572864},
 		{"9223372036854775807", OPT_COUNT, 0, INT64_MAX},
 		{"-9223372036854775808", OPT_COUNT, 0, INT64_MIN},
 		{"9223372036854775808", OPT_COUNT, ERANGE, 0},
@@ -110,6 +117,10 @@ static void test_number(void **state)
 		{"one", OPT_COUNT, EINVAL, 0},
 		{"k", OPT_COUNT, EINVAL, 0},
 		{"1.5", OPT_COUNT, EINVAL, 0},
+		{"1.", OPT_COUNT, EINVAL, 0},
+		{".5s", OPT_MS, EINVAL, 0},
+		{"0.0001s", OPT_MS, EINVAL, 0},
+		{"1.0000000000s", OPT_MS, EINVAL, 0},
 		{"0x10", OPT_COUNT, EINVAL, 0},
 		{"1e3", OPT_COUNT, EINVAL, 0},
 		{"1kk", OPT_COUNT, EINVAL, 0},
@@ -141,6 +152,9 @@ static void test_defaults_and_names(void **state)
 	assert_int_equal(number_of(params, "rate_bytes_per_s"), 0);
 	assert_int_equal(number_of(params, "pause_ms"), 100);
 	assert_int_equal(number_of(params, "trials"), 30);
+	assert_int_equal(number_of(params, "budget_ms"), 20000);
+	assert_true(json_is_false(json_object_get(params, "brief")));
+	assert_true(json_is_null(json_object_get(params, "sham")));
 	assert_true(json_is_integer(json_object_get(params, "seed")));
 	assert_true(json_is_false(json_object_get(params, "loud")));
 	assert_true(json_is_false(json_object_get(params, "quick")));
@@ -152,7 +166,8 @@ static void test_defaults_and_names(void **state)
 
 static void test_given(void **state)
 {
-	json_t *params = params_of("-t64 --write-size=64K --rate 2M --pause=2s --loud --place=far");
+	json_t *params = params_of("-t64 --write-size=64K --rate 2M --pause=2s --loud --place=far "
+				   "--budget=1.5s --sham some-claim --brief");
 
 	(void)state;
 	assert_int_equal(number_of(params, "threads"), 64);
@@ -161,6 +176,9 @@ static void test_given(void **state)
 	assert_int_equal(number_of(params, "pause_ms"), 2000);
 	assert_true(json_is_true(json_object_get(params, "loud")));
 	assert_string_equal(json_string_value(json_object_get(params, "place")), "far");
+	assert_int_equal(number_of(params, "budget_ms"), 1500);
+	assert_true(json_is_true(json_object_get(params, "brief")));
+	assert_string_equal(json_string_value(json_object_get(params, "sham")), "some-claim");
 	json_decref(params);
 }
 
@@ -172,8 +190,34 @@ static void test_quick_yields_to_what_is_given(void **state)
 	assert_int_equal(number_of(params, "threads"), 2); /* given, though it is the default */
 	assert_int_equal(number_of(params, "pause_ms"), 5);
 	assert_int_equal(number_of(params, "trials"), 3);
+	assert_int_equal(number_of(params, "budget_ms"), 3000);
 	assert_int_equal(number_of(params, "write_size_bytes"), 4096); /* has no quick value */
 	json_decref(params);
+}
+
+/* Exactly so many trials only if the user says so, even if it is the default. */
+static int print_trials_given(const void *line)
+{
+	char *argv[CHILD_WORDS];
+	struct common common = {0};
+
+	options_parse(&about, &common, child_words("options", line, argv), argv);
+	printf("%d", common.trials_given);
+	free(argv[0]);
+	return 0;
+}
+
+static void test_trials_given(void **state)
+{
+	static const char *const lines[] = {"", "--quick", "--trials=30", "--quick --trials 3"};
+	struct child child;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		child_run(&child, print_trials_given, lines[i]);
+		assert_exited(&child, 0);
+		assert_string_equal(child.out, i < 2 ? "0" : "1");
+	}
 }
 
 static void test_abbreviations(void **state)
@@ -214,6 +258,8 @@ static void test_wrong_usage(void **state)
 		{"--pause=2m", "--pause: '2m' is not a number of milliseconds"},
 		{"--pause=-1", "--pause: -1 is not in the range 0 ms to 60,000 ms"},
 		{"--trials=0", "--trials"},
+		{"--budget=2h", "--budget: '2h' is not a number of milliseconds"},
+		{"--budget=-1", "--budget"},
 		{"--seed=-1", "--seed"},
 		{"--place=there", "--place: 'there' is none of: near far"},
 		{"--place=ne", "--place: 'ne' is none of"},
@@ -293,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_defaults_and_names),
 		cmocka_unit_test(test_given),
 		cmocka_unit_test(test_quick_yields_to_what_is_given),
+		cmocka_unit_test(test_trials_given),
 		cmocka_unit_test(test_abbreviations),
 		cmocka_unit_test(test_text_that_is_not_utf8),
 		cmocka_unit_test(test_wrong_usage),

@@ -13,38 +13,68 @@
 #include <sys/stat.h>
 
 #include "child.h"
+#include "disturbance.h"
 #include "exp.h"
 #include "folder.h"
+#include "judge.h"
 #include "span.h"
 
-enum { WAIT_MS = 30000 };
+enum { WAIT_MS = 30000, TRIALS = 4, A = 0, B = 1, C = 2 };
 
 #define FILE_ARGS "-o rows --trials 100000 "
 
-/* What the experiment does in a trial and at its end, and its command line. */
+/* What the experiment does in a trial and says of it, and its command line. */
 struct scenario {
 	const char *args;
 	int64_t (*measure)(struct run *run);
-	void (*report)(struct run *run);
+	void (*judge)(struct run *run);
 	int ignored; /* a signal that its parent ignored */
+	bool timed;
+	int64_t limit_s;
+	const struct control *controls;
+	int left_out; /* so many variants, the last ones */
 };
 
+static const int a_number = 7;
 static const struct variant variants[] = {
-	{"a", "one way"}, {"b", "another"}, {"c", "a third"}, {0}};
+	{"a", "one way"}, {"b", "another", &a_number}, {"c", "a third"}, {0}};
 static const struct claim claims[] = {
-	{"first-claim", "the first claim"}, {"second-claim", "the second claim"}, {0}};
+	{"first-claim", "the first claim", "a=b", REFUTED},
+	{"second-claim", "the second claim", "*=c", NOT_SEEN, .why = {[NOT_SEEN] = "no reason"}},
+	{0}};
+static const struct control controls[] = {{"a-control", "nothing is lost", "a=c"}, {0}};
+static const struct row_field call_fields[] = {{"number", "which call", .row = "call"}, {0}};
+static const struct row_field fields[] = {
+	{"value", "what was measured"},
+	{"treatment", "what was done"},
+	{"how", "its parameter"},
+	{"spoiled", "1: it was spoiled", .zero = true, .sham = "spoil"},
+	{"absent", "nothing records it"},
+	{.also = call_fields},
+	{0}};
+static const struct bound bounds[] = {{"enough_trials", 2.5, "a reason"}, {0}};
 
-static const struct experiment about = {.name = "small",
-					.group = "test",
-					.summary = "A small experiment.",
-					.claims = claims,
-					.variants = variants,
-					.trials = 4,
-					.quick_trials = 1};
+static struct experiment about_of(const struct scenario *s)
+{
+	return (struct experiment){.name = "small",
+				   .group = "test",
+				   .summary = "A small experiment.",
+				   .claims = claims,
+				   .variants = variants,
+				   .fields = fields,
+				   .controls = s->controls,
+				   .bounds = bounds,
+				   .trials = TRIALS,
+				   .quick_trials = 1,
+				   .timed = s->timed,
+				   .limit_s = s->limit_s,
+				   .judge = s->judge};
+}
 
 static int experiment(const void *argument)
 {
 	const struct scenario *s = argument;
+	const struct experiment about = about_of(s);
 	char *argv[CHILD_WORDS];
 	int argc = child_words("small", s->args, argv);
 	struct run *run;
@@ -53,18 +83,32 @@ static int experiment(const void *argument)
 	if (s->ignored)
 		signal(s->ignored, SIG_IGN);
 	run = run_begin(&about, argc, argv);
+	for (int i = 0; i < s->left_out; i++)
+		run_leave_out(run, (size_t)(C - i), "no %s here", "water");
 	while (run_next(run)) {
 		int64_t value = s->measure(run);
+		const int *how = run_how(run);
 
-		run_record(run, (struct field[]){{"value", value}, {0}});
+		run_record(run, (struct field[]){{"value", value},
+						 {"treatment", (int64_t)run_variant(run)},
+						 {"how", how ? *how : 0},
+						 {"spoiled", run_sham(run, "spoil")},
+						 {0}});
 	}
-	status = run_end(run, s->report);
+	status = run_end(run);
 	free(argv[0]);
 	return status;
 }
 
 /* --- what a trial does ---------------------------------------------------------------------------
  */
+
+/* Shows the test, which removes the folder, how far it is. */
+static void show_test(void)
+{
+	if (mkdir("here", 0700) != 0)
+		err(EXIT_USAGE, "mkdir");
+}
 
 static int64_t round_number(struct run *run)
 {
@@ -77,10 +121,41 @@ static int64_t sleep_a_little(struct run *run)
 	return run_trial(run);
 }
 
+/* So long that its disturbance is measured by itself, whatever this machine has for that. */
+static int64_t sleep_long_enough(struct run *run)
+{
+	run_sleep_until(span_now() + 120000000);
+	return run_trial(run);
+}
+
+static int64_t be_stopped_in_round_1(struct run *run)
+{
+	sleep_long_enough(run);
+	if (run_trial(run) == 1)
+		disturbance_stopped();
+	return run_trial(run);
+}
+
+static int64_t be_stopped_always(struct run *run)
+{
+	sleep_long_enough(run);
+	disturbance_stopped();
+	return run_trial(run);
+}
+
+static int64_t wait_to_be_stopped(struct run *run)
+{
+	if (run_trial(run) == 0)
+		show_test();
+	return sleep_long_enough(run);
+}
+
 static int64_t sleep_in_round_2(struct run *run)
 {
-	if (run_trial(run) == 2)
+	if (run_trial(run) == 2) {
+		show_test();
 		run_sleep_until(span_now() + (int64_t)WAIT_MS * 1000000);
+	}
 	return run_trial(run);
 }
 
@@ -88,13 +163,17 @@ static int64_t poll_in_round_2(struct run *run)
 {
 	struct pollfd stop = {.fd = run_stop_fd(), .events = POLLIN};
 
-	if (run_trial(run) == 2)
+	if (run_trial(run) == 2) {
+		show_test();
 		poll(&stop, 1, WAIT_MS);
+	}
 	return run_trial(run);
 }
 
 static int64_t hang_in_round_2(struct run *run)
 {
+	if (run_trial(run) == 2)
+		show_test();
 	while (run_trial(run) == 2)
 		poll(NULL, 0, WAIT_MS);
 	return run_trial(run);
@@ -112,8 +191,7 @@ static int64_t fill_stdout(struct run *run)
 		;
 	fcntl(ends[1], F_SETFL, 0);
 	dup2(ends[1], STDOUT_FILENO);
-	if (mkdir("full", 0700) != 0) /* tells the test */
-		err(EXIT_USAGE, "mkdir");
+	show_test();
 	return run_trial(run);
 }
 
@@ -129,18 +207,47 @@ static int64_t break_at_once(struct run *run)
 	errx(EXIT_USAGE, "it broke in round %d", (int)run_trial(run));
 }
 
-/* --- what a report says --------------------------------------------------------------------------
+static int64_t record_undeclared(struct run *run)
+{
+	run_record(run, (struct field[]){{"valeu", 1}, {0}});
+	return 0;
+}
+
+/* The name is declared, but of another kind of row. */
+static int64_t record_in_another_row(struct run *run)
+{
+	run_row(run, "call", (struct field[]){{"value", 1}, {0}});
+	return 0;
+}
+
+static int64_t record_calls(struct run *run)
+{
+	run_row(run, "call", (struct field[]){{"number", run_trial(run)}, {0}});
+	return run_trial(run);
+}
+
+static int64_t ask_an_undeclared_hook(struct run *run)
+{
+	return run_sham(run, "spoilt");
+}
+
+/* --- what judge() says ---------------------------------------------------------------------------
  */
 
-static void judge_both(struct run *run)
+static void judge_second(struct run *run)
 {
-	run_verdict(run, "first-claim", HOLDS, NULL, "it does");
-	run_verdict(run, "second-claim", NOT_SEEN, NULL, "%d times", 0);
+	run_judge(run, "second-claim", NOT_SEEN, "{n} times", number_int("n", 0));
 }
 
 static void judge_one(struct run *run)
 {
-	run_verdict(run, "first-claim", HOLDS, NULL, "it does");
+	run_judge(run, "first-claim", HOLDS, "it does, {n}", number_int("n", 1));
+}
+
+static void judge_both(struct run *run)
+{
+	judge_one(run);
+	judge_second(run);
 }
 
 static void judge_twice(struct run *run)
@@ -151,43 +258,108 @@ static void judge_twice(struct run *run)
 
 static void judge_another(struct run *run)
 {
-	run_verdict(run, "no-claim", HOLDS, NULL, "it does");
+	run_judge(run, "no-claim", HOLDS, "it does, {n}", number_int("n", 1));
 }
 
 static void fail_control(struct run *run)
 {
 	judge_both(run);
-	run_control(run, true, "what held");
-	run_control(run, false, "%d updates were lost", 3);
+	run_check(run, "a-control", REFUTED, "{n} updates were lost", number_int("n", 3));
 }
 
-/* The sum of each variant's values, and how many CPUs there are, as the numbers of the verdicts. */
+static void leave_control_unclear(struct run *run)
+{
+	judge_both(run);
+	run_check(run, "a-control", UNCLEAR, "{n} updates were lost", number_int("n", 0));
+}
+
+static void forget_control(struct run *run)
+{
+	judge_both(run);
+}
+
+static void check_undeclared(struct run *run)
+{
+	judge_both(run);
+	run_check(run, "no-control", HOLDS, "{n} updates were lost", number_int("n", 0));
+}
+
+static void read_undeclared(struct run *run)
+{
+	run_values(run, A, "valeu");
+}
+
+static void read_beside_undeclared(struct run *run)
+{
+	run_part(run, A, "value", "valeu");
+}
+
+static void read_where_undeclared(struct run *run)
+{
+	run_values_where(run, A, "value", (struct field[]){{"valeu", 1}, {0}});
+}
+
+static void read_undeclared_bound(struct run *run)
+{
+	run_bound(run, "enough_trails");
+}
+
+/* Each claim by the values of a variant, with what can be read of it as its numbers. */
 static void judge_by_values(struct run *run)
 {
-	const double share = 0.5;
-
-	for (size_t v = 0; v < 2; v++) {
+	for (size_t v = A; v <= B; v++) {
 		const struct field twos[] = {{"value", 2}, {0}};
 		const struct field absent[] = {{"value", 2}, {"absent", 0}, {0}};
-		const struct field own[] = {{"variant", .text = "a"}, {0}};
-		const struct field other[] = {{"variant", .text = "b"}, {0}};
 
-		run_verdict(run, claims[v].id, REFUTED,
-			    (struct field[]){
-				    {"n", (int64_t)run_values(run, v, "value").n},
-				    {"sum", (int64_t)run_sum(run, v, "value")},
-				    {"absent", (int64_t)run_values(run, v, "absent").n},
-				    {"twos", (int64_t)run_values_where(run, v, "value", twos).n},
-				    {"where_absent",
-				     (int64_t)run_values_where(run, v, "value", absent).n},
-				    {"own", (int64_t)run_values_where(run, v, "value", own).n},
-				    {"other", (int64_t)run_values_where(run, v, "value", other).n},
-				    {"selected", run_selected(run, v)},
-				    {"cpus", run_cpus()},
-				    {"share", .real = &share},
-				    {0}},
-			    "a sentence");
+		run_judge(run, claims[v].id, REFUTED, "a sentence of {n}",
+			  number_int("n", (int64_t)run_values(run, v, "value").n),
+			  number_int("sum", (int64_t)run_sum(run, v, "value")),
+			  number_int("absent", (int64_t)run_values(run, v, "absent").n),
+			  number_int("twos", (int64_t)run_values_where(run, v, "value", twos).n),
+			  number_int("where_absent",
+				     (int64_t)run_values_where(run, v, "value", absent).n),
+			  number_int("selected", run_selected(run, v)),
+			  number_int("cpus", run_cpus()),
+			  number_real("bound", run_bound(run, "enough_trials")));
 	}
+}
+
+/* Each claim about one variant. */
+static void judge_what_was_seen(struct run *run)
+{
+	for (size_t v = A; v <= B; v++) {
+		struct share seen = run_nonzero(run, v, "value");
+
+		run_judge(run, claims[v].id, can_happen(seen), "{seen}",
+			  number_share("seen", seen));
+	}
+}
+
+static void judge_never(struct run *run)
+{
+	judge_second(run);
+	run_judge(run, "first-claim", UNCLEAR, "{n} values",
+		  number_int("n", (int64_t)run_values(run, A, "value").n));
+	run_note(run, "a note at {n}", number_int("n", run_trial(run)));
+}
+
+/* Undecided until the third look. */
+static void judge_late(struct run *run)
+{
+	struct values values = run_values(run, A, "value");
+
+	judge_second(run);
+	run_judge(run, "first-claim", values.n < 4 * (size_t)TRIALS ? UNCLEAR : HOLDS, "{n} values",
+		  number_int("n", (int64_t)values.n));
+}
+
+/* How many samples of "a" are evidence: of an ordinary field, and of one that must be 0. */
+static void judge_by_evidence(struct run *run)
+{
+	run_judge(run, "first-claim", HOLDS, "{n} values",
+		  number_int("n", (int64_t)run_values(run, A, "value").n));
+	run_judge(run, "second-claim", NOT_SEEN, "{n} values",
+		  number_int("n", (int64_t)run_values(run, A, "spoiled").n));
 }
 
 /* --- looking at the rows -------------------------------------------------------------------------
@@ -274,6 +446,45 @@ static char *order_of(const json_t *rows)
 	return text;
 }
 
+/* The only row of its kind. */
+static const json_t *only(const json_t *rows, const char *kind)
+{
+	size_t i;
+	json_t *row;
+
+	assert_int_equal(count(rows, kind), 1);
+	json_array_foreach(rows, i, row) if (strcmp(text_of(row, "row"), kind) == 0) return row;
+	return NULL;
+}
+
+static const json_t *verdict_on(const json_t *rows, const char *claim)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(rows, i, row) if (strcmp(text_of(row, "claim"), claim) == 0) return row;
+	fail_msg("no verdict on %s", claim);
+	return NULL;
+}
+
+static int64_t number_of(const json_t *rows, const char *claim, const char *name)
+{
+	return int_of(json_object_get(verdict_on(rows, claim), "numbers"), name);
+}
+
+/* How many samples of "a" are calm, or disturbed. */
+static size_t samples_of_a(const json_t *rows, bool disturbed)
+{
+	size_t n = 0;
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(rows, i, row) n += strcmp(text_of(row, "row"), "sample") == 0 &&
+					      strcmp(text_of(row, "variant"), "a") == 0 &&
+					      (*text_of(row, "disturbed") != '\0') == disturbed;
+	return n;
+}
+
 /* Runs a scenario to its end and returns the rows it left in the file `rows`. */
 static json_t *rows_after(const struct scenario *s, int status)
 {
@@ -283,6 +494,32 @@ static json_t *rows_after(const struct scenario *s, int status)
 	assert_exited(&child, status);
 	assert_false(file_exists("rows.part"));
 	return take_rows("rows");
+}
+
+/* Runs a scenario that ends with an error, after samples or before any, and nothing else. */
+static void assert_scenario_error(const struct scenario *s, const char *what)
+{
+	struct child child;
+
+	child_run(&child, experiment, s);
+	assert_error(&child, what);
+	assert_false(file_exists("rows.part"));
+	if (file_exists("rows")) {
+		json_t *rows = take_rows("rows");
+
+		assert_whole(rows, "error");
+		json_decref(rows);
+	}
+}
+
+/* Waits until a trial calls show_test(). */
+static void wait_for_trial(void)
+{
+	for (int waited_ms = 0; rmdir("here") != 0; waited_ms += 5) {
+		if (waited_ms > WAIT_MS)
+			fail_msg("the trial did not begin");
+		child_sleep_ms(5);
+	}
 }
 
 /* Waits until the file has more than n samples. */
@@ -310,7 +547,7 @@ static size_t wait_for_samples(size_t n)
 
 static void test_every_variant_once_a_round(void **state)
 {
-	const struct scenario s = {"-o rows --trials 20", round_number, judge_both, 0};
+	const struct scenario s = {"-o rows --trials 20", round_number, judge_both};
 	json_t *rows = rows_after(&s, 0);
 	char *order = order_of(rows);
 	char *round = strtok(order, ",");
@@ -330,7 +567,7 @@ static void test_every_variant_once_a_round(void **state)
 
 static char *order_with(const char *args)
 {
-	json_t *rows = rows_after(&(struct scenario){args, round_number, judge_both, 0}, 0);
+	json_t *rows = rows_after(&(struct scenario){args, round_number, judge_both}, 0);
 	char *order = order_of(rows);
 
 	json_decref(rows);
@@ -353,28 +590,38 @@ static void test_order_comes_from_the_seed(void **state)
 
 static void test_values_of_a_variant(void **state)
 {
-	const struct scenario s = {"-o rows --variants c,a", round_number, judge_by_values, 0};
+	const struct scenario s = {"-o rows --variants c,a", round_number, judge_by_values};
 	json_t *rows = rows_after(&s, 0);
-	const json_t *of_b = json_array_get(rows, json_array_size(rows) - 2);
-	const json_t *of_a = json_array_get(rows, json_array_size(rows) - 3);
+	const json_t *bound = json_object_get(
+		json_object_get(verdict_on(rows, "first-claim"), "numbers"), "bound");
 
 	(void)state;
 	assert_whole(rows, NULL);
-	assert_string_equal(text_of(of_a, "claim"), "first-claim");
-	assert_string_equal(text_of(of_a, "verdict"), "refuted");
-	of_a = json_object_get(of_a, "numbers");
-	of_b = json_object_get(of_b, "numbers");
-	assert_int_equal(int_of(of_a, "n"), 4);
-	assert_int_equal(int_of(of_a, "sum"), 0 + 1 + 2 + 3);
-	assert_int_equal(int_of(of_a, "absent"), 0);
-	assert_int_equal(int_of(of_a, "twos"), 1);
-	assert_int_equal(int_of(of_a, "where_absent"), 0);
-	assert_int_equal(int_of(of_a, "own"), 4);
-	assert_int_equal(int_of(of_a, "other"), 0);
-	assert_int_equal(int_of(of_a, "selected"), 1);
-	assert_true(json_is_real(json_object_get(of_a, "share")));
-	assert_int_equal(int_of(of_b, "n"), 0);
-	assert_int_equal(int_of(of_b, "selected"), 0);
+	assert_string_equal(text_of(verdict_on(rows, "first-claim"), "verdict"), "refuted");
+	assert_int_equal(number_of(rows, "first-claim", "n"), 4);
+	assert_int_equal(number_of(rows, "first-claim", "sum"), 0 + 1 + 2 + 3);
+	assert_int_equal(number_of(rows, "first-claim", "absent"), 0);
+	assert_int_equal(number_of(rows, "first-claim", "twos"), 1);
+	assert_int_equal(number_of(rows, "first-claim", "where_absent"), 0);
+	assert_int_equal(number_of(rows, "first-claim", "selected"), 1);
+	assert_true(json_is_real(bound));
+	assert_int_equal(number_of(rows, "second-claim", "n"), 0);
+	assert_int_equal(number_of(rows, "second-claim", "selected"), 0);
+	json_decref(rows);
+}
+
+static void test_rows_of_another_kind(void **state)
+{
+	json_t *rows = rows_after(
+		&(struct scenario){"-o rows --trials 2 --variants b", record_calls, judge_both}, 0);
+	const json_t *call = json_array_get(rows, 1);
+
+	(void)state;
+	assert_whole(rows, NULL);
+	assert_int_equal(count(rows, "call"), 2);
+	assert_string_equal(text_of(call, "row"), "call");
+	assert_string_equal(text_of(call, "variant"), "b");
+	assert_int_equal(int_of(call, "number"), 0);
 	json_decref(rows);
 }
 
@@ -387,9 +634,193 @@ static void test_wrong_variants(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		child_run(&child, experiment,
-			  &(struct scenario){wrong[i], round_number, judge_both, 0});
+			  &(struct scenario){wrong[i], round_number, judge_both});
 		assert_error(&child, "--variants");
 	}
+}
+
+/* --- how long ------------------------------------------------------------------------------------
+ */
+
+/* How many rounds a scenario makes. */
+static int64_t rounds_of(const struct scenario *s)
+{
+	json_t *rows = rows_after(s, 0);
+	int64_t rounds = (int64_t)count(rows, "sample") / 3;
+
+	assert_whole(rows, NULL);
+	assert_int_equal(int_of(last(rows), "trials"), rounds * 3);
+	json_decref(rows);
+	return rounds;
+}
+
+static void test_looks(void **state)
+{
+	static const struct {
+		struct scenario s;
+		int64_t rounds;
+	} cases[] = {
+		{{"-o rows", round_number, judge_both}, TRIALS},
+		{{"-o rows", round_number, judge_late}, 4 * TRIALS},
+		{{"-o rows", round_number, judge_never}, TRIALS << (LOOKS - 1)},
+		{{"-o rows --quick", round_number, judge_never}, 1 << (LOOKS - 1)},
+		{{"-o rows --budget 0", round_number, judge_never}, TRIALS},
+		{{"-o rows --trials 5", round_number, judge_never}, 5},
+		{{"-o rows --trials 5 --quick", round_number, judge_never}, 5},
+		{{"-o rows --trials 9", round_number, judge_both}, 9},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(rounds_of(&cases[i].s), cases[i].rounds);
+}
+
+/* What judge() said at earlier looks is forgotten; the verdict names what could decide it. */
+static void test_last_look_counts(void **state)
+{
+	json_t *rows = rows_after(&(struct scenario){"-o rows", round_number, judge_never}, 0);
+	const json_t *first = verdict_on(rows, "first-claim");
+
+	(void)state;
+	assert_int_equal(count(rows, "verdict"), 2);
+	assert_string_equal(text_of(first, "verdict"), "unclear");
+	assert_string_equal(text_of(first, "remedy"), "--budget 60s");
+	assert_int_equal(number_of(rows, "first-claim", "n"), TRIALS << (LOOKS - 1));
+	assert_null(json_object_get(verdict_on(rows, "second-claim"), "remedy"));
+	assert_string_equal(text_of(only(rows, "note"), "text"), "a note at 31");
+	json_decref(rows);
+}
+
+/* --- shams ---------------------------------------------------------------------------------------
+ */
+
+/* "bbc": the treatments of a, b and c; each is the same in all samples. */
+static void assert_treatments(const char *args, const char *treatments)
+{
+	json_t *rows = rows_after(&(struct scenario){args, round_number, judge_both}, 0);
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(rows, i, row)
+	{
+		int64_t label = *text_of(row, "variant") - 'a';
+
+		if (strcmp(text_of(row, "row"), "sample") != 0)
+			continue;
+		assert_int_equal(int_of(row, "treatment"), treatments[label] - 'a');
+		assert_int_equal(int_of(row, "how"), treatments[label] == 'b' ? a_number : 0);
+	}
+	assert_int_equal(count(rows, "sample"), 3 * (size_t)TRIALS);
+	json_decref(rows);
+}
+
+static void test_swaps_change_what_is_done(void **state)
+{
+	(void)state;
+	assert_treatments("-o rows", "abc");
+	assert_treatments("-o rows --sham first-claim", "bbc");
+	assert_treatments("-o rows --sham second-claim", "ccc");
+}
+
+static void test_sham_is_shown(void **state)
+{
+	const struct scenario s = {"-o rows --sham second-claim", round_number, judge_both};
+	struct child child;
+	json_t *rows;
+
+	(void)state;
+	child_run(&child, experiment, &s);
+	assert_exited(&child, 0);
+	assert_holds_text(child.out, "SHAM second-claim\n");
+	assert_holds_text(child.out, "SHAM: it does, 1");
+	rows = take_rows("rows");
+	assert_string_equal(text_of(json_array_get(rows, 0), "sham"), "second-claim");
+	assert_string_equal(text_of(verdict_on(rows, "first-claim"), "sentence"), "it does, 1");
+	json_decref(rows);
+	assert_scenario_error(
+		&(struct scenario){"-o rows --sham no-claim", round_number, judge_both},
+		"--sham: 'no-claim'");
+}
+
+/* A hook makes a field that must be 0 fail, in every variant. */
+static void test_hook_fails_a_control(void **state)
+{
+	const struct scenario s = {"-o rows --trials 2 --sham spoiled", round_number, judge_both};
+	json_t *rows = rows_after(&s, EXIT_CONTROL);
+
+	(void)state;
+	assert_int_equal(count(rows, "failure"), 3);
+	assert_true(json_is_false(json_object_get(last(rows), "controls_held")));
+	json_decref(rows);
+}
+
+/* --- disturbances --------------------------------------------------------------------------------
+ */
+
+/* Disturbed samples are no evidence of a timed experiment, but a control counts in all of them. */
+static void test_disturbed_samples(void **state)
+{
+	for (int timed = 0; timed <= 1; timed++) {
+		const struct scenario s = {"-o rows --trials 3 --variants a", be_stopped_in_round_1,
+					   judge_by_evidence, .timed = timed};
+		json_t *rows = rows_after(&s, 0);
+		size_t calm = samples_of_a(rows, false);
+		size_t disturbed = samples_of_a(rows, true);
+
+		assert_whole(rows, NULL);
+		assert_true(disturbed >= 1);
+		assert_int_equal(calm + disturbed, 3);
+		assert_int_equal(int_of(last(rows), "disturbed_trials"), disturbed);
+		assert_int_equal(number_of(rows, "first-claim", "n"), timed ? calm : 3);
+		assert_int_equal(number_of(rows, "second-claim", "n"), 3);
+		assert_true(count(rows, "disturbance") > 1);
+		assert_string_equal(text_of(json_array_get(rows, 3), "disturbed"), "stopped");
+		assert_string_equal(text_of(json_array_get(rows, 4), "cause"), "stopped");
+		assert_int_equal(count(rows, "note"), 1);
+		json_decref(rows);
+	}
+	(void)state;
+}
+
+/* Timed trials are made up for while the budget lasts; what is not timed needs none. */
+static void test_disturbed_trials_are_made_up_for(void **state)
+{
+	struct scenario s = {"-o rows --budget 1s --variants a", be_stopped_always,
+			     judge_by_evidence, .timed = true};
+	json_t *rows = rows_after(&s, 0);
+
+	(void)state;
+	assert_true(samples_of_a(rows, true) > TRIALS);
+	assert_int_equal(number_of(rows, "first-claim", "n"), 0);
+	json_decref(rows);
+	s.timed = false;
+	rows = rows_after(&s, 0);
+	assert_int_equal(samples_of_a(rows, true), TRIALS);
+	assert_int_equal(number_of(rows, "first-claim", "n"), TRIALS);
+	json_decref(rows);
+}
+
+/* kill -STOP, or Ctrl-Z and fg: the trial is marked, and the limit does not count the time. */
+static void test_stopped_process(void **state)
+{
+	const struct scenario s = {"-o rows --trials 2 --variants a", wait_to_be_stopped,
+				   judge_by_evidence};
+	struct child child;
+	json_t *rows;
+
+	(void)state;
+	child_start(&child, experiment, &s);
+	wait_for_trial();
+	assert_int_equal(kill(child.pid, SIGSTOP), 0);
+	child_sleep_ms(50);
+	assert_int_equal(kill(child.pid, SIGCONT), 0);
+	child_wait(&child);
+	assert_exited(&child, 0);
+	rows = take_rows("rows");
+	assert_whole(rows, NULL);
+	assert_string_equal(text_of(json_array_get(rows, 1), "disturbed"), "stopped");
+	assert_int_equal(int_of(json_array_get(rows, 2), "stops"), 1);
+	json_decref(rows);
 }
 
 /* Pinned to each CPU in turn; fails if a thread of the trial runs elsewhere. */
@@ -412,7 +843,7 @@ static int64_t pin(struct run *run)
 
 static void test_pin(void **state)
 {
-	json_t *rows = rows_after(&(struct scenario){"-o rows", pin, judge_by_values, 0}, 0);
+	json_t *rows = rows_after(&(struct scenario){"-o rows", pin, judge_by_values}, 0);
 	cpu_set_t cpus;
 
 	(void)state;
@@ -443,13 +874,12 @@ static void test_waits_for_a_descriptor(void **state)
 /* Runs a scenario up to round 2, sends it the signal, and returns the rows it leaves. */
 static json_t *rows_after_signal(int64_t (*measure)(struct run *run), int number)
 {
-	const struct scenario s = {FILE_ARGS, measure, judge_both, 0};
+	const struct scenario s = {FILE_ARGS, measure, judge_both};
 	int64_t sent_ns;
 	struct child child;
 
 	child_start(&child, experiment, &s);
-	wait_for_samples(5);
-	child_sleep_ms(20); /* so that it is in the midst of round 2 more often than not */
+	wait_for_trial();
 	sent_ns = span_now();
 	kill(child.pid, number);
 	child_wait(&child);
@@ -485,17 +915,35 @@ static void test_trial_that_never_returns(void **state)
 	assert_interrupted(hang_in_round_2, SIGINT, "SIGINT");
 }
 
+/* Whatever a trial waits for: it is ended, and the user learns in which variant and call. */
+static void test_trial_beyond_its_limit(void **state)
+{
+	const struct scenario s = {"-o rows --variants b", hang_in_round_2, judge_both,
+				   .limit_s = 1};
+	struct child child;
+	json_t *rows;
+
+	(void)state;
+	child_run(&child, experiment, &s);
+	wait_for_trial();
+	assert_error(&child, "hung: b took longer than its limit");
+	assert_holds_text(child.err, " in poll");
+	rows = take_rows("rows");
+	assert_whole(rows, "hung");
+	assert_int_equal(count(rows, "sample"), 2);
+	json_decref(rows);
+}
+
 /* As `program -o - | less` is: the rows cannot go out, and yet Ctrl-C must end it. */
 static void test_nobody_reads_the_rows(void **state)
 {
-	const struct scenario s = {"-o -", fill_stdout, judge_both, 0};
+	const struct scenario s = {"-o -", fill_stdout, judge_both};
 	struct child child;
 
 	(void)state;
 	child_start(&child, experiment, &s);
-	for (int waited_ms = 0; rmdir("full") != 0 && waited_ms < WAIT_MS; waited_ms += 5)
-		child_sleep_ms(5);
-	child_sleep_ms(20);
+	wait_for_trial();
+	child_sleep_ms(20); /* so that it waits for a reader more often than not */
 	kill(child.pid, SIGINT);
 	child_wait(&child);
 	assert_killed(&child, SIGINT);
@@ -503,7 +951,7 @@ static void test_nobody_reads_the_rows(void **state)
 
 static void test_sigkill(void **state)
 {
-	const struct scenario s = {FILE_ARGS, sleep_a_little, judge_both, 0};
+	const struct scenario s = {FILE_ARGS, sleep_a_little, judge_both};
 	struct child child;
 	char *part;
 
@@ -545,32 +993,46 @@ static void test_ignored_signal_stays_ignored(void **state)
 
 static void test_controls(void **state)
 {
-	const struct scenario s = {"-o rows", round_number, fail_control, 0};
+	struct scenario s = {"-o rows", round_number, fail_control, .controls = controls};
 	struct child child;
 	json_t *rows;
 
 	(void)state;
 	child_run(&child, experiment, &s);
 	assert_exited(&child, EXIT_CONTROL);
-	assert_holds_text(child.out, "CONTROL FAILED 3 updates were lost");
-	assert_null(strstr(child.out, "what held"));
+	assert_holds_text(child.out, "CONTROL FAILED nothing is lost: 3 updates were lost");
 	rows = take_rows("rows");
 	assert_whole(rows, NULL);
 	assert_true(json_is_false(json_object_get(last(rows), "controls_held")));
+	assert_string_equal(text_of(only(rows, "failure"), "text"),
+			    "nothing is lost: 3 updates were lost");
 	json_decref(rows);
+
+	s.judge = leave_control_unclear; /* a busy machine fails no control */
+	rows = rows_after(&s, 0);
+	assert_true(json_is_true(json_object_get(last(rows), "controls_held")));
+	assert_int_equal(count(rows, "failure"), 0);
+	json_decref(rows);
+
+	s.judge = forget_control;
+	assert_scenario_error(&s, "no check of 'a-control'");
+	s.judge = check_undeclared;
+	assert_scenario_error(&s, "'no-control' is not among the controls");
 }
 
 static void test_verdicts(void **state)
 {
-	json_t *rows = rows_after(&(struct scenario){"-o rows", round_number, judge_both, 0}, 0);
-	const json_t *second = json_array_get(rows, json_array_size(rows) - 2);
+	json_t *rows = rows_after(&(struct scenario){"-o rows", round_number, judge_both}, 0);
+	const json_t *second = verdict_on(rows, "second-claim");
 
 	(void)state;
 	assert_whole(rows, NULL);
 	assert_true(json_is_true(json_object_get(last(rows), "controls_held")));
 	assert_int_equal(count(rows, "verdict"), 2);
 	assert_string_equal(text_of(second, "verdict"), "not-seen");
+	assert_string_equal(text_of(second, "template"), "{n} times");
 	assert_string_equal(text_of(second, "sentence"), "0 times");
+	assert_string_equal(text_of(only(rows, "why"), "text"), "no reason");
 	json_decref(rows);
 }
 
@@ -578,43 +1040,92 @@ static void test_verdicts(void **state)
 static void test_wrong_verdicts(void **state)
 {
 	static const struct {
-		void (*report)(struct run *run);
+		void (*judge)(struct run *run);
 		const char *said;
 	} cases[] = {{judge_one, "no verdict on 'second-claim'"},
 		     {judge_twice, "two verdicts on 'first-claim'"},
 		     {judge_another, "a verdict on 'no-claim'"}};
-	struct child child;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_scenario_error(&(struct scenario){"-o rows", round_number, cases[i].judge},
+				      cases[i].said);
+}
+
+/* A misspelt name is an error: read as nothing it would be "none were wrong". */
+static void test_undeclared_names(void **state)
+{
+	static const struct {
+		int64_t (*measure)(struct run *run);
+		void (*judge)(struct run *run);
+		const char *said;
+	} cases[] = {
+		{record_undeclared, judge_both,
+		 "'valeu' is not among the declared fields of a sample"},
+		{record_in_another_row, judge_both,
+		 "'value' is not among the declared fields of a call"},
+		{ask_an_undeclared_hook, judge_both, "'spoilt' stands in no sham"},
+		{round_number, read_undeclared, "'valeu' is not among"},
+		{round_number, read_beside_undeclared, "'valeu' is not among"},
+		{round_number, read_where_undeclared, "'valeu' is not among"},
+		{round_number, read_undeclared_bound,
+		 "'enough_trails' is not among the declared bounds"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_scenario_error(
+			&(struct scenario){"-o rows", cases[i].measure, cases[i].judge},
+			cases[i].said);
+}
+
+/* A claim that cannot be decided without a variant that is not there is skipped, with the reason. */
+static void test_verdict_on_what_was_left_out(void **state)
+{
+	static const struct {
+		struct scenario s;
+		const char *sentence;
+	} cases[] = {
+		{{"-o rows --variants a", round_number, judge_what_was_seen},
+		 "left out: b (--variants)"},
+		{{"-o rows", round_number, judge_what_was_seen, .left_out = 2},
+		 "left out: b (no water here)"},
+		{{"-o rows", round_number, judge_what_was_seen, .left_out = 1}, NULL},
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct scenario s = {"-o rows", round_number, cases[i].report, 0};
-		json_t *rows;
+		json_t *rows = rows_after(&cases[i].s, 0);
+		const json_t *second = verdict_on(rows, "second-claim");
 
-		child_run(&child, experiment, &s);
-		assert_error(&child, cases[i].said);
-		rows = take_rows("rows");
-		assert_whole(rows, "error");
+		assert_whole(rows, NULL);
+		assert_int_equal(samples_of_a(rows, false) + samples_of_a(rows, true), TRIALS);
+		assert_string_equal(text_of(verdict_on(rows, "first-claim"), "verdict"), "holds");
+		assert_string_equal(text_of(second, "verdict"),
+				    cases[i].sentence ? "skipped" : "holds");
+		if (cases[i].sentence)
+			assert_string_equal(text_of(second, "sentence"), cases[i].sentence);
 		json_decref(rows);
 	}
 }
 
-/* ... but for a claim about variants that were not asked for. */
-static void test_verdict_on_what_was_left_out(void **state)
+static void test_all_left_out(void **state)
 {
-	json_t *rows = rows_after(
-		&(struct scenario){"-o rows --variants a", round_number, judge_one, 0}, 0);
-	const json_t *second = json_array_get(rows, json_array_size(rows) - 2);
+	const struct scenario s = {"-o rows", round_number, judge_what_was_seen, .left_out = 3};
+	json_t *rows = rows_after(&s, EXIT_SKIP);
+	const json_t *params = json_object_get(json_array_get(rows, 0), "params");
 
 	(void)state;
 	assert_whole(rows, NULL);
-	assert_string_equal(text_of(second, "claim"), "second-claim");
-	assert_string_equal(text_of(second, "verdict"), "skipped");
+	assert_int_equal(json_object_size(json_object_get(params, "left_out")), 3);
+	assert_int_equal(count(rows, "sample"), 0);
+	assert_string_equal(text_of(verdict_on(rows, "first-claim"), "verdict"), "skipped");
 	json_decref(rows);
 }
 
 static void test_error_keeps_the_samples(void **state)
 {
-	const struct scenario s = {"-o rows", break_in_round_2, judge_both, 0};
+	const struct scenario s = {"-o rows", break_in_round_2, judge_both};
 	struct child child;
 	json_t *rows;
 
@@ -630,7 +1141,7 @@ static void test_error_keeps_the_samples(void **state)
 
 static void test_error_without_samples_leaves_nothing(void **state)
 {
-	const struct scenario s = {"-o rows", break_at_once, judge_both, 0};
+	const struct scenario s = {"-o rows", break_at_once, judge_both};
 	struct child child;
 
 	(void)state;
@@ -642,6 +1153,7 @@ static void test_error_without_samples_leaves_nothing(void **state)
 
 static int skip_it(const void *line)
 {
+	const struct experiment about = about_of(&(struct scenario){0});
 	char *argv[CHILD_WORDS];
 	int argc = child_words("small", line, argv);
 	int status = run_skip(run_begin(&about, argc, argv), "no %s here", "water");
@@ -675,23 +1187,27 @@ static void test_skip(void **state)
 static void test_quiet_prints_verdicts_only(void **state)
 {
 	static const char *const starts[] = {"  first-claim ", "  second-claim"};
-	const struct scenario s = {"-q -o rows", round_number, judge_both, 0};
-	struct child child;
-	int lines = 0;
+	static const char *const args[] = {"-q -o rows", "--brief -o rows"};
 
 	(void)state;
-	child_run(&child, experiment, &s);
-	assert_exited(&child, 0);
-	for (const char *line = child.out; *line; line = strchr(line, '\n') + 1, lines++)
-		assert_int_equal(strncmp(line, starts[lines % 2], strlen(starts[0])), 0);
-	assert_int_equal(lines, 2);
-	assert_string_equal(child.err, "");
-	json_decref(take_rows("rows"));
+	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++) {
+		struct child child;
+		int lines = 0;
+
+		child_run(&child, experiment,
+			  &(struct scenario){args[i], round_number, judge_both});
+		assert_exited(&child, 0);
+		for (const char *line = child.out; *line; line = strchr(line, '\n') + 1, lines++)
+			assert_int_equal(strncmp(line, starts[lines % 2], strlen(starts[0])), 0);
+		assert_int_equal(lines, 2);
+		assert_string_equal(child.err, "");
+		json_decref(take_rows("rows"));
+	}
 }
 
 static void test_rows_on_stdout(void **state)
 {
-	const struct scenario s = {"-o -", round_number, judge_both, 0};
+	const struct scenario s = {"-o -", round_number, judge_both};
 	struct child child;
 
 	(void)state;
@@ -704,7 +1220,7 @@ static void test_rows_on_stdout(void **state)
 
 static void test_file_in_use(void **state)
 {
-	const struct scenario s = {FILE_ARGS, sleep_a_little, judge_both, 0};
+	const struct scenario s = {FILE_ARGS, sleep_a_little, judge_both};
 	struct child first;
 	struct child second;
 
@@ -726,18 +1242,30 @@ int main(void)
 		in_folder(test_every_variant_once_a_round),
 		in_folder(test_order_comes_from_the_seed),
 		in_folder(test_values_of_a_variant),
+		in_folder(test_rows_of_another_kind),
 		in_folder(test_wrong_variants),
+		in_folder(test_looks),
+		in_folder(test_last_look_counts),
+		in_folder(test_swaps_change_what_is_done),
+		in_folder(test_sham_is_shown),
+		in_folder(test_hook_fails_a_control),
+		in_folder(test_disturbed_samples),
+		in_folder(test_disturbed_trials_are_made_up_for),
+		in_folder(test_stopped_process),
 		in_folder(test_pin),
 		cmocka_unit_test(test_waits_for_a_descriptor),
 		in_folder(test_interrupted_in_a_trial),
 		in_folder(test_trial_that_never_returns),
+		in_folder(test_trial_beyond_its_limit),
 		in_folder(test_nobody_reads_the_rows),
 		in_folder(test_sigkill),
 		in_folder(test_ignored_signal_stays_ignored),
 		in_folder(test_controls),
 		in_folder(test_verdicts),
 		in_folder(test_wrong_verdicts),
+		in_folder(test_undeclared_names),
 		in_folder(test_verdict_on_what_was_left_out),
+		in_folder(test_all_left_out),
 		in_folder(test_error_keeps_the_samples),
 		in_folder(test_error_without_samples_leaves_nothing),
 		in_folder(test_skip),
