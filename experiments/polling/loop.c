@@ -15,7 +15,6 @@
  */
 #include <err.h>
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -23,24 +22,66 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "span.h"
-#include "text.h"
 
 enum { PROMPT, BLOCKS, THREAD, EVENT, VARIANTS };
 enum { QUICK = 2, SLOW = QUICK, CLIENTS, BACK_END = CLIENTS, PEERS };
 enum { SERVER_END, OTHER_END };
-enum { MS = 1000000, BEFORE_MS = 4, AFTER_MS = 6, PATIENCE_S = 2, MOST = 256 };
+enum { MS = 1000000, BEFORE_MS = 4, AFTER_MS = 6, MOST = 256 };
+
+/* Whether the slow client's request needs the back end, and who waits for that. */
+struct handling {
+	bool asks, loop_waits, thread_waits, epoll_waits;
+};
 
 static const struct variant variants[] = {
-	[PROMPT] = {"prompt", "an event loop whose handlers do not wait (control)"},
-	[BLOCKS] = {"blocks", "one handler waits, and with it the loop (trap)"},
-	[THREAD] = {"thread", "a thread waits for that handler (cure)"},
-	[EVENT] = {"event", "the loop gets the answer as an event (cure)"},
+	[PROMPT] = {"prompt", "an event loop whose handlers do not wait (control)",
+		    &(struct handling){0}},
+	[BLOCKS] = {"blocks", "one handler waits, and with it the loop (trap)",
+		    &(struct handling){.asks = true, .loop_waits = true}},
+	[THREAD] = {"thread", "a thread waits for that handler (cure)",
+		    &(struct handling){.asks = true, .thread_waits = true}},
+	[EVENT] = {"event", "the loop gets the answer as an event (cure)",
+		   &(struct handling){.asks = true, .epoll_waits = true}},
 	{0}};
 
 static const struct claim claims[] = {
-	{"poll-loop-blocked", "a handler that waits holds up everybody whom the loop serves"}, {0}};
+	{"poll-loop-blocked", "a handler that waits holds up everybody whom the loop serves",
+	 "blocks=event", REFUTED,
+	 .why = {[HOLDS] =
+			 "whatever a thread would have done next waits, too; of an event loop that is every client."}},
+	{0}};
+
+static const struct control controls[] = {
+	{"prompt-holds-up-nobody", "where no handler waits, nobody is held up", "prompt=blocks"},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"slow_ns", "from when the slow client's request was due until it was answered",
+	 "third|client"},
+	{"p50_ns", "the same of the two quick clients' requests, p50", "others|p50"},
+	{"worst_ns", "of these, the longest", "worst"},
+	{"least_held_ns", "the longest of that client whose longest is the shorter one",
+	 "the other's|worst"},
+	{"late_answers", "of the answers: later than held_share of the block", "late", SHOW_SUM,
+	 "answers"},
+	{"answers", "to the two quick clients"},
+	{"requests", "of the two quick clients"},
+	{"slow_answers", "to the slow client"},
+	{"slow_due_ns", "when the slow client's request was due, since the first request"},
+	{"missing_answers", "requests without an answer, of all clients", .zero = true,
+	 .sham = "lose"},
+	{"wrong_answers", "answers that were not the next one", .zero = true, .sham = "lose"},
+	{"client", "its number", .row = "request"},
+	{"due_ns", "when the request was due, since the first request", .row = "request"},
+	{"latency_ns", "from then until it was answered", .row = "request"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"held_share", 0.5,
+	 "of the block: who asks in its first half waits longer, a busy machine's delay is shorter"},
+	{0}};
 
 static int64_t block_ms = 100;
 
@@ -48,17 +89,6 @@ static const struct opt opts[] = {{'b', "block", "how long the back end takes fo
 				   .num = &block_ms, .min = 10, .quick = 20, .max = 500,
 				   .unit = OPT_MS},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "loop",
-	.group = "polling",
-	.summary = "Whom does a handler that waits hold up?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 5,
-	.quick_trials = 2,
-};
 
 /* A request, its answer, and what the back end is asked: one datagram of a socket pair each. */
 struct message {
@@ -79,11 +109,12 @@ static void put(int fd, struct message message)
 /* --- the server ---------------------------------------------------------- */
 
 struct server {
-	size_t variant;
+	struct handling how;
 	int fd[PEERS];          /* of the quick clients, the slow one and the back end */
 	struct message waiting; /* the slow client's request */
 	pthread_t thread, helper;
 	bool helped;
+	bool loses; /* a sham */
 };
 
 static void answer_slow(const struct server *s)
@@ -105,32 +136,31 @@ static void *wait_for_back_end(void *argument)
 static void handle_slow(struct server *s, struct message request)
 {
 	s->waiting = request;
-	if (s->variant == PROMPT) {
+	if (s->how.asks)
+		put(s->fd[BACK_END], request);
+	else
 		answer_slow(s);
-		return;
-	}
-	put(s->fd[BACK_END], request);
-	if (s->variant == BLOCKS)
+	if (s->how.loop_waits)
 		wait_for_back_end(s);
-	if (s->variant == THREAD) {
+	if (s->how.thread_waits) {
 		check(pthread_create(&s->helper, NULL, wait_for_back_end, s), "pthread_create");
 		s->helped = true;
 	}
 }
 
-/* False when that peer is gone: the end. */
+/* False when that peer sends no more. */
 static bool handle(struct server *s, int peer)
 {
 	struct message message;
 
 	if (!get(s->fd[peer], &message))
 		return false;
-	if (peer < QUICK)
-		put(s->fd[peer], message);
-	else if (peer == SLOW)
+	if (peer == SLOW)
 		handle_slow(s, message);
-	else
+	else if (peer == BACK_END)
 		answer_slow(s);
+	else if (!s->loses || message.number > 0)
+		put(s->fd[peer], message);
 	return true;
 }
 
@@ -138,17 +168,26 @@ static void *serve(void *argument)
 {
 	struct server *s = argument;
 	int epoll = check_fd(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+	int peers = s->how.epoll_waits ? PEERS : CLIENTS;
 	struct epoll_event event;
 
-	for (int i = 0; i < PEERS; i++) {
+	for (int i = 0; i < peers; i++) {
 		event = (struct epoll_event){.events = EPOLLIN, .data.fd = i};
-		if (i != BACK_END || s->variant == EVENT)
-			check_fd(epoll_ctl(epoll, EPOLL_CTL_ADD, s->fd[i], &event), "epoll_ctl");
+		check_fd(epoll_ctl(epoll, EPOLL_CTL_ADD, s->fd[i], &event), "epoll_ctl");
 	}
-	do
-		while (epoll_wait(epoll, &event, 1, -1) != 1)
-			;
-	while (handle(s, event.data.fd));
+	for (int left = peers; left > 0;) {
+		check_fd(epoll_wait(epoll, &event, 1, -1), "epoll_wait");
+		if (handle(s, event.data.fd))
+			continue;
+		check_fd(epoll_ctl(epoll, EPOLL_CTL_DEL, s->fd[event.data.fd], NULL), "epoll_ctl");
+		if (event.data.fd == SLOW) /* no more questions */
+			shutdown(s->fd[BACK_END], SHUT_WR);
+		left--;
+	}
+	if (s->helped)
+		check(pthread_join(s->helper, NULL), "pthread_join");
+	for (int i = 0; i < PEERS; i++)
+		shutdown(s->fd[i], SHUT_RDWR);
 	close(epoll);
 	return NULL;
 }
@@ -186,10 +225,11 @@ static void *be_slow(void *argument)
 		run_sleep_until(span_now() + block_ms * MS);
 		put(*fd, question);
 	}
+	shutdown(*fd, SHUT_WR);
 	return NULL;
 }
 
-/* A request is due each millisecond, of the quick clients by turns. */
+/* A request is due each millisecond, of the quick clients by turns; then no more come. */
 static void send_requests(const struct client *clients, int64_t begin_ns)
 {
 	int64_t n = clients[0].expected + clients[1].expected;
@@ -201,6 +241,8 @@ static void send_requests(const struct client *clients, int64_t begin_ns)
 		if (i == BEFORE_MS)
 			put(clients[SLOW].fd, (struct message){0, request.due_ns});
 	}
+	for (int i = 0; i < CLIENTS; i++)
+		check_fd(shutdown(clients[i].fd, SHUT_WR), "shutdown");
 }
 
 /* --- trials -------------------------------------------------------------- */
@@ -208,7 +250,9 @@ static void send_requests(const struct client *clients, int64_t begin_ns)
 static void record(struct run *run, const struct client *clients, int64_t begin_ns)
 {
 	const struct client *slow = &clients[SLOW];
+	const double late_ns = run_bound(run, "held_share") * (double)(block_ms * MS);
 	int64_t all_ns[QUICK * MOST];
+	int64_t worst_ns[QUICK] = {0};
 	struct values latency = {all_ns, 0};
 	int64_t requests = 0, late = 0, wrong = slow->wrong;
 
@@ -219,7 +263,9 @@ static void record(struct run *run, const struct client *clients, int64_t begin_
 		wrong += c->wrong;
 		for (int64_t k = 0; k < c->answers; k++) {
 			latency.at[latency.n++] = c->latency_ns[k];
-			late += c->latency_ns[k] > block_ms * MS / 2;
+			late += (double)c->latency_ns[k] > late_ns;
+			if (c->latency_ns[k] > worst_ns[i])
+				worst_ns[i] = c->latency_ns[k];
 			if (run_trial(run) == 0)
 				run_row(run, "request",
 					(struct field[]){{"client", i},
@@ -228,25 +274,28 @@ static void record(struct run *run, const struct client *clients, int64_t begin_
 							 {0}});
 		}
 	}
-	run_record(run, (struct field[]){
-				{"requests", requests},
-				{"answers", (int64_t)latency.n},
-				{"slow_answers", slow->answers},
-				{"wrong_answers", wrong},
-				{"slow_due_ns", BEFORE_MS * (int64_t)MS},
-				{"slow_ns", slow->answers ? slow->latency_ns[0] : 0},
-				{"p50_ns", latency.n ? (int64_t)stats_quantile(latency, 0.5) : 0},
-				{"worst_ns", latency.n ? (int64_t)stats_quantile(latency, 1) : 0},
-				{"late_answers", late},
-				{0}});
+	run_record(run,
+		   (struct field[]){
+			   {"requests", requests},
+			   {"answers", (int64_t)latency.n},
+			   {"slow_answers", slow->answers},
+			   {"missing_answers", requests + 1 - (int64_t)latency.n - slow->answers},
+			   {"wrong_answers", wrong},
+			   {"slow_due_ns", BEFORE_MS * (int64_t)MS},
+			   {"slow_ns", slow->answers ? slow->latency_ns[0] : 0},
+			   {"p50_ns", latency.n ? (int64_t)stats_quantile(latency, 0.5) : 0},
+			   {"worst_ns", worst_ns[worst_ns[0] < worst_ns[1]]},
+			   {"least_held_ns", worst_ns[worst_ns[0] > worst_ns[1]]},
+			   {"late_answers", late},
+			   {0}});
 }
 
-static void measure(struct run *run, size_t variant)
+static void measure(struct run *run)
 {
-	const struct timeval patience = {.tv_sec = PATIENCE_S};
 	const int64_t requests = BEFORE_MS + block_ms + AFTER_MS;
+	const struct handling *how = run_how(run);
 	struct client clients[CLIENTS] = {0};
-	struct server s = {.variant = variant};
+	struct server s = {.how = *how, .loses = run_sham(run, "lose")};
 	int ends[PEERS][2];
 	pthread_t back_end;
 	int64_t begin_ns;
@@ -264,23 +313,14 @@ static void measure(struct run *run, size_t variant)
 
 		c->fd = ends[i][OTHER_END];
 		c->expected = i == SLOW ? 1 : requests / QUICK;
-		check_fd(setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)),
-			 "SO_RCVTIMEO");
 		check(pthread_create(&c->thread, NULL, get_answers, c), "pthread_create");
 	}
 	begin_ns = span_now() + MS;
 	send_requests(clients, begin_ns);
-	for (int i = 0; i < CLIENTS; i++) {
-		if (run_stopped())
-			shutdown(clients[i].fd, SHUT_RDWR); /* not all was sent */
-		check(pthread_join(clients[i].thread, NULL), "pthread_join");
-	}
-	shutdown(ends[SLOW][OTHER_END], SHUT_RDWR); /* whoever waits goes on, and ends */
-	shutdown(ends[BACK_END][OTHER_END], SHUT_RDWR);
 	check(pthread_join(s.thread, NULL), "pthread_join");
 	check(pthread_join(back_end, NULL), "pthread_join");
-	if (s.helped)
-		check(pthread_join(s.helper, NULL), "pthread_join");
+	for (int i = 0; i < CLIENTS; i++)
+		check(pthread_join(clients[i].thread, NULL), "pthread_join");
 	for (int i = 0; i < PEERS; i++) {
 		close(ends[i][SERVER_END]);
 		close(ends[i][OTHER_END]);
@@ -288,74 +328,53 @@ static void measure(struct run *run, size_t variant)
 	record(run, clients, begin_ns);
 }
 
-/* --- report -------------------------------------------------------------- */
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"One thread serves three clients; the third one's request needs an answer that "
-		"takes %s. The two others ask every %d ms each.",
-		text_time((double)(block_ms * MS)), QUICK);
-	fprintf(out, "\n  %-12s %14s %14s %14s %20s\n", "variant", "third client", "others, p50",
-		"worst", text_format("over %s", text_time((double)(block_ms * MS) / 2)));
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (run_selected(run, v))
-			fprintf(out, "  %-12s %14s %14s %14s %20s\n", variants[v].name,
-				text_time(run_median(run, v, "slow_ns")),
-				text_time(run_median(run, v, "p50_ns")),
-				text_time(run_median(run, v, "worst_ns")),
-				text_format("%.0f of %.0f", run_sum(run, v, "late_answers"),
-					    run_sum(run, v, "answers")));
-	fputs("\n", out);
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	double half_ns = (double)(block_ms * MS) / 2;
-	double blocks = run_median(run, BLOCKS, "worst_ns");
-	double least = NAN, most = NAN; /* the worst in the other loops */
+	double held_ns = run_bound(run, "held_share") * (double)(block_ms * MS);
+	struct interval least = run_interval(run, BLOCKS, "least_held_ns");
+	struct interval thread = run_interval(run, THREAD, "worst_ns");
+	struct interval event = run_interval(run, EVENT, "worst_ns");
+	struct interval prompt = run_interval(run, PROMPT, "worst_ns");
 
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (v != BLOCKS) {
-			least = fmin(least, run_median(run, v, "worst_ns")); /* leaves NAN out */
-			most = fmax(most, run_median(run, v, "worst_ns"));
-		}
-	if (isnan(blocks) || isnan(most))
-		return;
-	old_verdict(run, "poll-loop-blocked", blocks > half_ns && most < half_ns ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"block_ns", block_ms * MS},
-				     {"blocks_worst_ns", (int64_t)blocks},
-				     {"least_worst_ns", (int64_t)least},
-				     {"most_worst_ns", (int64_t)most},
-				     {0}},
-		    "while one handler waited %s in the loop, others waited %s at worst; in the "
-		    "loops that do not wait %s to %s (medians of the trials)",
-		    text_time((double)(block_ms * MS)), text_time(blocks), text_time(least),
-		    text_time(most));
+	run_judge(
+		run, "poll-loop-blocked",
+		all_of(is_above(least, held_ns), is_below(thread, held_ns),
+		       is_below(event, held_ns)),
+		"while one handler waited {block_ms} in the loop, each of the others waited {least_held_ns} or longer at worst; where a thread waits instead {thread_worst_ns}, where epoll does {event_worst_ns} (medians of the trials)",
+		number_int("block_ms", block_ms), number_interval("least_held_ns", least),
+		number_interval("thread_worst_ns", thread),
+		number_interval("event_worst_ns", event));
+	run_check(run, "prompt-holds-up-nobody", is_below(prompt, held_ns),
+		  "the worst answer took {worst_ns} (median of the trials)",
+		  number_interval("worst_ns", prompt));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	for (size_t v = 0; v < VARIANTS; v++)
-		old_control(run,
-			    run_sum(run, v, "answers") == run_sum(run, v, "requests") &&
-				    run_sum(run, v, "slow_answers") ==
-					    (double)run_values(run, v, "slow_answers").n &&
-				    run_sum(run, v, "wrong_answers") == 0,
-			    "%s: answers were lost or out of order", variants[v].name);
-	judge(run);
-	old_why(run, "whatever a thread would have done next waits, too; of an event loop that is "
-		     "every client.");
-}
+static const struct experiment about = {
+	.name = "loop",
+	.group = "polling",
+	.order = 512,
+	.summary = "Whom does a handler that waits hold up?",
+	.intro =
+		"One thread serves three clients; the third one's request needs an answer that takes {block_ms}. The two others ask every 2 ms each. Times are from when a request was due.",
+	.claims = claims,
+	.controls = controls,
+	.opts = opts,
+	.variants = variants,
+	.fields = fields,
+	.bounds = bounds,
+	.trials = 7,
+	.quick_trials = 7,
+	.timed = true,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
 	while (run_next(run))
-		measure(run, run_variant(run));
-	return old_end(run, report);
+		measure(run);
+	return run_end(run);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* needs: liburing */
 /*
  * quadrants - does the call wait, and who notices that a message has come?
  *
@@ -18,51 +19,85 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
 #include "histogram.h"
+#include "judge.h"
 #include "messages.h"
+#include "net.h"
 #include "span.h"
 #include "team.h"
-#include "text.h"
 #include "thread.h"
-#include "uring.h"
 
 enum { RECV, SPIN, EPOLL, SIGNAL, URING, WORK, VARIANTS };
 
-static const struct variant variants[] = {
-	[RECV] = {"recv", "a blocking recv"},
-	[SPIN] = {"spin", "recv(MSG_DONTWAIT) until there is something"},
-	[EPOLL] = {"epoll", "epoll_wait, and recv when it says so"},
-	[SIGNAL] = {"sigio", "a signal says that recv is worth it"},
-	[URING] = {"io_uring", "a recv that the kernel does by itself"},
-	[WORK] = {"work", "no look at the socket (control)"},
-	{0}};
-
-static const struct quarter {
-	const char *call, *noticed; /* for people */
-	bool waits, told;           /* what the claim expects */
-} quarters[WORK] = {
-	[RECV] = {"waits", "by asking", true, false},
-	[SPIN] = {"goes on", "by asking", false, false},
-	[EPOLL] = {"waits", "is told", true, true},
-	[SIGNAL] = {"goes on", "is told", false, true},
-	[URING] = {"goes on", "is told", false, true},
+/* How a thread gets messages between two slices of work, and the quadrant that the claim expects. */
+struct way {
+	enum { WORKS, RECEIVES, WAITS_FOR_EVENTS, HAS_SIGNALS, ORDERS } how;
+	int flags; /* of recv */
+	bool waits, told;
 };
 
+static const struct variant variants[] = {
+	[RECV] = {"recv", "a blocking recv", &(struct way){RECEIVES, 0, true, false}},
+	[SPIN] = {"spin", "recv(MSG_DONTWAIT) until there is something",
+		  &(struct way){RECEIVES, MSG_DONTWAIT, false, false}},
+	[EPOLL] = {"epoll", "epoll_wait, and recv when it says so",
+		   &(struct way){WAITS_FOR_EVENTS, MSG_DONTWAIT, true, true}},
+	[SIGNAL] = {"sigio", "a signal says that recv is worth it",
+		    &(struct way){HAS_SIGNALS, MSG_DONTWAIT, false, true}},
+	[URING] = {"io_uring", "a recv that the kernel does by itself",
+		   &(struct way){ORDERS, 0, false, true}},
+	[WORK] = {"work", "no look at the socket (control)", &(struct way){WORKS}},
+	{0}};
+
 static const struct claim claims[] = {
-	{"poll-four-quadrants", "blocking or not (does the call return at once?) and synchronous "
-				"or asynchronous (who notices completion?) are independent: all "
-				"four combinations exist"},
+	{"poll-four-quadrants",
+	 "blocking or not (does the call return at once?) and synchronous or asynchronous (who notices completion?) are independent: all four combinations exist",
+	 "*=recv", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "blocking is about the call: does the thread sleep in it? Asynchronous is about the message: the kernel notes that it came, whether the thread sleeps until then (epoll_wait) or works (a signal, a completion)."}},
+	{0}};
+
+static const struct control controls[] = {
+	{"work-is-awake", "a thread that only works is not seen asleep", "work=recv"}, {0}};
+
+static const struct row_field fields[] = {
+	{"asleep_looks", "of the looks: it was asleep (S or D)", "state|S", SHOW_SUM, "looks"},
+	{"slices", "slices of other work that it did", "work|done", SHOW_RATIO, "elapsed_ns",
+	 "work"},
+	{"call_ns", "of a call that looks or waits for a message, p50", "a call|takes"},
+	{"calls", "system calls for messages", "calls a|message", SHOW_SUM, "got_messages"},
+	{"told_messages",
+	 "of got_messages: those that an event, a signal or a completion told of before",
+	 "kernel|says so", SHOW_SUM, "got_messages"},
+	{"p50_ns", "from before send until the thread has the message, the messages' median",
+	 "latency|p50"},
+	{"longest_ns", "of the calls that look or wait for a message, the longest"},
+	{"looks", "of another thread at its state in /proc"},
+	{"sleeps", "context switches of its own will"},
+	{"wasted_calls", "of the calls: recv that said EAGAIN"},
+	{"elapsed_ns", "of the receiver"},
+	{"cpu_ns", "CPU time of the receiver's thread"},
+	{"sent_messages", "messages to be sent; 0 if nobody looks for them"},
+	{"got_messages", "messages received"},
+	{"missing_messages", "messages that did not arrive", .zero = true, .sham = "recv=work"},
+	{"misplaced_messages", "messages that arrived changed or out of order", .zero = true,
+	 .sham = "garble"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"waits_share", 0.65, "who waits is asleep nearly all the time: its work takes us"},
+	{"goes_on_share", 0.35, "who goes on is never asleep but by the scheduler's fault"},
+	{"enough_messages", 8, "what tells of 8 messages, or of none of 8, does so by rule"},
 	{0}};
 
 static int64_t messages = 8;
@@ -74,30 +109,20 @@ static const struct opt opts[] = {
 	 .unit = OPT_MS},
 	{0}};
 
-static const struct experiment about = {
-	.name = "quadrants",
-	.group = "polling",
-	.summary = "Does the call wait, and who notices that a message has come?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 5,
-	.quick_trials = 2,
-};
-
 enum { SLICE = 4096 }; /* turns of the work between two looks */
 
 static const int64_t look_ns = 500000; /* between two looks at the thread's state */
 
-/* One trial.  The sender's thread needs the messages, the watcher the next three; the rest is the
+/* One trial.  The sender's thread needs the first ones, the watcher the next three; the rest is the
  * receiver's. */
 struct trial {
 	struct messages messages;
+	bool garbles; /* a sham */
 
 	atomic_int tid; /* of the receiver, once it has begun; -1 when it has ended */
 	int64_t looks, asleep;
 
-	size_t variant;
+	const struct way *way;
 	int64_t told;          /* messages that something told of before they were taken */
 	int64_t calls, wasted; /* system calls for messages; of these, those that said EAGAIN */
 	struct histogram took; /* ns: those that look for a message, or wait for it */
@@ -105,10 +130,8 @@ struct trial {
 	uint64_t worked;
 	int signals; /* that it has looked after */
 	int epoll;
-	struct uring ring;
+	struct io_uring ring;
 };
-
-static int ring_error; /* why there is no io_uring; 0 = there is */
 
 /* Signals that the kernel sent to the receiver, for its handler. */
 static atomic_int signals;
@@ -123,8 +146,10 @@ static void on_signal(int number)
 
 static void send_messages(void *argument)
 {
-	struct trial *t = argument;
+	const struct trial *t = argument;
 
+	if (t->garbles && send(t->messages.fd.tx, "?", 1, 0) != 1)
+		err(EXIT_USAGE, "send");
 	messages_send(&t->messages);
 }
 
@@ -134,10 +159,7 @@ static void watch(struct trial *t)
 	int tid;
 
 	while ((tid = atomic_load(&t->tid)) >= 0) {
-		char state = '?';
-
-		if (tid)
-			state = thread_state(tid);
+		char state = tid ? thread_state(tid) : '?';
 
 		if (state != '?' && atomic_load(&t->tid) == tid) {
 			t->looks++;
@@ -159,87 +181,81 @@ static void work_a_slice(struct trial *t)
 	t->slices++;
 }
 
-/* told: by an event or a signal, that it is worth it. */
-static void receive(struct trial *t, int flags, bool told)
+/* A call that looks or waits for a message. */
+static void count_call(struct trial *t, int64_t begin_ns)
 {
-	int64_t begin_ns = span_now();
-	int64_t n = messages_recv(&t->messages, flags);
-
 	t->calls++;
-	if (t->variant != EPOLL)
-		histogram_add(&t->took, span_now() - begin_ns);
-	if (n < 0)
-		t->wasted++;
-	else if (told)
-		t->told += n;
+	histogram_add(&t->took, span_now() - begin_ns);
 }
 
-static void wait_epoll(struct trial *t)
+/* Whether there is an event. */
+static bool wait_epoll(struct trial *t)
 {
 	struct epoll_event event;
 	int64_t begin_ns = span_now();
+	int n = check_fd(epoll_wait(t->epoll, &event, 1, -1), "epoll_wait");
 
-	check_fd(epoll_wait(t->epoll, &event, 1, -1), "epoll_wait");
-	t->calls++;
-	histogram_add(&t->took, span_now() - begin_ns);
+	count_call(t, begin_ns);
+	return n == 1 && event.events & EPOLLIN;
 }
 
 /* Hands the kernel a recv, which it does when there is something. */
-static void ask_ring(struct trial *t)
+static void order_recv(struct trial *t)
 {
+	struct iovec room = messages_room(&t->messages);
 	int64_t begin_ns = span_now();
+	int submitted;
 
-	uring_ask_recv(&t->ring, t->messages.fd.rx, messages_room(&t->messages));
-	check(uring_enter(&t->ring, 0), "io_uring_enter");
-	t->calls++;
-	histogram_add(&t->took, span_now() - begin_ns);
+	io_uring_prep_recv(io_uring_get_sqe(&t->ring), t->messages.fd.rx, room.iov_base,
+			   room.iov_len, 0);
+	submitted = io_uring_submit(&t->ring);
+	check(submitted < 0 ? -submitted : 0, "io_uring_submit");
+	count_call(t, begin_ns);
 }
 
-static void take_from_ring(struct trial *t)
+/* No system call: it looks into memory, where the kernel writes meanwhile. */
+static void take_completion(struct trial *t)
 {
-	struct io_uring_cqe done;
+	struct io_uring_cqe *done;
 
-	if (!uring_done(&t->ring, &done))
+	if (io_uring_peek_cqe(&t->ring, &done) != 0)
 		return;
-	if (done.res < 0)
-		check(-done.res, "recv by io_uring");
-	t->told += messages_take(&t->messages, (size_t)done.res);
+	check(done->res < 0 ? -done->res : 0, "recv by io_uring");
+	t->told += messages_take(&t->messages, (size_t)done->res);
+	io_uring_cqe_seen(&t->ring, done);
 	if (messages_left(&t->messages))
-		ask_ring(t);
+		order_recv(t);
 }
 
 static void look(struct trial *t)
 {
-	int now = atomic_load(&signals);
+	int fresh = atomic_load(&signals) - t->signals;
+	bool told = fresh > 0;
+	int64_t begin_ns;
+	int64_t n;
 
-	switch (t->variant) {
-	case RECV:
-		receive(t, 0, false);
-		break;
-	case SPIN:
-		receive(t, MSG_DONTWAIT, false);
-		break;
-	case EPOLL:
-		wait_epoll(t);
-		receive(t, MSG_DONTWAIT, true);
-		break;
-	case SIGNAL:
-		if (now != t->signals)
-			receive(t, MSG_DONTWAIT, true);
-		t->signals = now;
-		break;
-	case URING:
-		take_from_ring(t);
-		break;
-	default:
-		break;
-	}
+	if (t->way->how == ORDERS)
+		take_completion(t);
+	if (t->way->how == WORKS || t->way->how == ORDERS || (t->way->how == HAS_SIGNALS && !told))
+		return;
+	t->signals += fresh;
+	if (t->way->how == WAITS_FOR_EVENTS)
+		told = wait_epoll(t);
+	begin_ns = span_now();
+	n = messages_recv(&t->messages, t->way->flags);
+	if (t->way->how == WAITS_FOR_EVENTS)
+		t->calls++; /* what waits is epoll_wait */
+	else
+		count_call(t, begin_ns);
+	t->wasted += n < 0;
+	t->told += told && n > 0 ? n : 0;
 }
 
 /* From now on this thread gets a signal whenever something comes; of what is there it gets none. */
-static void ask_for_signals(int fd)
+static void ask_for_signals(struct trial *t)
 {
 	const struct f_owner_ex me = {F_OWNER_TID, gettid()};
+	int fd = t->messages.fd.rx;
 	int flags = check_fd(fcntl(fd, F_GETFL), "F_GETFL");
 
 	check_fd(fcntl(fd, F_SETSIG, SIGRTMIN + 1), "F_SETSIG");
@@ -253,16 +269,16 @@ static void receive_messages(void *argument)
 {
 	struct trial *t = argument;
 	int64_t end_ns = span_now() + messages * gap_ms * 1000000;
+	bool works = t->way->how == WORKS;
 
 	t->signals = atomic_load(&signals);
-	if (t->variant == SIGNAL)
-		ask_for_signals(t->messages.fd.rx);
-	if (t->variant == URING)
-		ask_ring(t);
+	if (t->way->how == HAS_SIGNALS)
+		ask_for_signals(t);
+	if (t->way->how == ORDERS)
+		order_recv(t);
 	t->sleeps = -span_sleeps();
 	atomic_store(&t->tid, gettid());
-	while (t->variant == WORK ? span_now() < end_ns && !run_stopped()
-				  : messages_left(&t->messages)) {
+	while (works ? span_now() < end_ns && !run_stopped() : messages_left(&t->messages)) {
 		work_a_slice(t);
 		look(t);
 	}
@@ -279,19 +295,20 @@ static void prepare(struct trial *t)
 	messages_begin(&t->messages, messages);
 	for (int64_t i = 0; i < messages; i++)
 		t->messages.at_ns[i] = (i + 1) * gap_ms * 1000000;
-	if (t->variant == URING)
-		check(uring_open(&t->ring, 1), "io_uring_setup");
-	if (t->variant == EPOLL) {
-		int fd = t->messages.fd.rx;
-
+	if (t->way->how == ORDERS)
+		check(-io_uring_queue_init(1, &t->ring, 0), "io_uring_queue_init");
+	if (t->way->how == WAITS_FOR_EVENTS) {
 		t->epoll = check_fd(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-		check_fd(epoll_ctl(t->epoll, EPOLL_CTL_ADD, fd, &readable), "epoll_ctl");
+		check_fd(epoll_ctl(t->epoll, EPOLL_CTL_ADD, t->messages.fd.rx, &readable),
+			 "epoll_ctl");
 	}
 }
 
 static void measure(struct run *run)
 {
-	struct trial t = {.variant = run_variant(run)};
+	struct trial t = {.way = run_how(run), .garbles = run_sham(run, "garble")};
+	const struct messages *m = &t.messages;
+	int64_t sent = run_label(run) == WORK ? 0 : messages;
 	struct team team;
 	struct span own;
 
@@ -300,165 +317,118 @@ static void measure(struct run *run)
 	watch(&t);
 	team_join(&team);
 	own = team.members[0].span;
-	run_record(run, (struct field[]){
-				{"elapsed_ns", span_wall(&own)},
-				{"cpu_ns", own.cpu_ns},
-				{"slices", t.slices},
-				{"looks", t.looks},
-				{"asleep_looks", t.asleep},
-				{"sleeps", t.sleeps},
-				{"calls", t.calls},
-				{"wasted_calls", t.wasted},
-				{"call_ns", histogram_quantile(&t.took, 0.5)},
-				{"longest_ns", histogram_quantile(&t.took, 1)},
-				{"sent_messages", t.variant == WORK ? 0 : messages},
-				{"got_messages", t.messages.got},
-				{"told_messages", t.told},
-				{"misplaced_messages", t.messages.misplaced},
-				/* without messages the row ends here */
-				{t.messages.got ? "p50_ns" : NULL, messages_late(&t.messages, 0.5)},
-				{0}});
-	if (t.variant == URING)
-		uring_close(&t.ring);
-	if (t.variant == EPOLL)
+	run_record(run, (struct field[]){{"elapsed_ns", span_wall(&own)},
+					 {"cpu_ns", own.cpu_ns},
+					 {"slices", t.slices},
+					 {"looks", t.looks},
+					 {"asleep_looks", t.asleep},
+					 {"sleeps", t.sleeps},
+					 {"calls", t.calls},
+					 {"wasted_calls", t.wasted},
+					 {"sent_messages", sent},
+					 {"got_messages", m->got},
+					 {"told_messages", t.told},
+					 {"missing_messages", sent - m->got},
+					 {"misplaced_messages", m->misplaced},
+					 /* without messages the row ends here */
+					 {m->got ? "p50_ns" : NULL, messages_late(m, 0.5)},
+					 {"call_ns", histogram_quantile(&t.took, 0.5)},
+					 {"longest_ns", histogram_quantile(&t.took, 1)},
+					 {0}});
+	if (t.way->how == ORDERS)
+		io_uring_queue_exit(&t.ring);
+	if (t.way->how == WAITS_FOR_EVENTS)
 		close(t.epoll);
 	messages_end(&t.messages);
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-static bool measured(struct run *run, size_t v)
+static struct share asleep(struct run *run, size_t v)
 {
-	return run_values(run, v, "slices").n > 0;
+	return run_part(run, v, "asleep_looks", "looks");
 }
 
-static double asleep_share(struct run *run, size_t v)
+static struct share told(struct run *run, size_t v)
 {
-	return run_sum(run, v, "asleep_looks") / run_sum(run, v, "looks");
+	return run_part(run, v, "told_messages", "got_messages");
 }
 
-/* What got done beside the messages, as a share of what gets done without them. */
-static double work_share(struct run *run, size_t v)
+/* Whether a way is where the claim expects it: asleep or not, told of all messages or of none. */
+static enum verdict in_quadrant(struct run *run, size_t v)
 {
-	double alone = run_median(run, WORK, "slices") / run_median(run, WORK, "elapsed_ns");
+	const struct way *way = variants[v].how;
+	int64_t enough = (int64_t)run_bound(run, "enough_messages");
 
-	return run_median(run, v, "slices") / run_median(run, v, "elapsed_ns") / alone;
-}
-
-static void print_variant(struct run *run, size_t v)
-{
-	const char *asleep = text_share(asleep_share(run, v));
-	const char *work = measured(run, WORK) ? text_share(work_share(run, v)) : "?";
-	double got = run_sum(run, v, "got_messages");
-	double calls = run_sum(run, v, "calls") / got;
-
-	if (v == WORK)
-		fprintf(run_out(run), "  %-8s %-7s %-9s %7s %7s\n", "work", "-", "-", asleep, work);
-	else
-		fprintf(run_out(run), "  %-8s %-7s %-9s %7s %7s %8s %8s %7s %8s\n",
-			variants[v].name, quarters[v].call, quarters[v].noticed, asleep, work,
-			text_time(run_median(run, v, "call_ns")),
-			text_format(calls < 10 ? "%.1f" : "%.0f", calls),
-			text_format("%.0f/%.0f", run_sum(run, v, "told_messages"), got),
-			text_time(run_median(run, v, "p50_ns")));
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"%s messages a trial, one each %s, to a thread that has other work to do. Its "
-		"state as another thread read it from /proc; times are medians.",
-		text_count(messages), text_time((double)gap_ms * 1e6));
-	fprintf(out, "\n  %-8s %-7s %-9s %7s %7s %8s %8s %7s %8s\n", "", "the", "it finds", "state",
-		"work", "a call", "calls a", "told of", "latency");
-	fprintf(out, "  %-8s %-7s %-9s %7s %7s %8s %8s %7s %8s\n", "variant", "call", "out", "S",
-		"done", "takes", "message", "before", "p50");
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (measured(run, v))
-			print_variant(run, v);
-	if (ring_error && run_selected(run, URING))
-		run_say(run, "Left out: io_uring (refused here: %s)", text_errno(ring_error));
-	fputs("\n", out);
-}
-
-/* Whether a variant is in its quarter: it slept or not, and was told of all messages or of none. */
-static bool as_expected(struct run *run, size_t v)
-{
-	double told = run_sum(run, v, "told_messages");
-
-	return measured(run, v) &&
-	       (quarters[v].waits ? asleep_share(run, v) > 2.0 / 3
-				  : asleep_share(run, v) < 1.0 / 3) &&
-	       told == (quarters[v].told ? run_sum(run, v, "got_messages") : 0);
+	return all_of(way->waits ? share_above(asleep(run, v), run_bound(run, "waits_share"))
+				 : share_below(asleep(run, v), run_bound(run, "goes_on_share")),
+		      way->told ? always_happens(told(run, v), enough)
+				: never_happens(told(run, v), enough));
 }
 
 static void judge(struct run *run)
 {
-	bool seen[2][2] = {{false}}; /* [waits][told] */
-	double asleep[WORK], done[WORK];
-	int n;
+	const enum verdict quadrants[] = {
+		in_quadrant(run, RECV), in_quadrant(run, EPOLL), in_quadrant(run, SPIN),
+		any_of(in_quadrant(run, SIGNAL), in_quadrant(run, URING))};
+	int64_t combinations = 0;
 
-	for (size_t v = RECV; v < WORK; v++) {
-		seen[quarters[v].waits][quarters[v].told] |= as_expected(run, v);
-		asleep[v] = asleep_share(run, v);
-		done[v] = work_share(run, v);
-		if (!measured(run, v) && v != URING)
-			return;
-	}
-	n = seen[0][0] + seen[0][1] + seen[1][0] + seen[1][1];
-	old_verdict(run, "poll-four-quadrants", n == 4 ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"combinations", n},
-				     {"recv_asleep_share", .real = &asleep[RECV]},
-				     {"spin_asleep_share", .real = &asleep[SPIN]},
-				     {"epoll_asleep_share", .real = &asleep[EPOLL]},
-				     {"sigio_asleep_share", .real = &asleep[SIGNAL]},
-				     {"io_uring_asleep_share", .real = &asleep[URING]},
-				     {"recv_work_share", .real = &done[RECV]},
-				     {"spin_work_share", .real = &done[SPIN]},
-				     {"epoll_work_share", .real = &done[EPOLL]},
-				     {"sigio_work_share", .real = &done[SIGNAL]},
-				     {"io_uring_work_share", .real = &done[URING]},
-				     {0}},
-		    "%d of 4 combinations. Asleep in recv and epoll_wait: %s and %s of the time, "
-		    "with spin and sigio %s and %s. Told by the kernel: epoll of %.0f and sigio "
-		    "of %.0f of %.0f messages; spin asked %s times in vain",
-		    n, text_share(asleep[RECV]), text_share(asleep[EPOLL]),
-		    text_share(asleep[SPIN]), text_share(asleep[SIGNAL]),
-		    run_sum(run, EPOLL, "told_messages"), run_sum(run, SIGNAL, "told_messages"),
-		    run_sum(run, SIGNAL, "got_messages"),
-		    text_count((int64_t)run_sum(run, SPIN, "wasted_calls")));
+	for (size_t i = 0; i < 4; i++)
+		combinations += quadrants[i] == HOLDS;
+	run_judge(
+		run, "poll-four-quadrants", or_not_seen(verdict_all(quadrants, 4)),
+		"{combinations} of 4 combinations were shown. Asleep in {recv_asleep.share} of the looks with recv, {epoll_asleep.share} with epoll, {spin_asleep.share} with spin and {sigio_asleep.share} with sigio; the kernel had announced {recv_told}, {epoll_told}, {spin_told} and {sigio_told} messages; spin got EAGAIN from {wasted} calls",
+		number_int("combinations", combinations),
+		number_share("recv_asleep", asleep(run, RECV)),
+		number_share("epoll_asleep", asleep(run, EPOLL)),
+		number_share("spin_asleep", asleep(run, SPIN)),
+		number_share("sigio_asleep", asleep(run, SIGNAL)),
+		number_share("uring_asleep", asleep(run, URING)),
+		number_share("recv_told", told(run, RECV)),
+		number_share("epoll_told", told(run, EPOLL)),
+		number_share("spin_told", told(run, SPIN)),
+		number_share("sigio_told", told(run, SIGNAL)),
+		number_share("uring_told", told(run, URING)),
+		number_share("wasted", run_part(run, SPIN, "wasted_calls", "calls")));
+	run_check(run, "work-is-awake",
+		  share_below(asleep(run, WORK), run_bound(run, "goes_on_share")),
+		  "it was asleep in {asleep} looks: its state shows nothing",
+		  number_share("asleep", asleep(run, WORK)));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge(run);
-	for (size_t v = 0; v < WORK; v++)
-		old_control(run,
-			    run_sum(run, v, "got_messages") == run_sum(run, v, "sent_messages") &&
-				    run_sum(run, v, "misplaced_messages") == 0,
-			    "%s: messages were lost or out of order", variants[v].name);
-	if (measured(run, WORK))
-		old_control(run, asleep_share(run, WORK) < 1.0 / 3,
-			    "a thread that only works was seen asleep: its state tells nothing");
-	old_why(run,
-		"blocking is about the call: does the thread sleep in it? Asynchronous is about "
-		"the message: the kernel notes that it came, whether the thread sleeps until then "
-		"(epoll_wait) or works (a signal, a completion).");
-}
+static const struct experiment about = {
+	.name = "quadrants",
+	.group = "polling",
+	.order = 503,
+	.summary = "Does the call wait, and who notices that a message has come?",
+	.intro =
+		"{messages} messages a trial, one each {gap_ms}, to a thread that has other work to do. Its state is what another thread read from /proc; the work done is compared with a thread that only works.",
+	.claims = claims,
+	.controls = controls,
+	.opts = opts,
+	.variants = variants,
+	.fields = fields,
+	.bounds = bounds,
+	.trials = 5,
+	.quick_trials = 2,
+	.timed = true,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 	const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	struct io_uring ring;
+	int error = -io_uring_queue_init(1, &ring, 0);
 
+	if (error)
+		run_leave_out(run, URING, "no io_uring: %s", strerror(error));
+	else
+		io_uring_queue_exit(&ring);
 	check_fd(sigaction(SIGRTMIN + 1, &action, NULL), "sigaction");
 	check_fd(sigaction(SIGIO, &action, NULL), "sigaction"); /* if its queue were full */
-	ring_error = uring_missing();
 	while (run_next(run))
-		if (run_variant(run) != URING || !ring_error)
-			measure(run);
-	return old_end(run, report);
+		measure(run);
+	return run_end(run);
 }

@@ -24,7 +24,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -32,30 +31,85 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "rng.h"
 #include "span.h"
-#include "text.h"
 
 enum { SHORT, MIDDLE, LONG, SLOW, PIPE, EVENTFD, SIGNALFD, SHUTDOWN, COND, VARIANTS };
 enum { LOOPS_MAX = 256 };
 
+struct loop;
+
+static void by_interval(struct loop *l);
+static void by_descriptor(struct loop *l);
+static void by_shutdown(struct loop *l);
+static void by_condition(struct loop *l);
+static void tell_flag(struct loop *l);
+static void tell_descriptor(struct loop *l);
+static void tell_signal(struct loop *l);
+static void tell_shutdown(struct loop *l);
+static void tell_condition(struct loop *l);
+
+/* How a server waits, and how it is told to stop. */
+struct way {
+	void (*wait)(struct loop *l);
+	void (*tell)(struct loop *l);
+	int64_t interval_ms; /* between two looks at the flag; 0: it waits without limit */
+	bool slow;           /* told while it serves a slow request */
+	bool pipe, eventfd, signalfd;
+};
+
 static const struct variant variants[] = {
-	[SHORT] = {"interval-10", "poll for 10 ms, then look at a flag"},
-	[MIDDLE] = {"interval-100", "poll for 100 ms, then look at a flag"},
-	[LONG] = {"interval-500", "poll for 500 ms, then look at a flag"},
-	[SLOW] = {"slow-request", "interval-100, told while it serves a slow request"},
-	[PIPE] = {"self-pipe", "poll the listener and a pipe that the teller writes to"},
-	[EVENTFD] = {"eventfd", "poll the listener and an eventfd"},
-	[SIGNALFD] = {"signalfd", "poll the listener and a signalfd; told by a signal"},
-	[SHUTDOWN] = {"shutdown", "block in accept; told by shutdown of the listener"},
-	[COND] = {"cond", "wait on a condition variable (no sockets)"},
+	[SHORT] = {"interval-10", "poll for 10 ms, then look at a flag",
+		   &(struct way){by_interval, tell_flag, 10}},
+	[MIDDLE] = {"interval-100", "poll for 100 ms, then look at a flag",
+		    &(struct way){by_interval, tell_flag, 100}},
+	[LONG] = {"interval-500", "poll for 500 ms, then look at a flag",
+		  &(struct way){by_interval, tell_flag, 500}},
+	[SLOW] = {"slow-request", "interval-100, told while it serves a slow request",
+		  &(struct way){by_interval, tell_flag, 100, .slow = true}},
+	[PIPE] = {"self-pipe", "poll the listener and a pipe that the teller writes to",
+		  &(struct way){by_descriptor, tell_descriptor, .pipe = true}},
+	[EVENTFD] = {"eventfd", "poll the listener and an eventfd",
+		     &(struct way){by_descriptor, tell_descriptor, .eventfd = true}},
+	[SIGNALFD] = {"signalfd", "poll the listener and a signalfd; told by a signal",
+		      &(struct way){by_descriptor, tell_signal, .signalfd = true}},
+	[SHUTDOWN] = {"shutdown", "block in accept; told by shutdown of the listener",
+		      &(struct way){by_shutdown, tell_shutdown}},
+	[COND] = {"cond", "wait on a condition variable (no sockets)",
+		  &(struct way){by_condition, tell_condition}},
 	{0}};
 
 static const struct claim claims[] = {
 	{"poll-shutdown-interval",
-	 "a server loop that waits poll_interval at a time stops within poll_interval"},
+	 "a server loop that waits poll_interval at a time stops within poll_interval",
+	 "slow-request=interval-100", HOLDS,
+	 .why = {[DEPENDS] =
+			 "a flag wakes nobody up, so the loop reads it when its wait is over: half an interval later on average. What is in the wait set ends the wait at once. A loop that is serving looks at neither."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"stop_ns", "from being told until the loop has ended", "goes on for", SHOW_INTERVAL},
+	{"stop_ns", .column = "longest", .show = SHOW_MOST},
+	{"late", "1: it went on for longer than the interval and grace_ns; 0 without an interval",
+	 "late", SHOW_NONZERO},
+	{"idle_wakeups", "waits that ended with nobody there", "idle|wake-ups", SHOW_SUM,
+	 "alive_ns"},
+	{"interval_ns", "between two looks at the flag; 0: it waits without limit"},
+	{"after_ns", "when it was to be told, since all waited"},
+	{"alive_ns", "from its first wait until it has ended"},
+	{"cpu_ns", "CPU time in alive_ns"},
+	{"served", "clients it served"},
+	{"answered", "1: the client got its answer; 0 of cond, which serves nobody"},
+	{"stopped_early", "1: it ended before it was told", .zero = true, .sham = "quit"},
+	{"unserved", "1: its client was not served and answered", .zero = true, .sham = "mute"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"grace_ns", 10e6, "a timer that is late, and a thread that has to wait for its CPU"},
+	{"enough_loops", 10,
+	 "of each interval: a loop in ten that is late would be among the 30 in 96 % of all runs"},
 	{0}};
 
 static int64_t loops = 32;
@@ -67,23 +121,9 @@ static const struct opt opts[] = {{'l', "loops", "loops of a trial, all waiting 
 				   .min = 1, .quick = 150, .max = 10000, .unit = OPT_MS},
 				  {0}};
 
-static const struct experiment about = {
-	.name = "shutdown",
-	.group = "polling",
-	.summary = "How long does a server's loop go on after it was told to stop?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 4,
-	.quick_trials = 1,
-};
-
-static const int64_t intervals_ms[VARIANTS] = {
-	[SHORT] = 10, [MIDDLE] = 100, [LONG] = 500, [SLOW] = 100};
-
 /* One server.  Its thread writes what it measures; the teller what it told. */
 struct loop {
-	size_t variant;
+	const struct way *way;
 	pthread_t thread;
 	int listener, client; /* -1: none */
 	int tell, told_by;    /* what the teller writes to, and the loop waits for; -1: nothing */
@@ -101,6 +141,7 @@ struct loop {
 	int64_t served;    /* clients */
 	bool answered;     /* the client of slow-request got its answer */
 	atomic_bool ready; /* it waits, or is about to */
+	bool quits, mute;  /* shams */
 };
 
 /* --- the loops ----------------------------------------------------------- */
@@ -111,24 +152,19 @@ static void serve(struct loop *l)
 
 	if (fd < 0)
 		err(EXIT_USAGE, "accept");
-	if (l->variant == SLOW) {
+	if (l->way->slow) {
 		atomic_store(&l->ready, true);
 		run_sleep_until(span_now() + slow_ms * 1000000);
 	}
-	if (send(fd, "!", 1, MSG_NOSIGNAL) != 1)
+	if (!l->mute && send(fd, "!", 1, MSG_NOSIGNAL) != 1)
 		err(EXIT_USAGE, "send");
 	close(fd);
 	l->served++;
 }
 
-/* The first client is served before the loop is measured, but for slow-request's. */
-static void begin(struct loop *l)
+static bool serves(const struct way *way)
 {
-	if (l->variant != COND && l->variant != SLOW)
-		serve(l);
-	span_begin(&l->span);
-	if (l->variant != SLOW)
-		atomic_store(&l->ready, true);
+	return way->wait != by_condition;
 }
 
 static void by_interval(struct loop *l)
@@ -136,7 +172,7 @@ static void by_interval(struct loop *l)
 	struct pollfd client = {.fd = l->listener, .events = POLLIN};
 
 	do {
-		int ready = check_fd(poll(&client, 1, (int)intervals_ms[l->variant]), "poll");
+		int ready = check_fd(poll(&client, 1, (int)l->way->interval_ms), "poll");
 
 		if (ready)
 			serve(l);
@@ -178,89 +214,77 @@ static void by_condition(struct loop *l)
 	check(pthread_mutex_unlock(&l->mutex), "pthread_mutex_unlock");
 }
 
+/* The first client is served before the loop is measured, but for slow-request's. */
 static void *go_round(void *argument)
 {
 	struct loop *l = argument;
 
-	if (l->variant == SIGNALFD) {
+	if (l->way->signalfd) {
 		sigset_t told;
 
 		sigemptyset(&told);
 		sigaddset(&told, SIGUSR1);
 		l->told_by = check_fd(signalfd(-1, &told, SFD_CLOEXEC), "signalfd");
 	}
-	begin(l);
-	switch (l->variant) {
-	case COND:
-		by_condition(l);
-		break;
-	case SHUTDOWN:
-		by_shutdown(l);
-		break;
-	case PIPE:
-	case EVENTFD:
-	case SIGNALFD:
-		by_descriptor(l);
-		break;
-	default:
-		by_interval(l);
-		break;
-	}
+	if (serves(l->way) && !l->way->slow)
+		serve(l);
+	span_begin(&l->span);
+	if (!l->way->slow)
+		atomic_store(&l->ready, true);
+	if (!l->quits)
+		l->way->wait(l);
 	span_end(&l->span);
 	return NULL;
 }
 
 /* --- who tells them ------------------------------------------------------ */
 
-static void tell(struct loop *l)
+static void tell_flag(struct loop *l)
+{
+	atomic_store(&l->stop, true);
+}
+
+static void tell_descriptor(struct loop *l)
 {
 	const uint64_t one = 1;
 
-	l->told_ns = span_now();
-	switch (l->variant) {
-	case COND:
-		check(pthread_mutex_lock(&l->mutex), "pthread_mutex_lock");
-		l->cond_stop = true;
-		check(pthread_cond_signal(&l->cond), "pthread_cond_signal");
-		check(pthread_mutex_unlock(&l->mutex), "pthread_mutex_unlock");
-		break;
-	case SHUTDOWN:
-		check_fd(shutdown(l->listener, SHUT_RDWR), "shutdown");
-		break;
-	case PIPE:
-	case EVENTFD:
-		if (write(l->tell, &one, sizeof(one)) != sizeof(one))
-			err(EXIT_USAGE, "write");
-		break;
-	case SIGNALFD:
-		check(pthread_kill(l->thread, SIGUSR1), "pthread_kill");
-		break;
-	default:
-		atomic_store(&l->stop, true);
-		break;
-	}
+	if (write(l->tell, &one, sizeof(one)) != sizeof(one))
+		err(EXIT_USAGE, "write");
 }
 
-static void begin_loop(struct loop *l, size_t variant, int64_t after_ns)
+static void tell_signal(struct loop *l)
 {
-	*l = (struct loop){.variant = variant,
-			   .listener = -1,
-			   .client = -1,
-			   .tell = -1,
-			   .told_by = -1,
-			   .after_ns = after_ns};
+	check(pthread_kill(l->thread, SIGUSR1), "pthread_kill");
+}
+
+static void tell_shutdown(struct loop *l)
+{
+	check_fd(shutdown(l->listener, SHUT_RDWR), "shutdown");
+}
+
+static void tell_condition(struct loop *l)
+{
+	check(pthread_mutex_lock(&l->mutex), "pthread_mutex_lock");
+	l->cond_stop = true;
+	check(pthread_cond_signal(&l->cond), "pthread_cond_signal");
+	check(pthread_mutex_unlock(&l->mutex), "pthread_mutex_unlock");
+}
+
+static void begin_loop(struct loop *l)
+{
+	l->listener = l->client = l->tell = l->told_by = -1;
 	check(pthread_mutex_init(&l->mutex, NULL), "pthread_mutex_init");
 	check(pthread_cond_init(&l->cond, NULL), "pthread_cond_init");
-	if (variant == PIPE) {
+	if (l->way->pipe) {
 		int both[2];
 
 		check_fd(pipe2(both, O_CLOEXEC), "pipe2");
 		l->told_by = both[0];
 		l->tell = both[1];
-	} else if (variant == EVENTFD) {
+	} else if (l->way->eventfd) {
 		l->tell = l->told_by = check_fd(eventfd(0, EFD_CLOEXEC), "eventfd");
 	}
-	if (variant != COND) {
+	if (serves(l->way)) {
 		l->listener = net_listen(8, &l->where);
 		l->client = net_connect(&l->where);
 	}
@@ -286,29 +310,36 @@ static void end_loop(struct loop *l)
 }
 
 /* Over how long the loops are told: an interval, the request, or a while. */
-static int64_t over_ns(size_t variant)
+static int64_t over_ns(const struct way *way)
 {
-	if (variant == SLOW)
+	if (way->slow)
 		return slow_ms * 1000000;
-	return intervals_ms[variant] ? intervals_ms[variant] * 1000000 : loops * 1250000;
+	return way->interval_ms ? way->interval_ms * 1000000 : loops * 1250000;
 }
 
 /* Each at a random moment of a slot of its own; told one after the other. */
-static void measure(struct loop *all, size_t variant, struct rng *rng)
+static void measure(struct run *run, struct loop *all, struct rng *rng)
 {
-	int64_t slot_ns = over_ns(variant) / loops;
+	const struct way *way = run_how(run);
+	int64_t slot_ns = over_ns(way) / loops;
 	int64_t begin_ns;
 
-	for (int64_t i = 0; i < loops; i++)
-		begin_loop(&all[i], variant,
-			   i * slot_ns + (int64_t)rng_below(rng, (size_t)slot_ns));
+	for (int64_t i = 0; i < loops; i++) {
+		all[i] = (struct loop){.way = way,
+				       .after_ns = i * slot_ns +
+						   (int64_t)rng_below(rng, (size_t)slot_ns),
+				       .quits = run_sham(run, "quit") && !way->slow,
+				       .mute = run_sham(run, "mute")};
+		begin_loop(&all[i]);
+	}
 	for (int64_t i = 0; i < loops; i++)
 		while (!atomic_load(&all[i].ready))
 			run_sleep_until(span_now() + 100000);
 	begin_ns = span_now();
 	for (int64_t i = 0; i < loops; i++) {
 		run_sleep_until(begin_ns + all[i].after_ns);
-		tell(&all[i]);
+		all[i].told_ns = span_now();
+		way->tell(&all[i]);
 	}
 	for (int64_t i = 0; i < loops; i++)
 		end_loop(&all[i]);
@@ -316,123 +347,67 @@ static void measure(struct loop *all, size_t variant, struct rng *rng)
 
 static void record(struct run *run, const struct loop *l)
 {
-	run_record(run, (struct field[]){{"interval_ns", intervals_ms[l->variant] * 1000000},
-					 {"after_ns", l->after_ns},
-					 {"stop_ns", l->span.end_ns - l->told_ns},
-					 {"idle_wakeups", l->wakeups},
-					 {"alive_ns", span_wall(&l->span)},
-					 {"cpu_ns", l->span.cpu_ns},
-					 {"served", l->served},
-					 {"answered", l->answered},
-					 {0}});
+	int64_t interval_ns = l->way->interval_ms * 1000000;
+	int64_t stop_ns = l->span.end_ns - l->told_ns;
+	double grace_ns = run_bound(run, "grace_ns");
+
+	run_record(run, (struct field[]){
+				{"interval_ns", interval_ns},
+				{"after_ns", l->after_ns},
+				{"stop_ns", stop_ns},
+				{"late", interval_ns && (double)(stop_ns - interval_ns) > grace_ns},
+				{"idle_wakeups", l->wakeups},
+				{"alive_ns", span_wall(&l->span)},
+				{"cpu_ns", l->span.cpu_ns},
+				{"served", l->served},
+				{"answered", l->answered},
+				{"stopped_early", stop_ns < 0},
+				{"unserved", serves(l->way) && !(l->served == 1 && l->answered)},
+				{0}});
 }
 
-/* --- report -------------------------------------------------------------- */
-
-/* How many took longer than the interval, with a tick of grace for a timer that is late. */
-static size_t late(struct run *run, size_t variant)
-{
-	struct values stop = run_values(run, variant, "stop_ns");
-	size_t n = 0;
-
-	for (size_t i = 0; i < stop.n; i++)
-		n += stop.at[i] > intervals_ms[variant] * 1000000 + span_tick();
-	return n;
-}
-
-static void print_variant(struct run *run, size_t v)
-{
-	struct values stop = run_values(run, v, "stop_ns");
-	struct interval median = stats_median(stop);
-	double each_s = run_sum(run, v, "idle_wakeups") * 1e9 / run_sum(run, v, "alive_ns");
-
-	fprintf(run_out(run), "  %-13s %5zu %8s %19s %8s %8s %11s\n", variants[v].name, stop.n,
-		text_time(median.mid),
-		text_format("%s-%s", text_time(median.low), text_time(median.high)),
-		text_time(stats_quantile(stop, 0.95)), text_time(stats_quantile(stop, 1)),
-		v == SLOW ? "-" : text_format("%.1f", each_s)); /* it was never idle */
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"%s loops at a time, each told to stop at a moment of its own. How long it went "
-		"on:",
-		text_count(loops));
-	fprintf(out, "\n  %-13s %5s %8s %19s %8s %8s %11s\n", "", "", "", "", "", "", "idle");
-	fprintf(out, "  %-13s %5s %8s %19s %8s %8s %11s\n", "told by", "loops", "median",
-		"95 % interval", "p95", "longest", "wake-ups/s");
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (run_selected(run, v))
-			print_variant(run, v);
-	fputs("\n", out);
-}
-
-/* "interval-10 5.01 ms, ..." of those that were measured. */
-static const char *medians(struct run *run, size_t first, size_t last)
-{
-	const char *list = "";
-
-	for (size_t v = first; v <= last; v++)
-		if (run_values(run, v, "stop_ns").n)
-			list = text_format("%s%s%s %s", list, *list ? ", " : "", variants[v].name,
-					   text_time(run_median(run, v, "stop_ns")));
-	return list;
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	size_t idle = 0, idle_late = 0;
-	struct values slow = run_values(run, SLOW, "stop_ns");
-	size_t slow_late = late(run, SLOW);
-	bool in_time;
+	int64_t enough = (int64_t)run_bound(run, "enough_loops");
+	struct share slow = run_nonzero(run, SLOW, "late");
+	struct share idle = {0};
+	enum verdict of_idle[LONG + 1];
 
 	for (size_t v = SHORT; v <= LONG; v++) {
-		idle += run_values(run, v, "stop_ns").n;
-		idle_late += late(run, v);
+		idle = share_add(idle, run_nonzero(run, v, "late"));
+		of_idle[v] = never_happens(run_nonzero(run, v, "late"), enough);
 	}
-	if (idle == 0 || slow.n == 0)
-		return;
-	in_time = idle_late * 20 <= idle; /* 5 % may be the scheduler's fault */
-	old_verdict(run, "poll-shutdown-interval",
-		    in_time && !slow_late ? HOLDS
-		    : in_time             ? DEPENDS
-					  : REFUTED,
-		    (struct field[]){{"idle_loops", (int64_t)idle},
-				     {"idle_late", (int64_t)idle_late},
-				     {"slow_loops", (int64_t)slow.n},
-				     {"slow_late", (int64_t)slow_late},
-				     {"slow_longest_ns", (int64_t)stats_quantile(slow, 1)},
-				     {0}},
-		    "%zu of %zu idle loops stopped within the interval (median: %s); %zu of %zu "
-		    "that were serving a request took longer, up to %s",
-		    idle - idle_late, idle, medians(run, SHORT, LONG), slow_late, slow.n,
-		    text_time(stats_quantile(slow, 1)));
+	run_judge(
+		run, "poll-shutdown-interval",
+		by_case(verdict_all(of_idle, LONG + 1), never_happens(slow, 1)),
+		"{idle_late} idle loops went on for longer than their interval (medians: 10 ms {short_ns}, 100 ms {middle_ns}, 500 ms {long_ns}); of those that were serving a request {slow_late} did, at most {slow_longest_ns}",
+		number_share("idle_late", idle), number_share("slow_late", slow),
+		number_real("short_ns", run_median(run, SHORT, "stop_ns")),
+		number_real("middle_ns", run_median(run, MIDDLE, "stop_ns")),
+		number_real("long_ns", run_median(run, LONG, "stop_ns")),
+		number_real("slow_longest_ns",
+			    stats_quantile(run_values(run, SLOW, "stop_ns"), 1)));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge(run);
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values stop = run_values(run, v, "stop_ns");
-
-		if (stop.n == 0)
-			continue;
-		old_control(run, stats_quantile(stop, 0) >= 0, "%s: stopped before it was told",
-			    variants[v].name);
-		if (v != COND)
-			old_control(run,
-				    stats_nonzero(run_values(run, v, "answered")) == stop.n &&
-					    run_sum(run, v, "served") == (double)stop.n,
-				    "%s: a client was not served", variants[v].name);
-	}
-	old_why(run, "a flag wakes nobody up, so the loop reads it when its wait is over: half an "
-		     "interval later on average. What is in the wait set ends the wait at once. A "
-		     "loop that is serving looks at neither.");
-}
+static const struct experiment about = {
+	.name = "shutdown",
+	.group = "polling",
+	.order = 513,
+	.summary = "How long does a server's loop go on after it was told to stop?",
+	.intro =
+		"{loops} loops wait at the same time, and each is told to stop at a moment of its own. How long it goes on then:",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.fields = fields,
+	.bounds = bounds,
+	.trials = 4,
+	.quick_trials = 1,
+	.timed = true,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -447,10 +422,10 @@ int main(int argc, char *argv[])
 	sigaddset(&told, SIGUSR1);
 	check(pthread_sigmask(SIG_BLOCK, &told, NULL), "pthread_sigmask"); /* threads inherit it */
 	while (run_next(run)) {
-		measure(all, run_variant(run), &rng);
+		measure(run, all, &rng);
 		for (int64_t i = 0; i < loops; i++)
 			record(run, &all[i]);
 	}
 	free(all);
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -24,15 +24,14 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "span.h"
 #include "team.h"
-#include "text.h"
 #include "thread.h"
 
 enum { NOBODY, SPINS, RECV, ACCEPT, SLEEP, FUTEX, VARIANTS };
-enum { PAIRS = 3, CACHE_LINE = 64, MS = 1000000 };
+enum { CACHE_LINE = 64, MS = 1000000 };
 
 static const struct variant variants[] = {
 	[NOBODY] = {"nobody", "no thread but those that count (control)"},
@@ -44,25 +43,50 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"poll-blocking-thread", "a blocking call stops only its thread; other threads go on"},
+	{"poll-blocking-thread", "a blocking call stops only its thread; other threads go on",
+	 "recv=spins,accept=spins,sleep=spins,futex=spins", REFUTED,
+	 .why = {[HOLDS] =
+			 "the kernel schedules threads: one that waits gives its CPU to others until it is woken."}},
 	{0}};
 
-static int64_t window_ms = 6;
+static const struct control controls[] = {
+	{"nobody-slows", "without that thread both windows are alike", "nobody=spins"},
+	{"spinning-slows", "a thread that spins takes from the one that counts on its CPU",
+	 "spins=nobody"},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"counts", "of all threads that count, together", "all|together", SHOW_MEDIAN,
+	 "alone_counts"},
+	{"same_cpu_counts", "of the one that counts on the CPU of the thread in the call",
+	 "on the same CPU", SHOW_INTERVAL, "alone_same_cpu_counts"},
+	{"asleep_looks", "of the looks: the thread in the call was asleep (S)", "asleep", SHOW_SUM,
+	 "looks"},
+	{"blocked_cpu_ns", "CPU time of that thread meanwhile", "CPU", SHOW_SUM, "elapsed_ns"},
+	{"looks", "at that thread's state in /proc"},
+	{"elapsed_ns", "of all threads that count: from the first begin to the last end"},
+	{"same_cpu_ns", "the same of the one on that CPU"},
+	{"alone_counts", "as counts, in a window without that thread just before or after"},
+	{"alone_elapsed_ns", "as elapsed_ns, in that window"},
+	{"alone_same_cpu_counts", "as same_cpu_counts, in that window"},
+	{"alone_same_cpu_ns", "as same_cpu_ns, in that window"},
+	{"returned_early", "1: the call returned before the window was over", .zero = true,
+	 .sham = "shutdown"},
+	{"error", "the call's error number", .zero = true, .sham = "shutdown"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"blocked_share", 0.9, "of the looks: one at a time just before the sleep may see it run"},
+	{"blocked_cpu_share", 0.05, "of a CPU: what is blocked has next to none"},
+	{"go_on_times", 0.8,
+	 "times as far as alone: one that spins on the same CPU halves it, noise is 5 %"},
+	{0}};
+
+static int64_t window_ms = 20;
 
 static const struct opt opts[] = {{'w', "window", "how long the threads count", .num = &window_ms,
-				   .min = 2, .quick = 4, .max = 200, .unit = OPT_MS},
+				   .min = 2, .quick = 10, .max = 200, .unit = OPT_MS},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "threads_go_on",
-	.group = "polling",
-	.summary = "Whom does a blocking call stop: its thread, or the program?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 5,
-	.quick_trials = 2,
-};
 
 /* --- the thread that blocks ---------------------------------------------- */
 
@@ -70,10 +94,11 @@ struct blocker {
 	size_t variant;
 	pthread_t thread;
 	atomic_int tid;
-	struct net_pair fd;       /* of RECV; of ACCEPT rx listens and tx is the client */
-	struct sockaddr_in where; /* where it listens */
-	atomic_uint word;         /* 0: FUTEX waits for it to change, SPINS until it has */
-	int64_t end_ns;           /* when its call had returned */
+	atomic_bool returned, may_end; /* from its call; from its thread */
+	struct net_pair fd;            /* of RECV; of ACCEPT rx listens and tx is the client */
+	struct sockaddr_in where;      /* where it listens */
+	atomic_uint word;              /* 0: FUTEX waits for it to change, SPINS until it has */
+	int64_t end_ns;                /* when its call had returned */
 	int64_t error;
 };
 
@@ -82,11 +107,13 @@ static int64_t block(struct blocker *b)
 {
 	struct timespec longer = {.tv_sec = 10};
 	char byte;
+	ssize_t n;
 	int fd;
 
 	switch (b->variant) {
 	case RECV:
-		return recv(b->fd.rx, &byte, 1, 0) == 1 ? 0 : errno;
+		n = recv(b->fd.rx, &byte, 1, 0);
+		return n > 0 ? 0 : n < 0 ? errno : EPIPE;
 	case ACCEPT:
 		fd = accept4(b->fd.rx, NULL, NULL, SOCK_CLOEXEC);
 		if (fd < 0)
@@ -141,33 +168,36 @@ static void *blocking_thread(void *argument)
 	atomic_store(&b->tid, gettid());
 	b->error = block(b);
 	b->end_ns = span_now();
+	atomic_store(&b->returned, true);
+	while (!atomic_load(&b->may_end)) /* its CPU time is read meanwhile */
+		run_sleep_until(span_now() + MS / 10);
 	return NULL;
 }
 
 /* Starts it and waits until it blocks (or spins). */
 static void begin_blocking(struct blocker *b, size_t variant)
 {
-	int64_t patience_ns = span_now() + 1000 * (int64_t)MS;
-
 	*b = (struct blocker){.variant = variant, .fd = {-1, -1}};
 	if (variant == RECV)
 		b->fd = net_pair(NET_TCP, (struct net_ask){0});
 	if (variant == ACCEPT)
 		b->fd.rx = net_listen(1, &b->where);
 	check(pthread_create(&b->thread, NULL, blocking_thread, b), "pthread_create");
-	while (atomic_load(&b->tid) == 0 ||
-	       (variant != SPINS && thread_state(atomic_load(&b->tid)) != 'S'))
-		if (span_now() > patience_ns || !run_sleep_until(span_now() + MS / 20))
-			return;
+	while (atomic_load(&b->tid) == 0)
+		run_sleep_until(span_now() + MS / 20);
+	if (variant != SPINS)
+		thread_await_sleep(&b->tid, &b->returned);
 }
 
 /* More than once, for a signal may come before the sleep. */
 static void end_blocking(struct blocker *b)
 {
-	while (pthread_tryjoin_np(b->thread, NULL) == EBUSY) {
+	while (!atomic_load(&b->returned)) {
 		wake(b);
 		run_sleep_until(span_now() + MS / 10);
 	}
+	atomic_store(&b->may_end, true);
+	check(pthread_join(b->thread, NULL), "pthread_join");
 	net_close(&b->fd);
 }
 
@@ -185,10 +215,11 @@ static void count(int member, void *argument)
 	struct counters *c = argument;
 	_Atomic int64_t *n = &c->each[member].n;
 
-	while (span_now() < c->deadline_ns && !run_stopped())
+	do
 		for (int i = 0; i < 1000; i++)
 			atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
 					      memory_order_relaxed);
+	while (span_now() < c->deadline_ns && !run_stopped());
 }
 
 /* What was seen in one window. */
@@ -236,26 +267,31 @@ static struct window count_alone(void)
 	return w;
 }
 
-static struct window count_with(struct blocker *b, size_t variant)
+static struct window count_with(struct blocker *b, size_t variant, bool shuts_down)
 {
 	struct window w;
 
 	begin_blocking(b, variant);
+	if (shuts_down) /* a sham */
+		shutdown(b->fd.rx, SHUT_RDWR);
 	w = count_beside(b->thread, atomic_load(&b->tid));
 	end_blocking(b);
 	return w;
 }
 
 /* A window with that thread and one without, next to each other, so that noise meets both. */
-static void measure_pair(struct run *run, size_t variant, bool alone_first)
+static void measure(struct run *run)
 {
+	const size_t variant = run_variant(run);
+	const bool alone_first = run_trial(run) % 2 == 0;
 	struct blocker b = {0};
 	struct window alone = {0};
 	struct window with;
 
 	if (alone_first)
 		alone = count_alone();
-	with = variant == NOBODY ? count_alone() : count_with(&b, variant);
+	with = variant == NOBODY ? count_alone()
+				 : count_with(&b, variant, run_sham(run, "shutdown"));
 	if (!alone_first)
 		alone = count_alone();
 	run_record(run, (struct field[]){
@@ -275,118 +311,81 @@ static void measure_pair(struct run *run, size_t variant, bool alone_first)
 				{0}});
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* What tells how far threads got in both windows of a pair. */
-struct progress {
-	const char *counts, *ns, *alone_counts, *alone_ns;
-};
-
-static const struct progress all_together = {"counts", "elapsed_ns", "alone_counts",
-					     "alone_elapsed_ns"};
-static const struct progress on_same_cpu = {"same_cpu_counts", "same_cpu_ns",
-					    "alone_same_cpu_counts", "alone_same_cpu_ns"};
-
-/* Counts a second of each window. */
-static struct values speeds(struct run *run, size_t v, const char *counts, const char *ns)
+/* How far those that count got, times as far as alone. */
+static struct interval all_times(struct run *run, size_t v)
 {
-	struct values speed = run_values(run, v, counts);
-	struct values elapsed = run_values(run, v, ns);
-
-	for (size_t i = 0; i < speed.n; i++)
-		speed.at[i] = (int64_t)((double)speed.at[i] * 1e9 / (double)elapsed.at[i]);
-	return speed;
+	return run_ratio(run, run_values(run, v, "counts"), run_values(run, v, "alone_counts"));
 }
 
-/* How far they got, times as far as alone, in windows next to each other. */
-static struct interval times_alone(struct run *run, size_t v, const struct progress *of)
+static struct interval same_cpu_times(struct run *run, size_t v)
 {
-	return stats_ratio(speeds(run, v, of->counts, of->ns),
-			   speeds(run, v, of->alone_counts, of->alone_ns));
+	return run_ratio(run, run_values(run, v, "same_cpu_counts"),
+			 run_values(run, v, "alone_same_cpu_counts"));
 }
 
-static const char *cpu_text(double ns)
+static struct interval cpu_share(struct run *run, size_t v)
 {
-	return ns == 0 ? "0 ns" : text_time(ns);
+	return run_ratio(run, run_values(run, v, "blocked_cpu_ns"),
+			 run_values(run, v, "elapsed_ns"));
 }
 
-static void print_table(struct run *run)
+/* Whether the call stops its thread, and no other. */
+static enum verdict stops_one(struct run *run, size_t v)
 {
-	FILE *out = run_out(run);
+	double go_on = run_bound(run, "go_on_times");
 
-	run_say(run,
-		"A thread counts on each of %d CPU%s for %s. Another one, on the first CPU, is in "
-		"the call named. How far those that count got, times as far as without it just "
-		"before or after (95 %% interval).",
-		run_cpus(), run_cpus() == 1 ? "" : "s", text_time((double)(window_ms * MS)));
-	fprintf(out, "\n  %-10s %18s %18s %14s %12s\n", "it is in", "all together",
-		"on the same CPU", "its state is S", "it had CPU");
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (run_selected(run, v))
-			fprintf(out, "  %-10s %18s %18s %14s %12s\n", variants[v].name,
-				text_interval(times_alone(run, v, &all_together)),
-				text_interval(times_alone(run, v, &on_same_cpu)),
-				v == NOBODY ? "-"
-					    : text_format("%.0f of %.0f",
-							  run_sum(run, v, "asleep_looks"),
-							  run_sum(run, v, "looks")),
-				v == NOBODY ? "-" : cpu_text(run_median(run, v, "blocked_cpu_ns")));
-	fputs("\n", out);
+	return all_of(share_above(run_part(run, v, "asleep_looks", "looks"),
+				  run_bound(run, "blocked_share")),
+		      is_below(cpu_share(run, v), run_bound(run, "blocked_cpu_share")),
+		      is_above(all_times(run, v), go_on), is_above(same_cpu_times(run, v), go_on));
 }
 
 static void judge(struct run *run)
 {
-	struct interval spins = times_alone(run, SPINS, &all_together);
-	struct interval nobody = times_alone(run, NOBODY, &all_together);
-	double least = NAN, most = NAN; /* of those calls that were measured */
-	double looks = 0, asleep = 0, cpu_ns = 0;
-	size_t windows = 0, idle = 0;
-	bool slowed = false;
+	double go_on = run_bound(run, "go_on_times");
+	struct interval nobody = same_cpu_times(run, NOBODY), spins = same_cpu_times(run, SPINS);
+	struct share asleep = {0};
+	double least = NAN, most = NAN; /* of the calls' medians, on the same CPU */
 
 	for (size_t v = RECV; v <= FUTEX; v++) {
-		struct interval times = times_alone(run, v, &all_together);
-		struct values counts = run_values(run, v, "counts");
-
-		least = fmin(least, times.mid); /* which leave NAN out */
-		most = fmax(most, times.mid);
-		windows += counts.n;
-		idle += counts.n - stats_nonzero(counts);
-		slowed = slowed || times.high < 0.5; /* not by the noise of a few windows */
-		looks += run_sum(run, v, "looks");
-		asleep += run_sum(run, v, "asleep_looks");
-		cpu_ns += run_sum(run, v, "blocked_cpu_ns");
+		asleep = share_add(asleep, run_part(run, v, "asleep_looks", "looks"));
+		least = fmin(least, same_cpu_times(run, v).mid);
+		most = fmax(most, same_cpu_times(run, v).mid);
 	}
-	if (windows == 0)
-		return;
-	old_verdict(run, "poll-blocking-thread", slowed ? REFUTED : HOLDS,
-		    (struct field[]){{"windows", (int64_t)windows},
-				     {"idle_windows", (int64_t)idle},
-				     {"least_times", .real = &least},
-				     {"most_times", .real = &most},
-				     {"looks", (int64_t)looks},
-				     {"asleep_looks", (int64_t)asleep},
-				     {"blocked_cpu_ns", (int64_t)cpu_ns},
-				     {0}},
-		    "with a thread blocked the others got %.2f to %.2f times as far (the median of "
-		    "each call)%s%s. It was asleep in %s of %s looks and had %s of CPU",
-		    least, most,
-		    isnan(nobody.mid) ? "" : text_format(", with none %.2f", nobody.mid),
-		    isnan(spins.mid) ? "" : text_format(", with one that spins %.2f", spins.mid),
-		    text_count((int64_t)asleep), text_count((int64_t)looks), cpu_text(cpu_ns));
+	run_judge(
+		run, "poll-blocking-thread",
+		all_of(stops_one(run, RECV), stops_one(run, ACCEPT), stops_one(run, SLEEP),
+		       stops_one(run, FUTEX)),
+		"with a thread blocked the one that counts on its CPU got {least_times} to {most_times} times as far (the median of each call), with one that spins {spins_times}; the blocked one was asleep in {asleep} looks and had {cpu_share} of a CPU in recv",
+		number_real("least_times", least), number_real("most_times", most),
+		number_interval("spins_times", spins), number_share("asleep", asleep),
+		number_real("cpu_share", cpu_share(run, RECV).mid));
+	run_check(run, "nobody-slows", is_above(nobody, go_on), "{nobody_times} times as far",
+		  number_interval("nobody_times", nobody));
+	run_check(run, "spinning-slows", is_below(spins, go_on), "{spins_times} times as far",
+		  number_interval("spins_times", spins));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	for (size_t v = RECV; v <= FUTEX; v++)
-		old_control(run,
-			    stats_nonzero(run_values(run, v, "returned_early")) == 0 &&
-				    stats_nonzero(run_values(run, v, "error")) == 0,
-			    "%s: the call returned early or failed", variants[v].name);
-	judge(run);
-	old_why(run, "the kernel schedules threads: one that waits gives its CPU to others until "
-		     "it is woken.");
-}
+static const struct experiment about = {
+	.name = "threads_go_on",
+	.group = "polling",
+	.order = 511,
+	.summary = "Whom does a blocking call stop: its thread, or the program?",
+	.intro =
+		"A thread counts on each of {cpus} CPUs for {window_ms}. Another one, on the first CPU, is in the call named. How far those that count get, as a share of how far without it just before or after.",
+	.claims = claims,
+	.controls = controls,
+	.opts = opts,
+	.variants = variants,
+	.fields = fields,
+	.bounds = bounds,
+	.trials = 7,
+	.quick_trials = 7,
+	.timed = true,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -395,7 +394,6 @@ int main(int argc, char *argv[])
 
 	check_fd(sigaction(SIGUSR1, &action, NULL), "sigaction");
 	while (run_next(run))
-		for (int i = 0; i < PAIRS && !run_stopped(); i++)
-			measure_pair(run, run_variant(run), (run_trial(run) + i) % 2 == 0);
-	return old_end(run, report);
+		measure(run);
+	return run_end(run);
 }

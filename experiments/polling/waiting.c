@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* needs: liburing */
 /*
  * waiting - messages come at random: what does it cost to have them soon?
  *
@@ -16,9 +17,10 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <liburing.h>
 #include <math.h>
 #include <poll.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -28,86 +30,121 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "messages.h"
 #include "net.h"
 #include "rng.h"
 #include "span.h"
 #include "team.h"
-#include "text.h"
-#include "uring.h"
 
 enum { RECV, POLL, SELECT, EPOLL, URING, BUSY, SPIN, SLEEP, VARIANTS = SLEEP + 10 };
 
-static const struct variant variants[] = {
-	[RECV] = {"recv", "a blocking recv"},
-	[POLL] = {"poll", "poll, then a recv that does not wait"},
-	[SELECT] = {"select", "select, then the same"},
-	[EPOLL] = {"epoll", "epoll_wait, then the same"},
-	[URING] = {"io_uring", "a recv handed to the kernel; sleep until it is done"},
-	[BUSY] = {"busy-poll", "recv with SO_BUSY_POLL of 50 us"},
-	[SPIN] = {"spin", "recv(MSG_DONTWAIT) without a pause"},
-	[SLEEP] = {"sleep-1us", "recv(MSG_DONTWAIT) once 1 us, and so on"},
-	{"sleep-1us-fine", "with a timer slack of 1 ns"},
-	{"sleep-10us", "10 us"},
-	{"sleep-10us-fine", "with a timer slack of 1 ns"},
-	{"sleep-100us", "100 us"},
-	{"sleep-100us-fine", "with a timer slack of 1 ns"},
-	{"sleep-1ms", "1 ms"},
-	{"sleep-10ms", "10 ms"},
-	{"sleep-100ms", "100 ms"},
-	{"sleep-1s", "1 s"},
-	{0}};
+struct trial;
 
-/* Of the variants that look once an interval. */
-static const struct {
-	int64_t us;
-	bool fine;
-} pauses[VARIANTS] = {
-	[SLEEP] = {1}, {1, true}, {10},    {10, true}, {100},
-	{100, true},   {1000},    {10000}, {100000},   {1000000},
+static void wait_poll(struct trial *t);
+static void wait_select(struct trial *t);
+static void wait_epoll(struct trial *t);
+
+/* How a variant waits. */
+struct way {
+	void (*wait)(struct trial *t); /* for readiness, before recv */
+	bool blocks;                   /* recv waits */
+	int busy_us;                   /* SO_BUSY_POLL */
+	bool ring;                     /* recv by io_uring */
+	int64_t interval_us;           /* of sleep before each recv */
+	bool fine; /* with a timer slack of 1 ns instead of the kernel's 50 us */
 };
 
+static const struct variant variants[] = {
+	[RECV] = {"recv", "a blocking recv", &(struct way){.blocks = true}},
+	[POLL] = {"poll", "poll, then a recv that does not wait", &(struct way){wait_poll}},
+	[SELECT] = {"select", "select, then the same", &(struct way){wait_select}},
+	[EPOLL] = {"epoll", "epoll_wait, then the same", &(struct way){wait_epoll}},
+	[URING] = {"io_uring", "a recv handed to the kernel; sleep until it is done",
+		   &(struct way){.ring = true}},
+	[BUSY] = {"busy-poll", "recv with SO_BUSY_POLL of 50 us",
+		  &(struct way){.blocks = true, .busy_us = 50}},
+	[SPIN] = {"spin", "recv(MSG_DONTWAIT) without a pause", &(struct way){0}},
+	[SLEEP] = {"sleep-1us", "recv(MSG_DONTWAIT) once 1 us, and so on",
+		   &(struct way){.interval_us = 1}},
+	{"sleep-1us-fine", "with a timer slack of 1 ns",
+	 &(struct way){.interval_us = 1, .fine = true}},
+	{"sleep-10us", "10 us", &(struct way){.interval_us = 10}},
+	{"sleep-10us-fine", "with a timer slack of 1 ns",
+	 &(struct way){.interval_us = 10, .fine = true}},
+	{"sleep-100us", "100 us", &(struct way){.interval_us = 100}},
+	{"sleep-100us-fine", "with a timer slack of 1 ns",
+	 &(struct way){.interval_us = 100, .fine = true}},
+	{"sleep-1ms", "1 ms", &(struct way){.interval_us = 1000}},
+	{"sleep-10ms", "10 ms", &(struct way){.interval_us = 10000}},
+	{"sleep-100ms", "100 ms", &(struct way){.interval_us = 100000}},
+	{"sleep-1s", "1 s", &(struct way){.interval_us = 1000000}},
+	{0}};
+
 static const struct claim claims[] = {
-	{"poll-needs-polling", "non-blocking needs a polling loop"},
-	{"poll-interval", "checking once an interval trades latency for CPU"},
+	{"poll-needs-polling", "non-blocking needs a polling loop", "spin=recv", NOT_SEEN,
+	 .why = {[DEPENDS] =
+			 "a call that does not wait only says whether something is there: who has nothing else to wait in has to ask again at once. A call that waits for readiness hands the CPU over until the message itself wakes the thread, and the recv after it need not wait."}},
+	{"poll-interval", "checking once an interval trades latency for CPU", "*=recv", REFUTED,
+	 .why = {[HOLDS] =
+			 "who asks once an interval sleeps in between, which takes no CPU time, and has a message half an interval too late on average."}},
+	{0}};
+
+static const struct control controls[] = {
+	{"recv-sleeps", "the blocking recv sleeps: what the others are counted against",
+	 "recv=spin"},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"p50_ns", "from before send until recv has returned, the messages' median", "p50"},
+	{"p99_ns", "of the same, the 99th percentile", "p99"},
+	{"cpu_ns", "CPU time of the receiver's thread", "CPU", SHOW_SUM, "elapsed_ns"},
+	{"calls", "system calls of the receiver; a sleep is one", "calls|per s", SHOW_SUM,
+	 "elapsed_ns"},
+	{"wasted_calls", "of these: recv that said EAGAIN", "EAGAIN", SHOW_SUM, "calls"},
+	{"sleeps", "context switches of the receiver's own will", "sleeps|a call", SHOW_SUM,
+	 "calls"},
+	{"slept", "1: there was at least one"},
+	{"preempted", "context switches against its will"},
+	{"interval_ns", "between two looks; 0: it does not look once an interval"},
+	{"elapsed_ns", "of the receiver, from its begin until it has all messages"},
+	{"sent_messages", "messages to be sent"},
+	{"got_messages", "messages received"},
+	{"missing_messages", "messages that did not arrive", .zero = true, .sham = "garble"},
+	{"misplaced_messages", "messages that arrived changed or out of order", .zero = true,
+	 .sham = "garble"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"polling_share", 0.5,
+	 "who polls gets EAGAIN in most calls, and has the CPU most of the time"},
+	{"trade_times", 2, "latency at least doubled, CPU time at least halved: far beyond noise"},
+	{"usual_share", 0.5, "a message may be there already, so not every recv sleeps"},
 	{0}};
 
 static int64_t mean_us = 2000;
-static int64_t time_ms = 100;
+static int64_t time_ms = 50;
 static int64_t longest_ms = 1000;
 
 static const struct opt opts[] = {
 	{'m', "mean-us", "mean time between two messages in us", .num = &mean_us, .min = 50,
 	 .max = 100000},
 	{'d', "time", "messages of a trial; three times that for intervals of 10 ms and more",
-	 .num = &time_ms, .min = 20, .quick = 40, .max = 10000, .unit = OPT_MS},
+	 .num = &time_ms, .min = 10, .quick = 10, .max = 10000, .unit = OPT_MS},
 	{'l', "longest", "intervals longer than this are left out", .num = &longest_ms, .min = 1,
-	 .quick = 100, .max = 1000, .unit = OPT_MS},
+	 .quick = 10, .max = 1000, .unit = OPT_MS},
 	{0}};
 
-static const struct experiment about = {
-	.name = "waiting",
-	.group = "polling",
-	.summary = "How soon is a message there, and what does waiting for it cost?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 3,
-	.quick_trials = 1,
-};
-
-enum { LONG_INTERVAL = 10000000 }; /* ns: from here on the phases need more messages */
-
-static int refused[VARIANTS]; /* why this machine has no such thing: an error number */
-static int napi_id = -1;      /* SO_INCOMING_NAPI_ID of a loopback socket */
+enum { LONG_INTERVAL_US = 10000 }; /* from here on the phases need more messages */
 
 /* One trial: what the sender's thread needs, and then the receiver's. */
 struct trial {
-	struct messages messages;
-	size_t variant;
+	const struct way *way;
+	struct messages messages, sent; /* the receiver's; what the sender is to send */
+	bool garbles;                   /* a sham */
+
 	int epoll;
-	struct uring ring;
+	struct io_uring ring;
 	int64_t calls, wasted; /* system calls; of these, recv that said EAGAIN */
 	int64_t sleeps, preempted;
 };
@@ -133,33 +170,20 @@ static int64_t draw_times(int64_t *at_ns, int64_t time_ns, uint64_t seed)
 	return n;
 }
 
-/* 0 = it does not look once an interval. */
-static int64_t interval_of(size_t variant)
-{
-	return pauses[variant].us * 1000;
-}
-
-static bool too_long(size_t variant)
-{
-	return interval_of(variant) > longest_ms * 1000000;
-}
-
 /* How long messages are sent: of a long interval a whole number of it, as near as can be. */
-static int64_t trial_ns(int64_t interval_ns)
+static int64_t trial_ns(const struct way *way)
 {
-	int64_t time_ns = time_ms * 1000000;
 	int64_t intervals;
 
-	if (interval_ns < LONG_INTERVAL)
-		return time_ns;
-	intervals = 3 * time_ns / interval_ns;
-	return (intervals > 1 ? intervals : 1) * interval_ns;
+	if (way->interval_us < LONG_INTERVAL_US)
+		return time_ms * 1000000;
+	intervals = 3 * time_ms * 1000 / way->interval_us;
+	return (intervals > 1 ? intervals : 1) * way->interval_us * 1000;
 }
 
 /* Of all variants of a round the same, but longer for long intervals; at least one message. */
-static void prepare_messages(struct messages *m, int64_t interval_ns, uint64_t seed)
+static void prepare_messages(struct messages *m, int64_t time_ns, uint64_t seed)
 {
-	int64_t time_ns = trial_ns(interval_ns);
 	int64_t n = draw_times(NULL, time_ns, seed);
 
 	messages_begin(m, n ? n : 1);
@@ -170,15 +194,25 @@ static void prepare_messages(struct messages *m, int64_t interval_ns, uint64_t s
 
 static void send_messages(void *argument)
 {
-	struct trial *t = argument;
+	const struct trial *t = argument;
 
-	messages_send(&t->messages);
+	if (t->garbles && send(t->sent.fd.tx, "?", 1, 0) != 1)
+		err(EXIT_USAGE, "send");
+	messages_send(&t->sent);
 }
 
 /* --- the receiver ---------------------------------------------------------- */
 
-static void wait_select(int fd)
+static void wait_poll(struct trial *t)
 {
+	struct pollfd readable = {.fd = t->messages.fd.rx, .events = POLLIN};
+
+	check_fd(poll(&readable, 1, -1), "poll");
+}
+
+static void wait_select(struct trial *t)
+{
+	int fd = t->messages.fd.rx;
 	fd_set set;
 
 	if (fd >= FD_SETSIZE)
@@ -188,68 +222,50 @@ static void wait_select(int fd)
 	check_fd(select(fd + 1, &set, NULL, NULL, NULL), "select");
 }
 
-/* Until it may be worth looking; the blocking recv and io_uring wait when they receive. */
-static void await(struct trial *t)
+static void wait_epoll(struct trial *t)
 {
-	int fd = t->messages.fd.rx;
-	struct pollfd readable = {.fd = fd, .events = POLLIN};
 	struct epoll_event event;
 
-	switch (t->variant) {
-	case POLL:
-		check_fd(poll(&readable, 1, -1), "poll");
-		break;
-	case SELECT:
-		wait_select(fd);
-		break;
-	case EPOLL:
-		check_fd(epoll_wait(t->epoll, &event, 1, -1), "epoll_wait");
-		break;
-	default:
-		if (!interval_of(t->variant))
-			return;
-		run_sleep_until(span_now() + interval_of(t->variant));
-		break;
-	}
-	t->calls++;
+	check_fd(epoll_wait(t->epoll, &event, 1, -1), "epoll_wait");
 }
 
 /* recv by io_uring, asleep until it is done. */
 static void receive_by_ring(struct trial *t)
 {
-	struct io_uring_cqe done;
+	struct iovec room = messages_room(&t->messages);
+	struct io_uring_cqe *done;
+	int submitted;
 
-	uring_ask_recv(&t->ring, t->messages.fd.rx, messages_room(&t->messages));
-	check(uring_enter(&t->ring, 1), "io_uring_enter");
-	if (!uring_done(&t->ring, &done))
-		errx(EXIT_USAGE, "io_uring_enter did not wait");
-	if (done.res < 0)
-		check(-done.res, "recv by io_uring");
-	messages_take(&t->messages, (size_t)done.res);
-}
-
-static void receive(struct trial *t)
-{
-	bool waits = t->variant == RECV || t->variant == BUSY;
-
-	t->calls++;
-	if (t->variant == URING)
-		receive_by_ring(t);
-	else
-		t->wasted += messages_recv(&t->messages, waits ? 0 : MSG_DONTWAIT) < 0;
+	io_uring_prep_recv(io_uring_get_sqe(&t->ring), t->messages.fd.rx, room.iov_base,
+			   room.iov_len, 0);
+	submitted = io_uring_submit_and_wait(&t->ring, 1);
+	check(submitted < 0 ? -submitted : 0, "io_uring_submit_and_wait");
+	check(-io_uring_peek_cqe(&t->ring, &done), "io_uring_peek_cqe");
+	check(done->res < 0 ? -done->res : 0, "recv by io_uring");
+	messages_take(&t->messages, (size_t)done->res);
+	io_uring_cqe_seen(&t->ring, done);
 }
 
 static void receive_messages(void *argument)
 {
 	struct trial *t = argument;
+	const struct way *way = t->way;
+	const int flags = way->blocks ? 0 : MSG_DONTWAIT;
 	struct rusage before, after;
 
-	if (pauses[t->variant].fine)
+	if (way->fine)
 		prctl(PR_SET_TIMERSLACK, 1UL);
 	getrusage(RUSAGE_THREAD, &before);
 	while (messages_left(&t->messages)) {
-		await(t);
-		receive(t);
+		if (way->wait)
+			way->wait(t);
+		if (way->interval_us)
+			run_sleep_until(span_now() + way->interval_us * 1000);
+		if (way->ring)
+			receive_by_ring(t);
+		else
+			t->wasted += messages_recv(&t->messages, flags) < 0;
+		t->calls += way->wait || way->interval_us ? 2 : 1;
 	}
 	getrusage(RUSAGE_THREAD, &after);
 	t->sleeps = after.ru_nvcsw - before.ru_nvcsw;
@@ -259,10 +275,8 @@ static void receive_messages(void *argument)
 /* --- a trial --------------------------------------------------------------- */
 
 /* 0, or an error number: more than net.core.busy_read is for root only. */
-static int ask_for_busy_poll(int fd)
+static int ask_for_busy_poll(int fd, int us)
 {
-	const int us = 50;
-
 	return setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof(us)) ? errno : 0;
 }
 
@@ -271,246 +285,171 @@ static void prepare(struct trial *t)
 	int fd = t->messages.fd.rx;
 	struct epoll_event readable = {.events = EPOLLIN};
 
-	if (t->variant == URING)
-		check(uring_open(&t->ring, 1), "io_uring_setup");
-	if (t->variant == BUSY)
-		check(ask_for_busy_poll(fd), "SO_BUSY_POLL");
-	if (t->variant == EPOLL) {
+	if (t->way->ring)
+		check(-io_uring_queue_init(1, &t->ring, 0), "io_uring_queue_init");
+	if (t->way->busy_us)
+		check(ask_for_busy_poll(fd, t->way->busy_us), "SO_BUSY_POLL");
+	if (t->way->wait == wait_epoll) {
 		t->epoll = check_fd(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
 		check_fd(epoll_ctl(t->epoll, EPOLL_CTL_ADD, fd, &readable), "epoll_ctl");
 	}
 }
 
-static void tidy_up(struct trial *t)
-{
-	if (t->variant == URING)
-		uring_close(&t->ring);
-	if (t->variant == EPOLL)
-		close(t->epoll);
-	messages_end(&t->messages);
-}
-
 static void measure(struct run *run)
 {
-	struct trial t = {.variant = run_variant(run)};
-	int64_t interval_ns = interval_of(t.variant);
+	struct trial t = {.way = run_how(run), .garbles = run_sham(run, "garble")};
+	const struct messages *m = &t.messages;
 	struct team team;
 	struct span own;
 
-	prepare_messages(&t.messages, interval_ns, (uint64_t)run_trial(run));
+	prepare_messages(&t.messages, trial_ns(t.way), (uint64_t)run_trial(run));
 	prepare(&t);
+	t.sent = t.messages;
+	t.sent.n -= t.garbles;
 	team_start_two(&team, TEAM_SPREAD, receive_messages, send_messages, &t);
 	team_join(&team);
 	own = team.members[0].span;
 	run_record(run, (struct field[]){{"elapsed_ns", span_wall(&own)},
 					 {"cpu_ns", own.cpu_ns},
-					 {"interval_ns", interval_ns},
-					 {"sent_messages", t.messages.n},
-					 {"got_messages", t.messages.got},
-					 {"misplaced_messages", t.messages.misplaced},
-					 {"p50_ns", messages_late(&t.messages, 0.5)},
-					 {"p99_ns", messages_late(&t.messages, 0.99)},
+					 {"interval_ns", t.way->interval_us * 1000},
+					 {"sent_messages", m->n},
+					 {"got_messages", m->got},
+					 {"missing_messages", m->n - m->got},
+					 {"misplaced_messages", m->misplaced},
+					 {"p50_ns", messages_late(m, 0.5)},
+					 {"p99_ns", messages_late(m, 0.99)},
 					 {"calls", t.calls},
 					 {"wasted_calls", t.wasted},
 					 {"sleeps", t.sleeps},
+					 {"slept", t.sleeps > 0},
 					 {"preempted", t.preempted},
 					 {0}});
-	tidy_up(&t);
+	if (t.way->ring)
+		io_uring_queue_exit(&t.ring);
+	if (t.way->wait == wait_epoll)
+		close(t.epoll);
+	messages_end(&t.messages);
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* What a way of waiting costs, and what it brings, in all trials. */
-struct cost {
-	double p50_ns, p99_ns; /* medians of the trials */
-	double cpu_share;
-	double calls, wasted, sleeps; /* a second */
-};
-
-static struct cost cost_of(struct run *run, size_t v)
+/* Each trial's CPU time in millionths of its time. */
+static struct values cpu_share(struct run *run, size_t v)
 {
-	double elapsed_ns = run_sum(run, v, "elapsed_ns");
-
-	return (struct cost){.p50_ns = run_median(run, v, "p50_ns"),
-			     .p99_ns = run_median(run, v, "p99_ns"),
-			     .cpu_share = run_sum(run, v, "cpu_ns") / elapsed_ns,
-			     .calls = run_sum(run, v, "calls") / elapsed_ns * 1e9,
-			     .wasted = run_sum(run, v, "wasted_calls") / elapsed_ns * 1e9,
-			     .sleeps = run_sum(run, v, "sleeps") / elapsed_ns * 1e9};
+	return stats_millionths(run_values(run, v, "cpu_ns"), run_values(run, v, "elapsed_ns"));
 }
 
-static bool measured(struct run *run, size_t v)
+/* Whether its receiver polls: most of its calls are in vain, and it has the CPU meanwhile. */
+static enum verdict polls(struct run *run, size_t v)
 {
-	return run_values(run, v, "p50_ns").n > 0;
-}
+	double bound = run_bound(run, "polling_share");
 
-static void print_left_out(struct run *run, size_t v)
-{
-	if (refused[v])
-		run_say(run, "Left out: %s (refused here: %s)", variants[v].name,
-			text_errno(refused[v]));
-	else if (too_long(v))
-		run_say(run, "Left out: %s (longer than --longest)", variants[v].name);
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"16-byte messages over TCP on loopback, Poisson with a mean of %s; medians of the "
-		"trials. Calls, of these in vain (EAGAIN), and sleeps: a second.",
-		text_time((double)mean_us * 1e3));
-	fprintf(out, "\n  %-17s %8s %8s %7s %10s %10s %9s\n", "the receiver", "p50", "p99", "CPU",
-		"calls", "in vain", "sleeps");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct cost cost = cost_of(run, v);
-
-		if (measured(run, v))
-			fprintf(out, "  %-17s %8s %8s %7s %10s %10s %9s\n", variants[v].name,
-				text_time(cost.p50_ns), text_time(cost.p99_ns),
-				text_share(cost.cpu_share), text_count(llround(cost.calls)),
-				text_count(llround(cost.wasted)), text_count((int64_t)cost.sleeps));
-	}
-	for (size_t v = 0; v < VARIANTS; v++)
-		if (run_selected(run, v))
-			print_left_out(run, v);
-	if (measured(run, BUSY) && napi_id == 0)
-		run_say(run, "busy-poll sleeps like recv here: loopback has no network card with a "
-			     "queue to look into (its SO_INCOMING_NAPI_ID is 0).");
-	fputs("\n", out);
-}
-
-/* The way that is told when to look, and soonest has the message; VARIANTS if none was measured. */
-static size_t best_told(struct run *run)
-{
-	size_t best = VARIANTS;
-
-	for (size_t v = POLL; v <= URING; v++)
-		if (measured(run, v) &&
-		    (best == VARIANTS ||
-		     run_median(run, v, "p50_ns") < run_median(run, best, "p50_ns")))
-			best = v;
-	return best;
+	return or_not_seen(all_of(share_above(run_part(run, v, "wasted_calls", "calls"), bound),
+				  is_above(run_interval_of(run, cpu_share(run, v)), bound * 1e6)));
 }
 
 static void judge_polling(struct run *run)
 {
-	size_t told_by = best_told(run);
-	struct cost spin = cost_of(run, SPIN);
-	struct cost told;
-
-	if (!measured(run, SPIN) || told_by == VARIANTS)
-		return;
-	told = cost_of(run, told_by);
-	old_verdict(run, "poll-needs-polling", told.wasted < spin.wasted ? DEPENDS : HOLDS,
-		    (struct field[]){{"spin_wasted_per_s", (int64_t)spin.wasted},
-				     {"spin_cpu_share", .real = &spin.cpu_share},
-				     {"spin_p50_ns", (int64_t)spin.p50_ns},
-				     {"told_by", .text = variants[told_by].name},
-				     {"told_wasted_per_s", (int64_t)told.wasted},
-				     {"told_cpu_share", .real = &told.cpu_share},
-				     {"told_p50_ns", (int64_t)told.p50_ns},
-				     {0}},
-		    "alone it does: %s calls a second in vain, %s CPU, p50 %s. Told by %s when "
-		    "to look: %s in vain, %s CPU, p50 %s",
-		    text_count((int64_t)spin.wasted), text_share(spin.cpu_share),
-		    text_time(spin.p50_ns), variants[told_by].name,
-		    text_count((int64_t)told.wasted), text_share(told.cpu_share),
-		    text_time(told.p50_ns));
+	run_judge(
+		run, "poll-needs-polling", by_case(polls(run, SPIN), polls(run, EPOLL)),
+		"a recv that does not wait, alone: EAGAIN from {eagain} calls, {cpu_share} of a CPU, p50 {p50_ns}; after epoll_wait: EAGAIN from {epoll_eagain}, {epoll_cpu_share}, {epoll_p50_ns}",
+		number_share("eagain", run_part(run, SPIN, "wasted_calls", "calls")),
+		number_real("cpu_share", stats_quantile(cpu_share(run, SPIN), 0.5) / 1e6),
+		number_real("p50_ns", run_median(run, SPIN, "p50_ns")),
+		number_share("epoll_eagain", run_part(run, EPOLL, "wasted_calls", "calls")),
+		number_real("epoll_cpu_share", stats_quantile(cpu_share(run, EPOLL), 0.5) / 1e6),
+		number_real("epoll_p50_ns", run_median(run, EPOLL, "p50_ns")));
 }
 
-/* "10 ms 1.02, ...": p50 over half of each long interval; and how far from 1 the furthest is. */
-static const char *halves(struct run *run, double *furthest)
+static const struct way *way_of(size_t v)
 {
-	const char *list = "";
-
-	*furthest = NAN;
-	for (size_t v = SLEEP; v < VARIANTS; v++)
-		if (measured(run, v) && interval_of(v) >= LONG_INTERVAL) {
-			double interval_ns = (double)interval_of(v);
-			double of_half = run_median(run, v, "p50_ns") / (interval_ns / 2);
-
-			list = text_format("%s%s%s %.2f", list, *list ? ", " : "",
-					   text_time(interval_ns), of_half);
-			*furthest = fmax(*furthest, fabs(of_half - 1));
-		}
-	return *list ? text_format(" (p50 over half of the interval: %s)", list) : "";
+	return variants[v].how;
 }
 
 /* The shortest and the longest interval that were measured, with the kernel's slack. */
 static void judge_interval(struct run *run)
 {
-	size_t shortest = VARIANTS, longest = VARIANTS;
-	struct cost often, seldom;
-	const char *list;
-	double furthest;
+	const double times = run_bound(run, "trade_times");
+	size_t longest = VARIANTS - 1;
+	struct interval latency, cpu;
 
-	for (size_t v = SLEEP; v < VARIANTS; v++)
-		if (measured(run, v) && !pauses[v].fine) {
-			shortest = shortest == VARIANTS ? v : shortest;
-			longest = v;
-		}
-	if (shortest == longest)
-		return;
-	often = cost_of(run, shortest);
-	seldom = cost_of(run, longest);
-	list = halves(run, &furthest);
-	old_verdict(run, "poll-interval",
-		    seldom.p50_ns > often.p50_ns && seldom.cpu_share < often.cpu_share ? HOLDS
-										       : NOT_SEEN,
-		    (struct field[]){{"shortest_ns", interval_of(shortest)},
-				     {"shortest_p50_ns", (int64_t)often.p50_ns},
-				     {"shortest_cpu_share", .real = &often.cpu_share},
-				     {"longest_ns", interval_of(longest)},
-				     {"longest_p50_ns", (int64_t)seldom.p50_ns},
-				     {"longest_cpu_share", .real = &seldom.cpu_share},
-				     {"furthest_from_half_share", .real = &furthest},
-				     {0}},
-		    "from an interval of %s to %s the CPU time falls from %s to %s and p50 "
-		    "grows from %s to %s%s",
-		    text_time((double)interval_of(shortest)),
-		    text_time((double)interval_of(longest)), text_share(often.cpu_share),
-		    text_share(seldom.cpu_share), text_time(often.p50_ns), text_time(seldom.p50_ns),
-		    list);
+	while (longest > SLEEP + 1 && (!run_selected(run, longest) || way_of(longest)->fine))
+		longest--;
+	latency = run_ratio(run, run_values(run, longest, "p50_ns"),
+			    run_values(run, SLEEP, "p50_ns"));
+	cpu = run_ratio(run, cpu_share(run, longest), cpu_share(run, SLEEP));
+	run_judge(
+		run, "poll-interval", all_of(is_above(latency, times), is_below(cpu, 1 / times)),
+		"from an interval of {shortest_us} to {longest_us} p50 grows from {shortest_p50_ns} to {longest_p50_ns}, {half_times} times half of the interval, and the CPU time falls from {shortest_cpu_share} to {longest_cpu_share}, {cpu_times} times as much",
+		number_int("shortest_us", way_of(SLEEP)->interval_us),
+		number_int("longest_us", way_of(longest)->interval_us),
+		number_real("shortest_p50_ns", run_median(run, SLEEP, "p50_ns")),
+		number_real("longest_p50_ns", run_median(run, longest, "p50_ns")),
+		number_real("half_times", run_median(run, longest, "p50_ns") /
+						  ((double)way_of(longest)->interval_us * 500)),
+		number_real("shortest_cpu_share", stats_quantile(cpu_share(run, SLEEP), 0.5) / 1e6),
+		number_real("longest_cpu_share",
+			    stats_quantile(cpu_share(run, longest), 0.5) / 1e6),
+		number_interval("latency_times", latency), number_interval("cpu_times", cpu));
 }
 
-static void check_controls(struct run *run)
+static void judge(struct run *run)
 {
-	for (size_t v = 0; v < VARIANTS; v++)
-		old_control(run,
-			    run_sum(run, v, "misplaced_messages") == 0 &&
-				    run_sum(run, v, "got_messages") ==
-					    run_sum(run, v, "sent_messages"),
-			    "%s: messages were lost or out of order", variants[v].name);
-	if (measured(run, RECV))
-		old_control(run, run_sum(run, RECV, "sleeps") > 0,
-			    "the blocking recv never slept: what else is counted proves nothing");
-}
+	struct share slept = run_nonzero(run, RECV, "slept");
 
-static void report(struct run *run)
-{
-	print_table(run);
 	judge_polling(run);
 	judge_interval(run);
-	check_controls(run);
-	old_why(run,
-		"a call that waits hands the CPU over until the message itself wakes its thread. "
-		"One that does not wait only says whether something is there: who asks has to "
-		"ask again, at once, or an interval later and half of it too late on average.");
-	if (run_cpus() == 1)
-		old_note(run, "there is one CPU: sender and receiver shared it.");
+	run_check(run, "recv-sleeps", share_above(slept, run_bound(run, "usual_share")),
+		  "it slept in {slept} trials", number_share("slept", slept));
 }
 
-/* What this machine does not allow. */
-static void try_out(void)
+static const struct experiment about = {
+	.name = "waiting",
+	.group = "polling",
+	.order = 502,
+	.summary = "How soon is a message there, and what does waiting for it cost?",
+	.intro =
+		"16-byte messages over TCP on loopback, at Poisson times with a mean of {mean_us}, to a receiver that waits for them.",
+	.claims = claims,
+	.controls = controls,
+	.opts = opts,
+	.variants = variants,
+	.fields = fields,
+	.bounds = bounds,
+	.trials = 7,
+	.quick_trials = 7,
+	.timed = true,
+	.judge = judge,
+};
+
+/* What this machine, or an option, does not allow. */
+static void leave_out(struct run *run)
 {
 	struct net_pair fd = net_pair(NET_TCP, (struct net_ask){0});
+	struct io_uring ring;
+	int napi_id = 0;
+	int error = -io_uring_queue_init(1, &ring, 0);
 
-	refused[URING] = uring_missing();
-	refused[BUSY] = ask_for_busy_poll(fd.rx);
-	if (getsockopt(fd.rx, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &(socklen_t){sizeof(int)}))
-		napi_id = -1;
+	if (error)
+		run_leave_out(run, URING, "no io_uring: %s", strerror(error));
+	else
+		io_uring_queue_exit(&ring);
+	error = ask_for_busy_poll(fd.rx, way_of(BUSY)->busy_us);
+	if (error)
+		run_leave_out(run, BUSY, "SO_BUSY_POLL: %s", strerror(error));
+	else if (run_selected(run, BUSY) &&
+		 getsockopt(fd.rx, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id,
+			    &(socklen_t){sizeof(napi_id)}) == 0 &&
+		 napi_id == 0)
+		run_note(
+			run,
+			"busy-poll sleeps like recv here: loopback has no network card with a queue to look into (its SO_INCOMING_NAPI_ID is 0)",
+			NO_NUMBERS);
+	for (size_t v = SLEEP; v < VARIANTS; v++)
+		if (way_of(v)->interval_us > longest_ms * 1000)
+			run_leave_out(run, v, "longer than --longest");
+	if (run_cpus() == 1)
+		run_note(run, "there is one CPU: sender and receiver share it", NO_NUMBERS);
 	net_close(&fd);
 }
 
@@ -518,9 +457,8 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	try_out();
+	leave_out(run);
 	while (run_next(run))
-		if (!refused[run_variant(run)] && !too_long(run_variant(run)))
-			measure(run);
-	return old_end(run, report);
+		measure(run);
+	return run_end(run);
 }

@@ -32,8 +32,8 @@ def draw_loops(axes, shown, rows, block_ms):
                 handletextpad=0.1, borderpad=0)
 
 
-def title_of(loops):
-    if "blocks" not in loops:
+def title_of(result, loops):
+    if "blocks" not in loops or result.verdict("poll-loop-blocked") != "holds":
         return "Whom does a handler that waits hold up?"
     worst = np.median(style.column(loops["blocks"], "worst_ns"))
     return ("In an event loop of one thread a blocking call makes everybody wait, up to "
@@ -43,7 +43,7 @@ def title_of(loops):
 def draw(result):
     samples = style.of_variants(result.samples, *LOOPS)
     loops = {name: samples[name] for name in LOOPS if name in samples}
-    page = style.Page(result, title_of(loops), "The first trial; a dot is a request.")
+    page = style.Page(result, title_of(result, loops), "The first trial; a dot is a request.")
     draw_loops(page.fig.add_subplot(page.grid(1, 1, left=0.1, right=0.785, above=0.07)[0]),
                loops, result.kinds.get("request", []), result.run["params"]["block_ms"])
     return page.fig

@@ -80,7 +80,7 @@ def title_of(result):
     found = result.number("poll-four-quadrants", "combinations")
     if found is None:
         return "Whether a call waits, and who notices that a message has come"
-    return (f"{found} of 4 combinations exist: whether the call waits, and who notices that a "
+    return (f"{found} of 4 combinations were shown: whether the call waits, and who notices that a "
             "message has come, are two questions")
 
 

@@ -14,7 +14,6 @@ IS = {
     "uring": ("io_uring, multishot", style.GREEN, "^"),
     "uring-once": ("io_uring, one-shot", style.PINK, "v"),
 }
-FIT_FROM = 256
 APART = 0.042  # of the panel's height: one line of a label
 
 
@@ -27,15 +26,14 @@ def cells_of(samples, one):
     return dict(sorted(cells.items()))
 
 
-def exponent(samples):
-    """The trials' median of the slope of log(wait) over log(watched)."""
+def exponent(samples, fit_from):
+    """The trials' median of the slope of log(wait) over log(watched), between both ends."""
     trials = {}
     for sample in samples:
-        if sample["ready_fds"] == 1 and sample["watched_fds"] >= FIT_FROM:
-            trials.setdefault(sample["trial"], []).append(sample)
-    slopes = [np.polyfit(np.log(style.column(rows, "watched_fds")),
-                         np.log(style.column(rows, "wait_ns")), 1)[0]
-              for rows in trials.values() if len(rows) > 1]
+        if sample["ready_fds"] == 1 and sample["watched_fds"] >= fit_from:
+            trials.setdefault(sample["trial"], {})[sample["watched_fds"]] = sample["wait_ns"]
+    slopes = [np.log(wait[max(wait)] / wait[min(wait)]) / np.log(max(wait) / min(wait))
+              for wait in trials.values() if len(wait) > 1]
     if not slopes:
         return None
     return (np.median(slopes), *interval(slopes))
@@ -105,11 +103,12 @@ def draw(result):
     one = {name: cells_of(rows, True) for name, rows in variants.items()}
     tenth = {name: cells_of(rows, False) for name, rows in variants.items()}
     tenth = {name: cells for name, cells in tenth.items() if cells}
-    fits = {name: exponent(rows) for name, rows in variants.items()}
+    fit_from = int(result.bound("fit_fds"))
+    fits = {name: exponent(rows, fit_from) for name, rows in variants.items()}
     page = style.Page(
         result, title_of(fits, one),
         "Medians of the trials, with their 95 % intervals. The exponent says how the cost grows "
-        f"from {FIT_FROM} descriptors on: 0 not at all, 1 in proportion.")
+        f"from {fit_from} descriptors on: 0 not at all, 1 in proportion.")
     grid = page.grid(1, 2, left=0.075, right=0.865, wspace=0.62, above=0.075)
 
     def label(name, words):
@@ -127,8 +126,7 @@ def draw(result):
     if tenth:
         right = page.fig.add_subplot(grid[1])
         ends = draw_lines(right, tenth, lambda rows: (
-            style.column(rows, "wait_ns") + style.column(rows, "trigger_ns")) /
-            style.column(rows, "ready_fds"), lambda _, words: words)
+            style.column(rows, "tenth_event_ns") / style.column(rows, "ready_fds")), lambda _, words: words)
         right.set_title("A tenth is ready: write and wait, each")
         right.set_ylim(100, None)
         right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -16,7 +16,6 @@ IS = {
     "shutdown": "accept, ended by\nshutdown of the listener",
     "cond": "condition variable",
 }
-GRACE = 4e6  # ns; as a timer may be late
 
 
 def look_of(name):
@@ -59,7 +58,7 @@ def draw(result):
     style.rows_of(axes, [IS.get(name, name) for name in variants])
     for at, (name, (ns, interval)) in enumerate(stop.items()):
         colour, marker = look_of(name)
-        late = ns > interval + GRACE if interval else np.zeros(len(ns), bool)
+        late = style.column(variants[name], "late") > 0
         place = at + style.jitter(len(ns), 0.5)
         axes.plot(ns[~late] / 1e6, place[~late], marker, color=colour, markersize=5, alpha=0.5,
                   markeredgewidth=0, linestyle="none")

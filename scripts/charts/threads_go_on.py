@@ -10,10 +10,9 @@ MOST = 2  # times that are drawn: what is more was another program's noise
 
 
 def ratios(samples):
-    """How far the others got, times as far as in the window without that thread next to it."""
-    speed, alone = (style.column(samples, f"{which}counts")
-                    / style.column(samples, f"{which}elapsed_ns") for which in ("", "alone_"))
-    return speed[alone > 0] / alone[alone > 0]
+    """How far the one on the same CPU got, times as far as without that thread next to it."""
+    counts, alone = (style.column(samples, f"{which}same_cpu_counts") for which in ("", "alone_"))
+    return counts / alone
 
 
 def aside(axes, at, text):
@@ -39,8 +38,8 @@ def draw_threads(axes, shown):
         aside(axes, at, f"{np.median(times):.2f} times; {style.time_of(had)} of CPU\n"
               f"asleep in {asleep} of {looks} looks")
     axes.set_xlim(0, MOST * 1.02)
-    axes.set_title("Threads that count on every CPU, while one thread more is in ...")
-    axes.set_xlabel("how far they get, times as far as without it just before or after "
+    axes.set_title("A thread that counts on a CPU, while one thread more is on it, in ...")
+    axes.set_xlabel("how far it gets, times as far as without it just before or after "
                     f"(at most {MOST})")
 
 
@@ -49,8 +48,8 @@ def title_of(threads):
                if name not in ("nobody", "spins")]
     if not blocked or not np.concatenate(blocked).size:
         return "Whom does a blocking call stop?"
-    return (f"With a thread blocked, others get {np.median(np.concatenate(blocked)):.2f} times "
-            "as far")
+    times = np.median(np.concatenate(blocked))
+    return f"With a thread blocked, the other one on its CPU gets {times:.2f} times as far"
 
 
 def draw(result):

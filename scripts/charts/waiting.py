@@ -83,7 +83,8 @@ def draw_frontier(axes, kinds):
     low, high = axes.get_xlim()
     room = min([latency(samples) for samples in kinds["told"].values()], default=high) / 12
     axes.set_xlim(min(low / 1.3, room), high * 2)  # for the words around it
-    axes.set_ylim(max(axes.get_ylim()[0], LEAST) / 1.5, 400)
+    lowest = min([cpu(samples) for samples in kinds["told"].values()], default=400)
+    axes.set_ylim(min(max(axes.get_ylim()[0], LEAST) / 1.5, lowest / 20), 400)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{style.figures(share)} %"))
     axes.minorticks_off()
@@ -99,7 +100,7 @@ def draw_frontier(axes, kinds):
                 borderaxespad=0)
 
 
-def title_of(kinds):
+def title_of(result, kinds):
     told = []
     for samples in kinds["spin"].values():
         told.append(f"spinning has a message after {style.time_of(latency(samples))} and takes "
@@ -109,8 +110,10 @@ def title_of(kinds):
         low, high = (style.time_of(pick(latency(samples) for samples in kinds["told"].values()))
                      for pick in (min, max))
         told.append(f"sleeping until it comes, {low} to {high} and {style.figures(most, 2)} %")
-    if kinds["interval"]:
-        told.append("once an interval, half of it")
+    if kinds["interval"] and result.verdict("poll-interval") == "holds":
+        longest = max(kinds["interval"].values(), key=lambda rows: rows[0]["interval_ns"])
+        told.append(f"looking once in {style.time_of(longest[0]['interval_ns'])}, "
+                    f"{style.time_of(latency(longest))}")
     title = "; ".join(told) or "Waiting for messages"
     return title[0].upper() + title[1:]
 
@@ -119,7 +122,7 @@ def draw(result):
     kinds = kinds_of(style.of_variants(result.samples, *TOLD, "spin"))
     mean = style.time_of(result.run["params"]["mean_us"] * 1e3)
     page = style.Page(
-        result, title_of(kinds),
+        result, title_of(result, kinds),
         f"16-byte messages over TCP on loopback at random times, one each {mean} on average. "
         "Large: the median of the trials; small: a trial.")
     if any(kinds.values()):
