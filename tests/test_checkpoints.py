@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is special to gil/checkpoints: where x ends, under which rules."""
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, kind, parse, run, verdict_of
 
 PROGRAM = BUILD / "gil" / "checkpoints"
 
@@ -35,3 +35,8 @@ def test_rules():
             if variant == "from310" and is_so} == {"x += f()"}
     assert all(is_so for (variant, _), is_so in between.items() if variant == "threads")
 
+
+def test_other_check_points_refute_it():
+    """What the rules up to 3.9 would lose is expected of 3.10 too, and does not come out."""
+    ended = run(PROGRAM, "--quick", "--sham", "gil-check-between", "-o", "-")
+    assert verdict_of(parse(ended.stdout)) == "refuted"

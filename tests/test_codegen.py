@@ -60,6 +60,19 @@ def test_code_is_classified(tmp_path):
 
 
 @needs_compiler
+def test_verdict_is_that_of_the_rows(tmp_path):
+    """Of what compilers made of x += 1; the atomic control is no evidence."""
+    rows = rows_of(folder=tmp_path)[1]
+    verdict, = kind(rows, "verdict")
+    for number, field in (("one", "one_cpu_lost_updates"), ("several", "cpus_lost_updates")):
+        lost = [s[field] for s in kind(rows, "sample") if s["kind"] != "atomic" and field in s]
+        found = verdict["numbers"][number]
+        assert (found["k"], found["n"]) == (sum(x != 0 for x in lost), len(lost))
+    seen = any(verdict["numbers"][number]["k"] for number in ("one", "several"))
+    assert verdict["verdict"] == ("holds" if seen else "not-seen")
+
+
+@needs_compiler
 def test_killed_while_compiling(tmp_path):
     process = start(CODEGEN, "--levels", "4", env=environment(TMPDIR=str(tmp_path)))
     until(lambda: list(tmp_path.glob("*/*.s")), "assembly")

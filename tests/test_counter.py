@@ -67,6 +67,13 @@ def test_only_split():
     assert verdicts(rows)["race-nonzero"] in ("holds", "not-seen")
 
 
+def test_few_updates_prove_nothing():
+    """One update of each thread is exact without a mutex too."""
+    rows = rows_of("--iterations", "1")
+    check_books(rows, 2, 1)
+    assert verdicts(rows)["race-mutex-fixes"] == "unclear"
+
+
 def test_calibrated_iterations_are_recorded():
     """Without --quick and --iterations it chooses their number, and says which."""
     ended = run(COUNTER, "--trials", "1", "--variants", "split", "-o", "-")

@@ -3,18 +3,23 @@
 
 No test demands that an interpreter loses updates: it can happen, and need not.
 """
+import re
 import sys
-from functools import partial
 from collections import Counter
+from functools import partial
 
 import pytest
-from program import BUILD, environment, kind, parse, quick_rows, run
+from program import BUILD, environment, kind, parse, quick_rows, run, verdicts
 
 CPYTHON = BUILD / "gil" / "cpython"
 PROGRAMS = {"plain", "call", "call_first", "split", "attribute", "item", "locked"}
 
 pytestmark = pytest.mark.skipif(sys.implementation.name != "cpython", reason="runs this Python")
 rows_of = partial(quick_rows, CPYTHON)
+
+
+def gil_here():
+    return getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def test_books():
@@ -40,8 +45,30 @@ def test_one_interpreter_and_its_model():
     """However often it is named, and only with the rules that it needs."""
     variants = rows_of("--python", f"{sys.executable},{sys.executable}")[0]["variants"]
     version = ".".join(map(str, sys.version_info[:3]))
-    assert len(variants) == 2 and variants[0].startswith(version)
-    assert variants[1].startswith("model-")
+    python, model = variants
+    assert python.startswith(version) and model.startswith("model-")
+    assert variants[python] != variants[model]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10) or not gil_here(),
+                    reason="needs 3.10's check points")
+def test_one_update_shows_nothing():
+    """Where x += f() loses nothing either, the GIL was not offered: no trial was a test."""
+    rows = rows_of("--python", sys.executable, "--iterations", "1")
+    checks, lost = kind(rows, "verdict")
+    assert checks["verdict"] == "not-seen" or checks["numbers"]["call"]["k"]
+    assert lost["verdict"] == ("holds" if lost["numbers"]["any"]["k"] else "not-seen")
+
+
+def test_old_interpreters_alone_are_no_test():
+    old = [name for name in rows_of("--trials", "1", "--iterations", "1")[0]["variants"]
+           if re.match(r"2\.|3\.[2-9]\.", name)]
+    if not old:
+        pytest.skip("no CPython up to 3.9 is here")
+    rows = rows_of("--iterations", "1", "--variants", ",".join(old))
+    checks, lost = kind(rows, "verdict")
+    assert checks["verdict"] == "skipped"
+    assert lost["verdict"] == ("holds" if lost["numbers"]["any"]["k"] else "not-seen")
 
 
 def test_the_model_since_310_loses_only_with_a_call():
@@ -57,8 +84,7 @@ def test_no_interpreter(tmp_path):
     nowhere = str(tmp_path)
     ended = run(CPYTHON, "--quick", "-o", "-", env=environment(PATH=nowhere, HOME=nowhere))
     assert ended.returncode == 77, ended.stderr
-    verdicts = kind(parse(ended.stdout), "verdict")
-    assert verdicts and {row["verdict"] for row in verdicts} == {"skipped"}
+    assert set(verdicts(parse(ended.stdout)).values()) == {"skipped"}
 
 
 @pytest.mark.parametrize("wrong", ["/bin/true", "/no/such/python", f"{sys.executable},/bin/false"])

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What is special to race/interleavings: its counts are exact."""
+import re
+import subprocess
+import sys
 from fractions import Fraction
-from math import comb, factorial
-
 from functools import partial
+from math import comb, factorial
 
 import pytest
 from program import BUILD, kind, quick_rows, run
@@ -52,6 +54,19 @@ def test_extremes(rows):
         assert (sample["lowest_x"], sample["highest_x"]) == (low, high)
         assert (sample["results"], sample["unreached"]) == (high - low + 1, 0)
     assert [row["verdict"] for row in kind(rows, "verdict")] == ["holds"]
+
+
+def test_beside_busy_loops():
+    """Trials of microseconds, in which others take no share that could be measured."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        shown = run(PROGRAM, "--quick", "--iterations", "10").stdout
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    shares = [float(share) for share in re.findall(r"([0-9.]+) % of\s+the CPU time", shown)]
+    assert "HOLDS" in shown and all(share <= 100 for share in shares)
 
 
 def test_two(rows):

@@ -25,7 +25,8 @@ def check_books(rows, cpus):
     here = {(1, cpus), (2, cpus), (4, cpus), (8, cpus), (2, 1), (8, 1)}
     for variant in {sample["variant"] for sample in samples}:
         found = [(s["threads"], s["cpus"]) for s in samples if s["variant"] == variant]
-        assert set(found) == here and len(found) == len(here) * rows[0]["params"]["trials"]
+        trials = {s["trial"] for s in samples if s["variant"] == variant}
+        assert set(found) == here and len(found) == len(here) * len(trials)
     return samples
 
 
@@ -49,6 +50,14 @@ def test_eight_threads_on_one_cpu_end(duration):
 def test_only_the_mutex():
     rows = rows_of("--variants", "mutex", "--duration", "1")
     assert verdict_of(rows) == "holds"
+
+
+def test_threads_beside_others_count():
+    """What one thread alone did under a mutex proves nothing."""
+    rows = rows_of("--variants", "mutex", "--trials", "1", "--duration", "1")
+    beside = [s for s in kind(rows, "sample") if s["threads"] > 1]
+    verdict, = kind(rows, "verdict")
+    assert verdict["numbers"]["lost"]["n"] == sum(sample["updates"] for sample in beside)
 
 
 def test_only_without_a_lock():

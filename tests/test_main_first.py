@@ -33,7 +33,7 @@ def test_without_python(tmp_path):
     assert {sample["variant"] for sample in kind(rows, "sample")} == {"c"}
     verdict, = kind(rows, "verdict")
     assert verdict["verdict"] in ("holds", "not-seen")
-    assert verdict["numbers"]["python_programs"] == 0
+    assert verdict["numbers"]["python"]["n"] == verdict["numbers"]["hurried"]["n"] == 0
 
 
 def test_a_python_that_is_none():

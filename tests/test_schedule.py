@@ -42,6 +42,10 @@ def test_reach():
     assert "++, N = 5: no schedule ends at -3." in shown
 
 
+def test_an_atomic_update_leaves_no_way_to_two():
+    assert verdict_of(rows_of("--sham", "race-ends-at-two")) == "not-seen"
+
+
 def test_two_is_right_of_one_update_each():
     assert verdict_of(rows_of("--iterations", "1")) == "skipped"
     assert verdict_of(rows_of("--variants", "+/-")) == "skipped"

@@ -33,11 +33,11 @@ def test_addresses(samples):
 def test_writes(samples):
     for sample in samples:
         if sample["place"] == "code":
-            assert "seen" not in sample and "written" not in sample
+            assert "seen" not in sample and "unwritten" not in sample
             continue
         expected = (sample["place"] == "mapping" if sample["second"] == "process"
                     else sample["place"] not in OF_EACH_THREAD)
-        assert (sample["written"], sample["seen"]) == (1, expected)
+        assert (sample["unwritten"], sample["seen"]) == (0, expected)
 
 
 def test_without_what_the_claim_needs():

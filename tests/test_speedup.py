@@ -32,6 +32,14 @@ def test_one_cpu_shows_no_parallelism():
     assert set(verdicts(rows).values()) == {"skipped"}
 
 
+def test_what_was_left_out_is_named():
+    """A variant that was not asked for is no CPython that is missing."""
+    rows = rows_of("--variants", "free-1,free-2")
+    assert set(verdicts(rows).values()) == {"skipped"}
+    for row in kind(rows, "verdict"):
+        assert "(--variants)" in row["sentence"] and "found" not in row["sentence"]
+
+
 def test_without_python(tmp_path):
     """It is not needed: the lock in C stands for the GIL."""
     rows = rows_of("--variants", C_VARIANTS + ",python-1,python-2",

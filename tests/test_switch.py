@@ -39,6 +39,12 @@ def test_a_sanitizer_leaves_coroutines_out():
     assert not found if SANITIZED else found
 
 
+def test_one_trial_decides_nothing():
+    rows = rows_of("--trials", "1", "--rounds", "200", "--seed", "1")
+    verdict, = kind(rows, "verdict")
+    assert verdict["verdict"] == ("skipped" if SANITIZED else "unclear")
+
+
 def test_without_what_the_claim_needs():
     verdict, = kind(rows_of("--variants", "thread-futex,process-futex"), "verdict")
     assert verdict["verdict"] == "skipped"

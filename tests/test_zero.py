@@ -32,14 +32,18 @@ def test_verdict_is_that_of_the_rows():
     racy = [sample for sample in kind(rows, "sample") if sample["variant"] in RACY]
     zero, runs = (sum(sample[field] for sample in racy) for field in ("zero_runs", "runs"))
     row, = kind(rows, "verdict")
-    assert (row["numbers"]["zero_runs"], row["numbers"]["runs"]) == (zero, runs)
-    assert row["verdict"] == ("refuted" if 0 < zero < runs else "not-seen")
+    found = row["numbers"]["all"]
+    assert (found["k"], found["n"], row["numbers"]["largest"]) == (zero, runs, 10000)
+    assert row["verdict"] == ("refuted" if zero else "not-seen")
 
 
 @pytest.mark.parametrize("largest, ns", [("10", [10]), ("99", [10]), ("100", [10, 100])])
 def test_largest(largest, ns):
     rows = rows_of("--largest", largest, "--trials", "1", "--variants", "barrier")
     assert [sample["iterations"] for sample in kind(rows, "sample")] == ns
+    verdict, = kind(rows, "verdict")
+    assert verdict["numbers"]["largest"] == ns[-1]
+    assert verdict["verdict"] in ("refuted", "not-seen")
 
 
 def test_only_the_control():

@@ -327,12 +327,17 @@ static void judge(struct run *run)
 			? SKIPPED
 			: all_of(never_happens(since, (int64_t)run_bound(run, "enough_trials")),
 				 can_happen(call)),
-		"x is not 0 in {since} trials since 3.10, in {before} before; with x += f() since 3.10 in {call} ({interpreters} interpreters with a GIL)",
+		since.n == 0
+			? "no CPython since 3.10 with a GIL was run; in older ones x is not 0 in {before} trials"
+			: "x is not 0 in {since} trials since 3.10, in {before} before; with x += f() since 3.10 in {call} ({interpreters} interpreters with a GIL)",
 		number_share("since", since), number_share("before", before),
 		number_share("call", call), number_int("interpreters", (int64_t)interpreters));
-	run_judge(run, "gil-not-your-data", interpreters == 0 ? SKIPPED : can_happen(any),
-		  "updates were lost in {any} trials of x += 1 and of x += f() with a GIL",
-		  number_share("any", any));
+	run_judge(
+		run, "gil-not-your-data", interpreters == 0 ? SKIPPED : can_happen(any),
+		interpreters == 0
+			? "no CPython with a GIL was run"
+			: "updates were lost in {any} trials of x += 1 and of x += f() with a GIL",
+		number_share("any", any));
 	for (size_t i = 0; i < subjects_n; i++)
 		if (subjects[i].python && subjects[i].policy == GIL_NONE)
 			run_note(run, "{python} is free-threaded: the claims leave it out",

@@ -229,14 +229,20 @@ static void record(struct run *run)
 
 /* --- judge --------------------------------------------------------------- */
 
+/* The drops of the variants whose lock is dropped after a switch interval, or their switches. */
+static struct number sum_of(struct run *run, const char *field)
+{
+	return number_real(field, run_sum(run, UPTO, field) + run_sum(run, FROM, field) +
+					  run_sum(run, CALL, field));
+}
+
+/* Each claim reads its evidence anew: so the library knows what it lacks under --variants. */
 static void judge(struct run *run)
 {
 	struct share from = run_nonzero(run, FROM, "final_x");
 	struct share upto = run_nonzero(run, UPTO, "final_x");
 	struct share call = run_nonzero(run, CALL, "final_x");
-	struct share racy = share_add(share_add(upto, call), run_nonzero(run, TICKER, "final_x"));
-	double drops = run_sum(run, UPTO, "drops") + run_sum(run, FROM, "drops") +
-		       run_sum(run, CALL, "drops");
+	struct share racy;
 
 	run_judge(
 		run, "gil-checks",
@@ -246,6 +252,9 @@ static void judge(struct run *run)
 		"in the model x was wrong in {from} trials from 3.10 on, though the lock was dropped {drops} times; in {upto} up to 3.9, and in {call} with a call",
 		number_share("from", from), number_share("upto", upto), number_share("call", call),
 		number_real("drops", run_sum(run, FROM, "drops")));
+	racy = share_add(
+		run_nonzero(run, TICKER, "final_x"),
+		share_add(run_nonzero(run, UPTO, "final_x"), run_nonzero(run, CALL, "final_x")));
 	run_judge(
 		run, "gil-not-your-data", can_happen(racy),
 		"in the model {racy} trials under a GIL that can be dropped between load and store ended elsewhere than at 0",
@@ -254,10 +263,7 @@ static void judge(struct run *run)
 		run_note(
 			run,
 			"without forced switching {drops} drops made {switches} switches: whoever dropped the lock often had it again before the other one woke up",
-			number_real("drops", drops),
-			number_real("switches", run_sum(run, UPTO, "switches") +
-							run_sum(run, FROM, "switches") +
-							run_sum(run, CALL, "switches")));
+			sum_of(run, "drops"), sum_of(run, "switches"));
 }
 
 /* The root mean square of x. */

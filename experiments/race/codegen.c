@@ -38,13 +38,13 @@ enum { CELLS = COMPILERS * (LEVELS * ATOMIC + 1), CONTROL_LEVEL = 2, SHOWN_LINES
 
 /* How x is declared, and what the loop does with it. */
 static const struct kind {
-	const char *name, *declared, *update;
-} kinds[KINDS] = {{"plain", "static int64_t x;", "x += 1;"},
-		  {"volatile", "static volatile int64_t x;", "x = x + 1;"},
-		  {"relaxed", "static _Atomic int64_t x;",
+	const char *name, *help, *declared, *update;
+} kinds[KINDS] = {{"plain", "plain int64_t x", "static int64_t x;", "x += 1;"},
+		  {"volatile", "volatile int64_t x", "static volatile int64_t x;", "x = x + 1;"},
+		  {"relaxed", "relaxed atomic load, store", "static _Atomic int64_t x;",
 		   "atomic_store_explicit(&x, atomic_load_explicit(&x, memory_order_relaxed) + 1, "
 		   "memory_order_relaxed);"},
-		  {"atomic", "static _Atomic int64_t x;",
+		  {"atomic", "atomic addition (control)", "static _Atomic int64_t x;",
 		   "atomic_fetch_add_explicit(&x, 1, memory_order_relaxed);"}};
 
 static const char *const levels[LEVELS] = {"-O0", "-O1", "-O2", "-O3"};
@@ -347,7 +347,7 @@ static void name_cells(void)
 				snprintf(names[n], NAME, "%s%s-%s", compilers[c].name, levels[l],
 					 kinds[k].name);
 				variants[n].name = names[n];
-				variants[n].help = k == ATOMIC ? "control" : "";
+				variants[n].help = kinds[k].help;
 				n++;
 			}
 }

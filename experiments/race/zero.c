@@ -43,7 +43,7 @@ static const struct claim claims[] = {
 
 static const struct row_field fields[] = {
 	{"iterations", "N, updates of each thread", "N", .key = true},
-	{"runs", "of the program, as many as the budget allows"},
+	{"runs", "of the program, as many as fit in the trial"},
 	{"zero_runs", "that ended at 0", .show = SHOW_SUM, .per = "runs"},
 	{"unsafe_runs", "that did not end at 0 though the update is atomic", .zero = true,
 	 .sham = "atomic=barrier"},
@@ -52,13 +52,13 @@ static const struct row_field fields[] = {
 	{0}};
 
 static int64_t largest = 100000000;
-static int64_t budget_ms = 20;
+static int64_t duration_ms = 20;
 
 static const struct opt opts[] = {
 	{'n', "largest", "the largest number of updates of each thread; powers of 10 from 10 up",
 	 .num = &largest, .min = 10, .max = 1000000000, .quick = 1000000},
-	{'b', "budget", "time of a trial for each N: as many runs as fit, but one at least",
-	 .num = &budget_ms, .min = 1, .max = 1000, .quick = 5, .unit = OPT_MS},
+	{'d', "duration", "of a trial for each N: as many runs as fit, but one at least",
+	 .num = &duration_ms, .min = 1, .max = 1000, .quick = 5, .unit = OPT_MS},
 	{0}};
 
 enum {
@@ -138,7 +138,7 @@ static int64_t run_once(size_t variant, int64_t n)
 	return atomic_load(&x);
 }
 
-/* As many runs as the budget allows. */
+/* As many runs as fit. */
 static void measure(struct run *run, int64_t n)
 {
 	int64_t begin_ns = span_now();
@@ -152,7 +152,7 @@ static void measure(struct run *run, int64_t n)
 		if (printed > most || -printed > most)
 			most = printed < 0 ? -printed : printed;
 		now_ns = span_now();
-	} while (now_ns - begin_ns < budget_ms * 1000000 && !run_stopped());
+	} while (now_ns - begin_ns < duration_ms * 1000000 && !run_stopped());
 	run_record(run, (struct field[]){
 				{"iterations", n},
 				{"runs", runs},
@@ -183,8 +183,10 @@ static void judge(struct run *run)
 {
 	struct share all = {0};
 	struct share large = {0};
+	int64_t most = SMALLEST; /* the greatest power of 10 that is not above --largest */
 
 	for (int64_t n = SMALLEST; n <= largest; n *= 10) {
+		most = n;
 		large = zero_of(run, n);
 		all = share_add(all, large);
 	}
@@ -192,7 +194,7 @@ static void judge(struct run *run)
 		run, "race-zero-is-safe", refuted_if_seen(all),
 		"racy programs ended at 0 in {all} runs: in {small} with N = 10, in {large} with the largest N, {largest}",
 		number_share("all", all), number_share("small", zero_of(run, SMALLEST)),
-		number_share("large", large), number_int("largest", largest));
+		number_share("large", large), number_int("largest", most));
 }
 
 static void draw(struct run *run)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Where x can end when threads switch at check points only: each program under each version's rules."""
+"""Where x can end when threads switch at check points only: each program, each version's rules."""
 from . import style
 
-RULES = {"threads": "C threads, or no GIL", "upto39": "CPython 3.2 to 3.9", "from310": "CPython since 3.10"}
+RULES = ("threads", "upto39", "from310")
 LOSES, SAFE = (style.RED, "o"), (style.GREEN, "s")
 # The fields of a program's range, and what is right, in updates of each thread.
 SIGNS = (("", -0.17, 0), ("increments_", 0.17, 2))
@@ -20,25 +20,25 @@ def draw_rules(axes, samples):
     axes.set_xlabel("x at the end")
 
 
-def title_of(samples):
+def title_of(result, samples):
     losing = [s["program"] for s in samples
               if s["variant"] == "from310" and s["lowest_x"] < s["highest_x"]]
-    if not losing:
+    if not losing or result.verdict("gil-check-between") != "holds":
         return "Where x can end, by the interpreter's check points"
     return f"By the rules of CPython since 3.10 only {', '.join(losing)} can lose updates"
 
 
 def draw(result):
-    samples = [s for s in result.samples if s["trial"] == 0]
+    samples = [s for s in result.all_samples if s["trial"] == 0]
     variants = style.of_variants(samples, *RULES)
     n = samples[0]["iterations"]
-    page = style.Page(result, title_of(samples),
-                      f"All schedules of two threads, {n} updates each. Upper line: +/-, lower line: ++. Every x on "
-                      "a line can come out; a circle is at the right one.")
+    page = style.Page(result, title_of(result, samples),
+                      f"All schedules of two threads, {n} updates each. Upper line: +/-, lower "
+                      "line: ++. Every x on a line can come out; a circle is at the right one.")
     grid = page.grid(1, len(variants), left=0.165, wspace=0.1)
     for at, (name, rows) in enumerate(variants.items()):
         axes = page.fig.add_subplot(grid[at])
-        axes.set_title(RULES[name])
+        axes.set_title(result.help(name))
         style.rows_of(axes, [row["program"] if at == 0 else "" for row in rows])
         draw_rules(axes, rows)
         axes.set_xlim(-n - 0.3, 2 * n + 0.3)

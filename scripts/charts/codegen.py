@@ -6,8 +6,6 @@ from . import style
 
 COMPILERS = ("gcc", "clang", "other")
 KINDS = ("plain", "volatile", "relaxed", "atomic")
-DECLARED = {"plain": "plain int64_t x", "volatile": "volatile int64_t x",
-            "relaxed": "relaxed atomic load, store", "atomic": "atomic addition (control)"}
 ONE, SEVERAL = (style.BLUE, "o"), (style.RED, "s")
 
 
@@ -41,8 +39,8 @@ def title_of(samples):
     return f"The compiled loops lost {np.median(one):.0f} % of their updates on one CPU"
 
 
-def draw_kind(axes, kind, rows, samples):
-    axes.set_title(DECLARED.get(kind, kind))
+def draw_kind(axes, result, kind, rows, samples):
+    axes.set_title(next(result.help(s["variant"]) for s in samples if s["kind"] == kind))
     axes.set_xlim(-4, 104)
     axes.set_xticks((0, 25, 50, 75, 100))
     for at, row in enumerate(rows):
@@ -59,7 +57,7 @@ def draw_kind(axes, kind, rows, samples):
 
 
 def draw(result):
-    samples = result.samples
+    samples = result.all_samples
     rows = sorted({(s["compiler"], s["level"]) for s in samples},
                   key=lambda row: (COMPILERS.index(row[0]), row[1]))
     kinds = [kind for kind in KINDS[:3] if any(s["kind"] == kind for s in samples)]
@@ -80,7 +78,7 @@ def draw(result):
         axes.set_ylim(len(rows) - 0.5, -0.7)
         for edge in range(1, len(rows)):
             axes.axhline(edge - 0.52, color=style.PALE, linewidth=0.7)
-        draw_kind(axes, kind, rows, samples)
+        draw_kind(axes, result, kind, rows, samples)
         axes.set_xlabel("lost updates (% of all)")
         if place == len(kinds) - 1:
             for name, (colour, marker) in (("on one CPU", ONE), ("on several", SEVERAL)):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Lost updates: what share of ++ is lost, and where the notes' +/- ends."""
+import textwrap
+
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
@@ -10,9 +12,6 @@ RACY = ("split", "volatile")  # as for the verdicts; plain is too, but little of
 CONTROLS = ("mutex", "atomic")
 A = {"mutex": "a mutex", "atomic": "an atomic"}
 LOOK = {"mutex": (style.GREEN, "s"), "atomic": (style.GREEN, "s"), "plain": (style.BLUE, "^")}
-IS = {"split": "load, add, store", "volatile": "the same, naively", "plain": "as compiled",
-      "mutex": "with a lock", "atomic": "one instruction"}
-ONE_ADDITION_NS = 0.05  # no loop takes less a turn: the compiler has added it up
 
 
 def look(name):
@@ -41,7 +40,7 @@ def share(percent):
     return f"{percent:.0f} %" if percent >= 1 else f"{percent:.2g} %"
 
 
-def title_of(variants):
+def title_of(result, variants):
     racy = [s for name in RACY for s in variants.get(name, [])]
     safe = [s for name in CONTROLS for s in variants.get(name, [])]
     if lost_percent(safe).any() or wrong(safe)[0]:
@@ -50,7 +49,7 @@ def title_of(variants):
     if not racy:
         return f"No update is lost {none}" if safe else "What the compiler left of the race"
     lost = lost_percent(racy)
-    if not len(lost):
+    if not len(lost) or result.verdict("race-nonzero") == "not-seen":
         return "Without a lock {} of {} trials ended wrong".format(*wrong(racy))
     return (f"{racy[0]['threads']} threads without a lock lost {share(np.median(lost))} of "
             "their updates" + (f"; {none}, none" if safe else ""))
@@ -65,12 +64,10 @@ def note_of(samples, variants):
     return note
 
 
-def label(name, samples):
+def label(result, name, samples):
     cost = np.median(style.column(samples, "elapsed_ns") / updates(samples))
-    what = IS.get(name, "")
-    if name == "plain" and cost < ONE_ADDITION_NS:
-        what = "one addition is left"
-    return f"{name}\n{what}\n{style.figures(cost, 2)} ns an update"
+    return (f"{name}\n{textwrap.fill(result.help(name), 24)}\n"
+            f"{style.figures(cost, 2)} ns an update")
 
 
 def draw_lost(axes, variants):
@@ -100,11 +97,11 @@ def draw_final(axes, variants):
 
 
 def draw(result):
-    variants = style.of_variants(result.samples, *ORDER)
-    both = any("final_x" in s for s in result.samples)  # else --same-sign
-    page = style.Page(result, title_of(variants), note_of(result.samples, variants))
-    grid = page.grid(1, 2 if both else 1, left=0.185, right=0.915, wspace=0.33)
-    labels = [label(name, samples) for name, samples in variants.items()]
+    variants = style.of_variants(result.all_samples, *ORDER)
+    both = any("final_x" in s for s in result.all_samples)  # else --same-sign
+    page = style.Page(result, title_of(result, variants), note_of(result.all_samples, variants))
+    grid = page.grid(1, 2 if both else 1, left=0.2, right=0.915, wspace=0.33)
+    labels = [label(result, name, samples) for name, samples in variants.items()]
     lost = page.fig.add_subplot(grid[0])
     style.rows_of(lost, labels)
     draw_lost(lost, variants)

@@ -11,8 +11,6 @@ CODE = {"plain": "x += 1", "call": "x += f()", "call_first": "x = f() + x",
         "split": "t = x; x = t + 1", "attribute": "o.x += 1", "item": "l[0] += 1",
         "locked": "with a lock"}
 RULES = ("2.7", "3.2 to 3.9", "since 3.10", "no GIL")
-MODEL = {"2.7": "model of 2.7", "3.2 to 3.9": "model to 3.9", "since 3.10": "model, 3.10 on",
-         "no GIL": "model, no GIL"}
 
 # What a thread had done last when it gave up the GIL; of the red ones x was loaded, not stored.
 PLACES = (("FOR_ITER", "next i", style.PALE), ("LOAD_GLOBAL", "load x", style.RED),
@@ -32,10 +30,6 @@ def ordered(samples):
         version = [int("".join(filter(str.isdigit, part)) or 0) for part in name.split(".")]
         return RULES.index(groups[name][0]["rules"]), is_model(name), version
     return {name: groups[name] for name in sorted(groups, key=key)}
-
-
-def label(name, samples):
-    return MODEL[samples[0]["rules"]] if is_model(name) else name
 
 
 def lost(samples, program):
@@ -123,7 +117,7 @@ def draw_places(axes, variants, rows):
 
 
 def draw(result):
-    variants = ordered(result.samples)
+    variants = ordered(result.all_samples)
     each = next(iter(variants.values()))
     note = (f"Two threads, {each[0]['iterations']:,} times each; a safe program ends at 0. A dot "
             f"is one of {len(each)} trials. Red and orange drops lie inside, after the load of x "
@@ -131,7 +125,7 @@ def draw(result):
     page = style.Page(result, title_of(variants), note)
     grid = page.grid(1, 3, left=0.125, right=0.935, below=0.15, wspace=0.12,
                      width_ratios=(1, 1.25, 1.2))
-    labels = [label(name, samples) for name, samples in variants.items()]
+    labels = list(variants)
     panels = [page.fig.add_subplot(cell) for cell in grid]
     for axes, names in zip(panels, (labels, [""] * len(labels), [""] * len(labels))):
         style.rows_of(axes, names)

@@ -5,7 +5,7 @@ import numpy as np
 from . import style
 
 PROGRAMS = ("+/-", "++")
-SAYS = {"+/-": "x += 1 in one thread, x −= 1 in the other", "++": "x += 1 in each thread"}
+DIGITS = 6  # longer counts are shown as powers of ten
 
 
 def at_most(names, count):
@@ -39,7 +39,7 @@ def sizes_of(samples):
 
 def draw_program(axes, result, program, samples):
     sample = samples[0]
-    axes.set_title(f"{program}:  {SAYS[program]}" if sample["threads"] == 2 else program)
+    axes.set_title(f"{program}:  {result.help(program)}" if sample["threads"] == 2 else program)
     sizes = [n for n in sizes_of(samples) if n > 1] or sizes_of(samples)
     sizes = at_most(sizes, 5)
     for at, n in enumerate(sizes):
@@ -68,24 +68,25 @@ def share_of(result, program, n, samples):
 
 
 def title_of(result, programs):
-    gaps = sum(s["unreached"] for samples in programs.values() for s in samples)
-    first = "Every" if gaps == 0 else "Not every"
+    first = {"holds": "Every x between the extremes can come out",
+             "refuted": "Not every x between the extremes can come out"}.get(
+                 result.verdict("race-interleavings"), "What x comes out as")
     program = next(iter(programs))
     n = sizes_of(programs[program])[-1]
     share = percent(share_of(result, program, n, programs[program]))
-    return (f"{first} x between the extremes can come out; {share} of schedules end right "
-            f"({program}, N = {n})")
+    return f"{first}; {share} of schedules end right ({program}, N = {n})"
 
 
 def draw(result):
-    programs = style.of_variants(result.samples, *PROGRAMS)
-    sample = result.samples[0]
-    last = max(sizes_of(result.samples))
-    counted = next(s["schedules"] for s in result.samples if s["iterations"] == last)
+    programs = style.of_variants(result.all_samples, *PROGRAMS)
+    sample = result.all_samples[0]
+    last = max(sizes_of(result.all_samples))
+    counted = next(s["schedules"] for s in result.all_samples if s["iterations"] == last)
+    many = power(len(counted) - 1) if len(counted) > DIGITS else f"{int(counted):,}"
     page = style.Page(result, title_of(result, programs),
                       f"{sample['threads']} threads update x, N times each, without a lock. Exact: "
-                      f"each of the {power(len(counted) - 1)} schedules of N = {last} counts the "
-                      "same. A circle is at the right x.")
+                      f"each of the {many} schedules of N = {last} counts the same. A circle is at "
+                      "the right x.")
     grid = page.grid(len(programs), 1, left=0.075, right=0.8, hspace=0.62)
     for at, (program, samples) in enumerate(programs.items()):
         axes = page.fig.add_subplot(grid[at])

@@ -22,7 +22,9 @@ def title_of(variants):
             0, 0)
         if programs:
             told.append(f"{yes} of {programs} times in {who}")
-    return "Main's line came before the thread's sum " + (", ".join(told) or "at times")
+    if not told:
+        return "Which line comes first, the thread's sum or main's?"
+    return "Main's line came before the thread's sum " + ", ".join(told)
 
 
 def draw_bars(axes, title, parts):
@@ -46,7 +48,7 @@ def order_of(name):
 
 
 def draw(result):
-    variants = style.of_variants(result.samples)
+    variants = style.of_variants(result.all_samples)
     names = sorted({name[:-len(SHORT)] if name.endswith(SHORT) else name for name in variants},
                    key=order_of)
     interval = style.time_of(result.run["params"]["short_interval_us"] * 1e3)

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: MIT
 """A model of CPython's GIL: where x ends, after which opcode the lock is dropped, who held it."""
+import textwrap
+
 import numpy as np
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from . import style
 
-IS = {"ticker-2.7": "CPython 2.7\noffered every 100 opcodes",
-      "up-to-3.9": "up to 3.9\nmost opcodes check",
-      "from-3.10": "from 3.10\nonly jumps and calls check",
-      "from-3.10-call": "from 3.10, x += f()\na call inside the update",
-      "none": "no GIL\nand no lock instead",
-      "mutex": "mutex\na lock around the update"}
+ORDER = ("ticker-2.7", "up-to-3.9", "from-3.10", "from-3.10-call", "none", "mutex")
 SAFE = ("from-3.10", "mutex")
+RACY = ("ticker-2.7", "up-to-3.9", "from-3.10-call")  # under a GIL
 LOCK = "#AAAAAA"  # calls of the program's own lock
 # The opcodes of the loop in their order: field, name, colour.  Red: x is loaded and not yet stored.
 OPCODES = (("drops_for_iter", "FOR_ITER", style.SKY),
@@ -38,14 +36,12 @@ def wrong(samples):
     return np.count_nonzero(xs), len(xs)
 
 
-def title_of(variants):
+def title_of(result, variants):
     if wrong(variants.get("mutex", []))[0]:
         return "Even the control lost updates: this run shows nothing"
-    plain = variants.get("from-3.10")
-    racy = [s for name in ("ticker-2.7", "up-to-3.9", "from-3.10-call")
-            for s in variants.get(name, [])]
-    if plain and not wrong(plain)[0] and wrong(racy)[0]:
+    if {result.verdict(claim) for claim in ("gil-checks", "gil-not-your-data")} == {"holds"}:
         return "The GIL does not protect x += 1: CPython from 3.10 on just never stops inside it"
+    racy = [s for name in RACY for s in variants.get(name, [])]
     if racy:
         return "Under the GIL {} of {} trials lost updates".format(*wrong(racy))
     return "Where x += 1 and x -= 1 end under a model of the GIL"
@@ -53,12 +49,13 @@ def title_of(variants):
 
 def note_of(samples):
     each = max(s["iterations"] for s in samples)
-    return (f"A model of CPython's lock. One thread adds 1 to x, the other subtracts 1, {each:,} times "
-            "each; 0 is right.")
+    return (f"A model of CPython's lock. One thread adds 1 to x, the other subtracts 1, {each:,} "
+            "times each; 0 is right.")
 
 
 def draw_final(axes, variants):
-    reach = max([abs(s["final_x"]) for samples in variants.values() for s in samples] + [1000]) / 1000
+    ends = [abs(s["final_x"]) for samples in variants.values() for s in samples]
+    reach = max(ends + [1000]) / 1000
     axes.set_title("x at the end (a dot is a trial)")
     axes.set_xlabel("x, in thousands")
     axes.axvline(0, color=style.GREY, linewidth=1, zorder=1)
@@ -92,7 +89,7 @@ def draw_drops(axes, variants):
 def draw_line(axes, lines, window):
     rows = [name for name in LINES if name in lines]
     axes.set_title("Who held the lock in the first trial")
-    style.rows_of(axes, [IS[name].split("\n")[0] for name in rows])
+    style.rows_of(axes, rows)
     for at, name in enumerate(rows):
         for hold in lines[name]:
             begin, end = hold["begin_ns"] / 1e6, min(hold["end_ns"] / 1e6, window)
@@ -120,16 +117,17 @@ def shown(variants):
 
 
 def draw(result):
-    variants = style.of_variants(result.samples, *IS)
+    variants = style.of_variants(result.all_samples, *ORDER)
     holds = result.kinds.get("hold", [])
     lines = {name: rows for name, rows in style.of_variants(holds).items() if name in LINES}
-    page = style.Page(result, title_of(variants), note_of(result.samples))
-    grid = page.grid(2 if lines else 1, 1, left=0.215, right=0.925, hspace=0.66,
+    page = style.Page(result, title_of(result, variants), note_of(result.all_samples))
+    grid = page.grid(2 if lines else 1, 1, left=0.24, right=0.925, hspace=0.66,
                      above=0.055, below=0.09 if lines else 0.15,
                      **({"height_ratios": (2.9, 1)} if lines else {}))
     panels = grid[0].subgridspec(1, 2, wspace=0.3)
     final, drops = page.fig.add_subplot(panels[0]), page.fig.add_subplot(panels[1])
-    style.rows_of(final, [IS.get(name, name) for name in variants])
+    style.rows_of(final, [textwrap.fill(f"{name}: {result.help(name)}", 36) for name in variants])
+    final.tick_params(axis="y", labelsize=style.CAPTION)
     style.rows_of(drops, [""] * len(variants))
     draw_final(final, variants)
     draw_drops(drops, variants)

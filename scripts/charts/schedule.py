@@ -62,26 +62,26 @@ def draw_switches(axes, result, program, n):
 def title_of(result):
     two = [row for row in result.kinds.get("witness", [])
            if (row["variant"], row["replayed_x"]) == ("++", 2) and row["iterations"] > 1]
-    if not two:
+    if not two or result.verdict("race-ends-at-two") != "holds":
         return "Which x can be reached, and with how many switches"
     most = max(two, key=lambda row: row["iterations"])
-    return (f"{len(set(most['schedule']))} threads of x += 1, {most['iterations']} times each, ended at "
-            f"2 after {most['switches']} switches")
+    return (f"{len(set(most['schedule']))} threads of x += 1, {most['iterations']} times each, "
+            f"ended at 2 after {most['switches']} switches")
 
 
 def draw(result):
-    programs = list(style.of_variants(result.samples, *PROGRAMS))
+    programs = list(style.of_variants(result.all_samples, *PROGRAMS))
     drawn = [row for row in (chosen(result, program) for program in programs) if row]
     page = style.Page(result, title_of(result),
-                      "Real threads took these steps in this order: no schedule ends there with fewer "
-                      "switches. White: x is loaded; filled: stored." if drawn else "")
+                      "Real threads took these steps in this order: no schedule ends there with "
+                      "fewer switches. White: x is loaded; filled: stored." if drawn else "")
     grid = page.grid(len(drawn) + 1, len(programs), left=0.085, hspace=0.6, wspace=0.12,
                      height_ratios=[1] * len(drawn) + [1.3])
     for at, row in enumerate(drawn):
         draw_schedule(page.fig.add_subplot(grid[at, :]), row)
     for at, program in enumerate(programs):
         axes = page.fig.add_subplot(grid[len(drawn), at])
-        sizes = {s["iterations"] for s in result.samples if s["variant"] == program}
+        sizes = {s["iterations"] for s in result.all_samples if s["variant"] == program}
         draw_switches(axes, result, program, max((n for n in sizes if n <= 12), default=max(sizes)))
         if at == 0:
             axes.set_ylabel("fewest switches")

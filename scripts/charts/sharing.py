@@ -5,15 +5,7 @@ from matplotlib.patches import Rectangle
 
 from . import style
 
-PLACES = {
-    "code": "code: a function",
-    "global": "data: a global variable",
-    "heap": "heap: a block of malloc",
-    "stack": "stack: a variable of each one's own",
-    "lent": "stack: the first one's, by a pointer",
-    "tls": "a thread-local variable",
-    "mapping": "a mapping made to be shared\n(MAP_SHARED; the control)",
-}
+PLACES = ("code", "global", "heap", "stack", "lent", "tls", "mapping")
 DATA = ("global", "heap")
 WHO = {"thread": "A second THREAD of the program", "process": "A second PROCESS (fork)"}
 ASKED = {"same_address": "is it at the\nsame address?", "seen": "is its write\nseen by the first?"}
@@ -21,8 +13,8 @@ YES, NO, BOTH = "#9FD9C7", "#F3C3A2", "#F8EFA8"  # green, red and yellow that te
 
 
 def counts(result, second, place, field):
-    values = style.column([s for s in result.samples
-                           if (s["second"], s["place"]) == (second, place)], field)
+    values = style.column([s for s in result.all_samples
+                           if s["variant"] == f"{second}-{place}"], field)
     return np.count_nonzero(values), len(values)
 
 
@@ -55,7 +47,7 @@ def draw(result):
     page = style.Page(result, title_of(result), "A second one, a thread or a forked process, "
                       "writes to a place; the first one looks at its own. Of how many trials?")
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.29, right=0.97, above=0.15, below=0.02)[0])
-    style.rows_of(axes, list(PLACES.values()))
+    style.rows_of(axes, [result.help(f"thread-{place}") for place in PLACES])
     axes.set_xlim(-0.5, 4.0)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)

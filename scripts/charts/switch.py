@@ -10,18 +10,9 @@ KINDS = {  # by how a variant's name begins: who takes turns, and the look
     "thread": ("threads", style.BLUE, "o"),
     "process": ("processes", style.RED, "s"),
 }
-ROWS = {
-    "coroutine-own": "coroutines: own",
-    "coroutine-ucontext": "coroutines: ucontext",
-    "thread-futex": "threads: futex",
-    "process-futex": "processes: futex",
-    "thread-pipe": "threads: pipe",
-    "process-pipe": "processes: pipe",
-    "thread-futex-2cpus": "threads: futex",
-    "process-futex-2cpus": "processes: futex",
-    "thread-pipe-2cpus": "threads: pipe",
-    "process-pipe-2cpus": "processes: pipe",
-}
+ONE_CPU = ("coroutine-own", "coroutine-ucontext", "thread-futex", "process-futex", "thread-pipe",
+           "process-pipe")
+TWO_CPUS = "-2cpus"  # how the names of the others end
 
 
 def cost(samples):
@@ -37,7 +28,7 @@ def title_of(ns):
 
 
 def draw_rows(axes, ns, everything):
-    style.rows_of(axes, [ROWS.get(name, name) for name in ns])
+    style.rows_of(axes, [name.replace(TWO_CPUS, "") for name in ns])
     axes.set_xscale("log")
     axes.set_xlim(everything.min() / 1.3, everything.max() * 1.3)
     axes.xaxis.set_major_locator(LogLocator())
@@ -50,16 +41,18 @@ def draw_rows(axes, ns, everything):
 
 
 def draw(result):
-    variants = style.of_variants(result.samples, *ROWS)
+    variants = style.of_variants(result.samples, *ONE_CPU,
+                                 *(name + TWO_CPUS for name in ONE_CPU))
     ns = {name: cost(samples) for name, samples in variants.items()}
     panels = [("Both on one CPU: each is switched out for the other",
-               {name: values for name, values in ns.items() if not name.endswith("2cpus")}),
+               {name: values for name, values in ns.items() if not name.endswith(TWO_CPUS)}),
               ("A CPU each: nothing is switched out, one CPU wakes the other",
-               {name: values for name, values in ns.items() if name.endswith("2cpus")})]
+               {name: values for name, values in ns.items() if name.endswith(TWO_CPUS)})]
     panels = [(title, part) for title, part in panels if part]
-    page = style.Page(result, title_of(ns), "Two of a kind hand a turn to and fro. own: a few "
-                      "instructions; ucontext: the C library, with a system call; futex and "
-                      "pipe: through the kernel. A dot is a trial, a bar the median.")
+    coroutines = "; ".join(f"{name}: {result.help(name)}" for name in ns if name in ONE_CPU[:2])
+    page = style.Page(result, title_of(ns), "Two of a kind hand a turn to and fro, threads and "
+                      "processes through the kernel. A dot is a trial, a bar the median. "
+                      + coroutines)
     grid = page.grid(len(panels), 1, left=0.19, right=0.9, hspace=0.42, below=0.1,
                      height_ratios=[len(part) for _, part in panels])
     for at, (title, part) in enumerate(panels):

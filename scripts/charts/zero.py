@@ -6,13 +6,8 @@ from matplotlib.ticker import FuncFormatter
 
 from . import style
 
-# label, look, and where along its curve (% of its height) and on which side the label stands
-RACY = {
-    "started": ("each thread starts\nwhen it is created", style.BLUE, "s", 72, "right"),
-    "barrier": ("both start at once\n(barrier)", style.RED, "o", 62, "left"),
-    "started-1cpu": ("one CPU,\nas created", style.PINK, "D", 84, "left"),
-    "barrier-1cpu": ("one CPU,\nwith barrier", style.ORANGE, "^", 60, "left"),
-}
+RACY = {"started": (style.BLUE, "s"), "barrier": (style.RED, "o"),
+        "started-1cpu": (style.PINK, "D"), "barrier-1cpu": (style.ORANGE, "^")}
 
 
 def counts(samples):
@@ -22,28 +17,15 @@ def counts(samples):
              sum(s["runs"] for s in samples if s["iterations"] == n)) for n in ns]
 
 
-def place(ns, shares, level):
-    """Where the curve first comes down to a level, in percent of its height; else its end."""
-    level *= shares.max() / 100
-    for at in range(1, len(ns)):
-        if shares[at] <= level < shares[at - 1]:
-            part = (shares[at - 1] - level) / (shares[at - 1] - shares[at])
-            return ns[at - 1] * (ns[at] / ns[at - 1]) ** part, level
-    return ns[-1], shares[-1]
-
-
-def draw_curve(axes, name, samples, shift):
-    label, colour, marker, level, side = RACY[name]
+def draw_curve(axes, result, name, samples, shift):
+    colour, marker = RACY[name]
     points = counts(samples)
     ns = np.array([n for n, _, _ in points]) * shift
     shares = np.array([k / runs for _, k, runs in points]) * 100
     limits = np.array([style.wilson(k, runs) for _, k, runs in points]).T * 100
     axes.errorbar(ns, shares, yerr=np.abs(limits - shares), color=colour, marker=marker,
-                  markersize=7, linewidth=2, elinewidth=1.2, capsize=3, zorder=3)
-    axes.annotate(label, place(ns, shares, level), xytext=(14 if side == "left" else -14, 0),
-                  textcoords="offset points", ha=side, va="center", color=colour,
-                  weight="bold", zorder=4,
-                  bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5})
+                  markersize=7, linewidth=2, elinewidth=1.2, capsize=3, zorder=3,
+                  label=f"{name}: {result.help(name)}")
 
 
 def share_at(samples, at):
@@ -55,6 +37,7 @@ def share_at(samples, at):
 
 
 def title_of(racy):
+    """Counts alone, so that it fits every verdict."""
     low, k, runs = share_at(racy, 0)
     high, high_k, high_runs = share_at(racy, -1)
     title = (f"“It printed 0, so it is safe”: the same race printed 0 in {k:,} of {runs:,} runs "
@@ -76,22 +59,24 @@ def note_of(control):
 
 
 def draw(result):
-    variants = style.of_variants(result.samples, *RACY)
+    variants = style.of_variants(result.all_samples, *RACY)
     racy = {name: samples for name, samples in variants.items() if name in RACY}
     if not racy:
         raise ValueError("no racy program was run")
     page = style.Page(result, title_of([s for samples in racy.values() for s in samples]),
                       note_of(variants.get("atomic", [])))
-    axes = page.fig.add_subplot(page.grid(1, 1, left=0.075, above=0.03)[0])
+    axes = page.fig.add_subplot(page.grid(1, 1, left=0.075, above=0.03, below=0.155)[0])
     axes.set_xscale("log")
     for at, (name, samples) in enumerate(racy.items()):
-        draw_curve(axes, name, samples, 10 ** ((at - (len(racy) - 1) / 2) * 0.035))
+        draw_curve(axes, result, name, samples, 10 ** ((at - (len(racy) - 1) / 2) * 0.035))
     ns = [s["iterations"] for samples in racy.values() for s in samples]
-    axes.set_xlim(min(ns) / 1.6, max(ns) * 9)  # room for the last labels
+    axes.set_xlim(min(ns) / 1.6, max(ns) * 1.6)
     axes.set_ylim(-3, 103)
     axes.set_xticks(sorted(set(ns)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:,.0f}"))
     axes.minorticks_off()
     axes.set_xlabel("N, updates of each thread")
     axes.set_ylabel("runs that ended at 0 (%)")
+    page.fig.legend(*axes.get_legend_handles_labels(), loc="lower center", ncol=2, frameon=False,
+                    bbox_to_anchor=(0.5, page.bottom - 0.005), fontsize=style.CAPTION + 1)
     return page.fig
