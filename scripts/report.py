@@ -59,7 +59,7 @@ def word_of(parent, tag, verdict):
 
 
 def anchor_of(result):
-    return f"{result.run['group']}-{result.name}"
+    return f"{result.run['group']}-{result.name}" + (f"-{result.sham}" if result.sham else "")
 
 
 def texts(result, kind):
@@ -75,8 +75,9 @@ def doubts(result):
 # --- the page's parts -----------------------------------------------------------------------------
 
 def overview(body, results):
-    """Every verdict in a line; who wants to know more follows the link."""
-    rows = [(result, row) for result in results for row in result.kinds.get("verdict", [])]
+    """Every verdict in a line; who wants to know more follows the link.  A sham finds nothing."""
+    rows = [(result, row) for result in results if not result.sham
+            for row in result.kinds.get("verdict", [])]
     count = collections.Counter(row["verdict"] for _, row in rows)
     legend = add(body, "p", f"{len(rows)} verdicts. ")
     for verdict, meaning in VERDICTS.items():
@@ -102,18 +103,20 @@ def found(section, result):
         name = add(claims, "dt", result.run["claims"][row["claim"]] + ": ")
         word_of(name, "span", row["verdict"]).tail = " "
         add(name, "code", row["claim"], class_="soft")
-        add(claims, "dd", row["sentence"])
+        said = add(claims, "dd", row["sentence"])
+        if "remedy" in row:
+            add(said, "span", f" What may decide it: {row['remedy']}.", class_="soft")
 
 
-def could_have_been(section, result):
-    """What was tried on the program: each claim with what it is about taken away."""
-    shams = {claim: row for claim, row in result.run.get("shams", {}).items()
-             if row["of"] == "claim"}
+def shams_of(section, result):
+    """How each claim can fail: what takes away what it is about, and the verdict that must come."""
+    judged = {row["claim"] for row in result.kinds.get("verdict", [])}
+    shams = {claim: row for claim, row in result.run.get("shams", {}).items() if claim in judged}
     if not shams:
         return
     table = add(section, "table")
     head = add(add(table, "thead"), "tr")
-    for title in ("if it were not so", "is done", "comes out as"):
+    for title in ("claim", "made to fail by", "must come out as"):
         add(head, "th", title, scope="col")
     lines = add(table, "tbody")
     for claim, row in shams.items():
@@ -136,7 +139,7 @@ def experiment(body, result, charts, folder):
     for path in charts:
         add(section, "img", src=os.path.relpath(path, folder), width="1600", height="1000",
             loading="lazy", alt=f"chart: {result.question or result.name}")
-    could_have_been(section, result)
+    shams_of(section, result)
     made = add(section, "p", "" if charts else f"{machine_of(result)} · {made_by(result)} · ",
                class_="soft")
     add(made, "a", "its rows", href=os.path.relpath(result.path, folder))
@@ -158,7 +161,7 @@ def page(results, charts, folder):
             add(add(body, "p", class_="failed"), "a", f"{result.name}: {doubt}",
                 href=f"#{anchor_of(result)}")
     overview(body, results)
-    for group in sorted({result.run["group"] for result in results}):
+    for group in dict.fromkeys(result.run["group"] for result in results):
         add(body, "h2", group)
         for result in results:
             if result.run["group"] == group:
@@ -176,7 +179,7 @@ def main():
     results, unread = read_all(options.files or newest())
     if not results:
         return unread
-    results.sort(key=lambda result: (result.run["group"], result.name))
+    results.sort(key=lambda result: result.order)
     charts, undrawn = draw_all(drawable(results)[0], "png", os.path.join(options.out, "charts"),
                                lambda path: progress(f"drawn: {path}"))
     progress("")

@@ -8,6 +8,7 @@ say so.
 import json
 
 SCHEMA = 2
+NO_ORDER = 9999  # of a run that says nothing of it: the last
 
 
 class Unreadable(Exception):
@@ -26,7 +27,21 @@ class Truncated(Unreadable):
     """Cut short: a line is broken, or rows are missing."""
 
 
-class Result:
+class Measured:
+    """What results and timings share: the run row."""
+
+    @property
+    def order(self):
+        """Where it comes among all, as a reader should meet them: for sorting."""
+        return self.run.get("order") or NO_ORDER, self.run.get("group", ""), self.name
+
+    @property
+    def sham(self):
+        """The claim or control that was taken away, or None: such a run is no result."""
+        return self.run.get("sham")
+
+
+class Result(Measured):
     """One run of one experiment."""
 
     def __init__(self, path, rows):
@@ -56,9 +71,9 @@ class Result:
         return calm or self.all_samples
 
     @property
-    def sham(self):
-        """The claim or control that was taken away, or None: such a run is no result."""
-        return self.run.get("sham")
+    def disturbed(self):
+        """Whether no trial was calm, so that what is shown was disturbed."""
+        return bool(self.all_samples) and all("disturbed" in row for row in self.all_samples)
 
     def bound(self, name):
         """A threshold of the experiment's, by its name."""
@@ -68,9 +83,10 @@ class Result:
         """What a variant does, in words."""
         return self.run["variants"][variant]
 
-    def label(self, field):
-        """What a field means, in words."""
-        return next(row["help"] for row in self.run["fields"] if row["name"] == field)
+    def label(self, field, row="sample"):
+        """What a field of a kind of row means, in words."""
+        return next(declared["help"] for declared in self.run["fields"]
+                    if (declared["name"], declared["row"]) == (field, row))
 
     def verdict(self, claim):
         """Its word, or None."""
@@ -90,7 +106,7 @@ class Result:
 
     @property
     def interrupted(self):
-        """None, or what ended the run early: a signal's name or "error"."""
+        """None, or what ended the run early: a signal's name, "error" or "hung"."""
         return self.end.get("interrupted")
 
     @property
@@ -108,7 +124,7 @@ class Result:
         return None
 
 
-class Bench:
+class Bench(Measured):
     """Timings of whole programs, as scripts/bench writes them."""
 
     question = "How long does the whole program take?"
@@ -199,4 +215,5 @@ def check_schema(row):
     if row.get("schema") != SCHEMA:
         older = row.get("schema") in range(1, SCHEMA)
         raise UnknownSchema(f"has schema {row.get('schema')!r}, this script reads {SCHEMA}"
-                            + (": it is of an older version, measure anew" if older else ""))
+                            + (": it is of an older version of the suite and must be measured "
+                               "again" if older else ""))

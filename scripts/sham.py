@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Runs a program with one of its shams: the phenomenon is taken away, so it must come out otherwise.
+"""What the programs declare, and what becomes of a claim or control under its sham.
 
-For scripts/shams, which shows them all, and tests/test_contract.py, which demands them.
+A sham takes the phenomenon away, so it must come out otherwise.  For scripts/shams, which shows
+them all, scripts/fields, and tests/test_contract.py, which demands them.
 """
 import json
+import os
 import subprocess
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TRIES = 3  # a disturbed run cannot tell; a longer one may
+NO_ORDER = 9999  # of a program that declares none: the last
 
 
 def describe(program):
@@ -15,28 +19,59 @@ def describe(program):
                                      stdout=subprocess.PIPE).stdout)
 
 
-def verdicts_of(text):
+def programs(build):
+    """{path: what it declares} of the experiments that are built, in the order they declare.
+
+    Tools, which are folders, are none.
+    """
+    groups = os.path.join(ROOT, "experiments")
+    sources = [(group, name[:-2]) for group in os.listdir(groups) if group != "lib"
+               for name in os.listdir(os.path.join(groups, group)) if name.endswith(".c")]
+    paths = [os.path.join(build, *source) for source in sources]
+    found = {path: describe(path) for path in paths if os.access(path, os.X_OK)}
+    return dict(sorted(found.items(), key=lambda item: (item[1]["order"] or NO_ORDER, item[0])))
+
+
+def parse(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def verdicts_of(rows):
     """{claim: word} of a program's rows."""
-    rows = map(json.loads, text.splitlines())
     return {row["claim"]: row["verdict"] for row in rows if row["row"] == "verdict"}
 
 
-def outcome(status, verdicts, name, of):
-    """A verdict's word, or what became of a control."""
+def outcome(ended, name, of):
+    """A verdict's word, or what became of a control.
+
+    An unclear one of a run that nothing disturbed is undecided: no calmer machine would help.  A
+    control that is judged, not a field that must be 0, holds where it is unclear.
+    """
+    if ended.returncode not in (0, 1):
+        return f"status {ended.returncode}"
+    rows = parse(ended.stdout)
+    disturbed = rows[-1]["disturbed_trials"] > 0
     if of == "control":
-        return {0: "control held", 1: "control failed"}.get(status, f"status {status}")
-    return verdicts.get(name, f"status {status}")
+        judged = all(field["name"] != name for field in rows[0]["fields"])
+        held = "unclear" if judged and disturbed else "control held"
+        return held if ended.returncode == 0 else "control failed"
+    came = verdicts_of(rows)[name]
+    return "undecided" if came == "unclear" and not disturbed else came
 
 
 def run(program, name, of, timeout, *arguments, **options):
     """What came of the sham of this claim or control; tried again while it cannot tell."""
+    came = ""
     for attempt in range(TRIES):
-        ended = subprocess.run([program, "--quick", "--sham", name, "-o", "-", *arguments,
-                                *(("--budget", "15s") if attempt else ())], text=True,
-                               timeout=timeout, capture_output=True, stdin=subprocess.DEVNULL,
-                               **options)
-        came = outcome(ended.returncode, verdicts_of(ended.stdout), name, of)
-        if came != "unclear":
+        try:
+            ended = subprocess.run([program, "--quick", "--sham", name, "-o", "-", *arguments,
+                                    *(("--budget", "15s") if attempt else ())], text=True,
+                                   timeout=timeout, capture_output=True, stdin=subprocess.DEVNULL,
+                                   **options)
+        except subprocess.TimeoutExpired:
+            return "hung"
+        came = outcome(ended, name, of)
+        if came not in ("unclear", "undecided"):
             break
     return came
 
@@ -45,4 +80,4 @@ def plain(program, timeout):
     """{claim: word} of a quick run as it is."""
     ended = subprocess.run([program, "--quick", "-o", "-"], text=True, timeout=timeout,
                            capture_output=True, stdin=subprocess.DEVNULL)
-    return verdicts_of(ended.stdout)
+    return verdicts_of(parse(ended.stdout))

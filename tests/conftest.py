@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: each program under test, and one quick run of it that many tests look at."""
+import contextlib
+import fcntl
+import os
 import signal
+import tempfile
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +29,32 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         program = getattr(item, "callspec", None) and item.callspec.params.get("program")
         item.add_marker(pytest.mark.xdist_group(str(program or item.path.name)))
+
+
+@contextlib.contextmanager
+def locked(name, how):
+    path = f"{tempfile.gettempdir()}/stallrace-tests-{os.getuid()}-{name}"
+    with open(path, "w", encoding="utf-8") as file:
+        fcntl.flock(file, how)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def turn(request):
+    """A test that asks for `alone` has the machine to itself: no other worker runs one meanwhile.
+
+    Who waits for the machine holds the gate, so that no one overtakes.
+    """
+    how = fcntl.LOCK_EX if "alone" in request.fixturenames else fcntl.LOCK_SH
+    with contextlib.ExitStack() as stack:
+        with locked("gate", fcntl.LOCK_EX):
+            stack.enter_context(locked("turn", how))
+        yield
+
+
+@pytest.fixture
+def alone(turn):
+    """For tests of what another program on the CPUs would disturb."""
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The programs under test, how to run one, and how to read what it leaves."""
+import contextlib
 import json
 import os
 import re
@@ -23,9 +24,9 @@ SUFFIX = {"N": "", "BYTES": "_bytes", "BYTES/S": "_bytes_per_s", "MS": "_ms"}
 
 
 def programs():
-    """Every experiment of every group: a new one is tested the day it is added."""
+    """Every experiment, a file of a group; tools, which are folders, are none."""
     sources = (ROOT / "experiments").glob("*/*.c")
-    found = (BUILD / path.parent.name / path.stem for path in sources if path.parent.name != "lib")
+    found = (BUILD / path.parent.name / path.stem for path in sources)
     return sorted(path for path in found if path.is_file() and os.access(path, os.X_OK))
 
 
@@ -93,6 +94,18 @@ def until(condition, what):
     while not condition():
         assert time.monotonic() < deadline, f"no {what}"
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def busy_loops(count):
+    """Other programs that take all the CPU time they get."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 def parse(text):

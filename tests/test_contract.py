@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sham
 from program import (TIMEOUT, environment, finish, kind, left_behind, options, order, parse,
-                     programs, run, start, until)
+                     programs, run, start, until, verdicts)
 from sentence import sentence
 
 WIDTH = 80
@@ -165,11 +165,11 @@ def test_end_row(quick):
 
 
 def test_verdict_rows(quick):
-    verdicts = kind(quick.rows, "verdict")
+    rows = kind(quick.rows, "verdict")
     claims = quick.rows[0]["claims"]
     assert claims and all(claims.values())
-    assert sorted(row["claim"] for row in verdicts) == sorted(claims)
-    for row in verdicts:
+    assert sorted(row["claim"] for row in rows) == sorted(claims)
+    for row in rows:
         assert row["verdict"] in VERDICTS and row["sentence"].strip()
         assert ("remedy" in row) == (row["verdict"] == "unclear")
         assert quick.status == 0 or row["verdict"] == "skipped"
@@ -219,9 +219,23 @@ def test_disturbance_rows(quick, runs_here):
                 assert 0 <= row.get(figure, 0) <= row["wall_ns"] * os.cpu_count()
 
 
-def test_trials_exactly(program, quick, runs_here):
-    rows = parse(run(program, "--quick", "--trials", "2", "-o", "-").stdout)
-    assert {trial for trial, _ in order(kind(rows, "sample"))} == {0, 1}
+@pytest.mark.parametrize("arguments", [("--trials", "2"), ("--budget", "0")], ids=" ".join)
+def test_no_trials_more(program, quick, runs_here, arguments):
+    rows = parse(run(program, "--quick", *arguments, "-o", "-").stdout)
+    trials = {trial for trial, _ in order(kind(rows, "sample"))}
+    assert trials == {*range(rows[0]["params"]["trials"])}
+
+
+def test_one_variant(program, quick, runs_here):
+    """Claims about the others are skipped, none is judged by nothing."""
+    variant = next(reversed(quick.rows[0]["variants"]), None)
+    if not variant:
+        pytest.skip("has no variants")
+    ended = run(program, *SHORT, "--variants", variant, "-o", "-")
+    assert ended.returncode in (0, 77), ended.stderr
+    rows = parse(ended.stdout)
+    assert {row["variant"] for row in kind(rows, "sample")} <= {variant}
+    assert verdicts(rows).keys() == rows[0]["claims"].keys()
 
 
 def test_rows_on_stdout_with_the_same_order(program, quick, tmp_path):
@@ -270,6 +284,7 @@ def is_declared(quick):
 
 @pytest.fixture
 def described(program, once):
+    """What --describe prints."""
     return once((program, "describe"), lambda: sham.describe(program))
 
 
@@ -303,21 +318,19 @@ def test_every_claim_and_control_has_a_sham(quick, described):
     assert set(described["claims"]) | set(described["controls"]) == set(described["shams"])
 
 
-def test_shams(program, quick, described, runs_here):
+def test_shams(program, quick, described, runs_here, alone):
     """Each claim comes out as declared when what it is about is taken away, each control fails."""
-    words = {row["claim"]: row["verdict"] for row in kind(quick.rows, "verdict")}
-    unclear = []
-    for name, declared in described["shams"].items():
-        if words.get(name) == "skipped":
-            continue
-        came = sham.run(program, name, declared["of"], TIMEOUT, env=environment())
-        if came == "unclear" != declared["then"]:
-            unclear.append(name)
-        else:
-            assert came in (declared["then"], "skipped"), name
-        assert declared["then"] != words.get(name), f"{name} is the same without its sham"
-    if unclear:
-        pytest.skip(f"too disturbed to tell: {', '.join(unclear)}")
+    words = verdicts(quick.rows)
+    came = {name: sham.run(program, name, declared["of"], TIMEOUT, env=environment())
+            for name, declared in described["shams"].items() if words.get(name) != "skipped"}
+    wrong = {name: word for name, word in came.items()
+             if word not in (described["shams"][name]["then"], "unclear", "skipped")}
+    assert not wrong
+    unturned = [name for name in came if described["shams"][name]["then"] == words.get(name)]
+    assert not unturned, "the same without its sham"
+    if "unclear" in came.values():
+        pytest.skip("too disturbed to tell: "
+                    + ", ".join(name for name, word in came.items() if word == "unclear"))
 
 
 def test_sham_is_said(program, described):

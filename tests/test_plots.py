@@ -43,14 +43,24 @@ def refused(done, out, status=2):
     assert not out.exists() or not list(out.iterdir())
 
 
-def result(experiment="counter", schema=2, interrupted=None, controls_held=True, samples=None):
+DECLARED = {
+    "variants": {name: f"what {name} does" for name in ("split", "plain", "mutex", "atomic")},
+    "bounds": {"enough_trials": {"value": 3.0, "why": "a reason"}},
+    "fields": [{"name": "at_ns", "row": "call", "type": "integer", "help": "when it began"},
+               {"name": "at_ns", "row": "sample", "type": "integer", "help": "when it ended"}]}
+
+
+def result(experiment="counter", schema=2, interrupted=None, controls_held=True, samples=None,
+           sham=None):
     """The lines of a small result."""
     if samples is None:
         samples = [sample(trial, variant, lost) for trial in range(3)
                    for variant, lost in (("split", 400 + trial), ("mutex", 0))]
         samples = [row for pair in samples for row in pair]
     lines = [{"row": "run", "schema": schema, "experiment": experiment, "group": "race",
-              "params": {"threads": 2, "trials": 3}, "utc": "2026-01-02T03:04:05Z"}, *samples,
+              "sham": sham, "params": {"threads": 2, "trials": 3}, "utc": "2026-01-02T03:04:05Z",
+              **DECLARED},
+             *samples,
              {"row": "verdict", "claim": "a", "verdict": "skipped",
               "sentence": "no such thing here"},
              {"row": "end", "interrupted": interrupted, "controls_held": controls_held,
@@ -93,6 +103,19 @@ def tree(tmp_path):
     shutil.copytree(str(ROOT / "scripts"), str(tmp_path / "scripts"),
                     ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path / "scripts" / "plot.py", tmp_path / "results"
+
+
+def test_what_is_declared_is_in_the_rows(tmp_path):
+    lines = [json.loads(line) for line in result()]
+    lines[-2].update(verdict="holds", numbers={
+        "wrong": {"k": 2, "n": 3, "low": 0.1, "high": 0.9}, "took_ns": 5.5})
+    read = rows.read(write(tmp_path / "a", map(json.dumps, lines)))
+    assert read.help("split") == "what split does" and read.bound("enough_trials") == 3
+    assert (read.label("at_ns"), read.label("at_ns", "call")) == ("when it ended", "when it began")
+    assert (read.verdict("a"), read.verdict("b")) == ("holds", None)
+    there = [read.number("a", name) for name in ("wrong.k", "wrong.low", "took_ns")]
+    assert there == [2, 0.1, 5.5]
+    assert not any(read.number("a", name) for name in ("wrong.x", "took_ns.mid", "none"))
 
 
 # --- what can be drawn ----------------------------------------------------------------------------
@@ -151,7 +174,8 @@ def test_an_experiment_without_a_chart_gets_the_default(tmp_path):
         assert pixels(picture)[:2] == (1600, 1000)
 
 
-@pytest.mark.parametrize("flaw", [{"interrupted": "SIGINT"}, {"controls_held": False}])
+@pytest.mark.parametrize("flaw", [{"interrupted": "SIGINT"}, {"controls_held": False},
+                                  {"sham": "a"}])
 def test_a_flawed_result_is_marked(flaw, tmp_path):
     pictures = []
     for how in ({}, flaw):
@@ -208,6 +232,8 @@ def test_without_files_the_newest_of_every_experiment_is_drawn(tmp_path):
     write(results / "race" / "counter-20270101T000000Z.jsonl.part", ["being written"])
     write(results / "reference" / "more-20270101T000000Z.jsonl", result(experiment="more"))
     write(results / "charts" / "none-20270101T000000Z.jsonl", result(experiment="none"))
+    write(results / "race" / "counter-20260301T000000Z.jsonl", result(sham="a")[:-1])  # no result
+    write(results / "race" / "sham-20260301T000000Z.jsonl", result(experiment="sham", sham="a"))
     done = plot(script=script, cwd="/")
     assert (done.returncode, done.stderr) == (0, "")
     charts = (results / "charts").glob("*.png")
@@ -258,7 +284,8 @@ BAD = {
     "lost samples": (result()[:3] + result()[4:], "samples"),
     "rows after the end": (result() + [result()[1]], "follows the end"),
     "two runs": (result() + result(), "second run"),
-    "another schema": (result(schema=1), "schema 1"),
+    "another schema": (result(schema=9), "schema 9"),
+    "an older schema": (result(schema=1), "older version of the suite and must be measured again"),
     "no schema": (result(schema=None), "schema"),
     "fields that are not there": (result(experiment="stall"), "cannot be drawn"),
     "fields of another type": (result(samples=[dict(sample(0, "split", 1)[1], threads="two")]),
@@ -293,6 +320,13 @@ def test_the_reader_flags_what_is_readable(tmp_path):
     assert rows.read(write(tmp_path / "b", result(interrupted="SIGTERM"))).interrupted == "SIGTERM"
     assert not rows.read(write(tmp_path / "c", result(controls_held=False))).controls_held
     assert rows.read(write(tmp_path / "d", result(samples=[]))).skipped == "no such thing here"
+    disturbed = [{**row, "disturbed": "quota"} for row in sample(0, "split", 5)]
+    calm = [*sample(1, "split", 6)]
+    both = rows.read(write(tmp_path / "f", result(samples=disturbed + calm)))
+    assert (both.samples, both.all_samples, both.disturbed) == (calm, disturbed + calm, False)
+    none = rows.read(write(tmp_path / "g", result(samples=disturbed)))
+    assert (none.samples, none.disturbed) == (disturbed, True)
+    assert rows.read(write(tmp_path / "h", result(sham="a"))).sham == "a" and good.sham is None
     for lines, error in ((result(schema=9), rows.UnknownSchema), (result()[:-1], rows.Truncated),
                          ([""], rows.NotAResult)):
         with pytest.raises(error):

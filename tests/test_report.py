@@ -70,14 +70,18 @@ def check_links(found):
         assert (found.folder / image["src"]).is_file() and image["alt"]
 
 
-def result(path, *, sentence="it was so", interrupted=None, controls_held=True, samples=True, said=()):
+def result(path, *, sentence="it was so", interrupted=None, controls_held=True, samples=True,
+           said=(), sham=None, order=0, verdict="holds"):
     rows = [{"row": "run", "schema": 2, "experiment": path.stem, "group": "race",
              "summary": "Is it so?", "claims": {"an-id": "it is so"}, "params": {"trials": 2},
-             "utc": "2026-01-02T03:04:05Z"},
+             "shams": {"an-id": {"of": "claim", "sham": "a=b", "then": "refuted"},
+                       "lost": {"of": "control", "sham": "lose", "then": "control failed"}},
+             "order": order, "sham": sham, "utc": "2026-01-02T03:04:05Z"},
             *({"row": "sample", "trial": trial, "variant": "a", "elapsed_ns": 5 + trial}
               for trial in range(2 * samples)),
-            {"row": "verdict", "claim": "an-id", "verdict": "holds" if samples else "skipped",
-             "sentence": sentence, "numbers": {}}, *said,
+            {"row": "verdict", "claim": "an-id", "verdict": verdict if samples else "skipped",
+             "sentence": sentence, "numbers": {},
+             **({"remedy": "a calmer machine"} if verdict == "unclear" else {})}, *said,
             {"row": "end", "interrupted": interrupted, "controls_held": controls_held,
              "samples": 2 * samples}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -115,6 +119,32 @@ def test_what_was_said_is_text(tmp_path):
     check_links(found)
     for text in (sentence, "Why: because <i>", "Note: a & b", "one: Is it so?"):
         assert text in found.text
+
+
+def test_each_claim_can_fail_and_the_page_says_how(tmp_path):
+    found = page(tmp_path / "out", result(tmp_path / "one.jsonl"))
+    assert "it is so a=b refuted" in found.text and "control failed" not in found.text
+
+
+def test_what_is_unclear(tmp_path):
+    found = page(tmp_path / "out", result(tmp_path / "one.jsonl", verdict="unclear"))
+    assert "unclear 1 (this run cannot tell)" in found.text
+    assert "it was so What may decide it: a calmer machine." in found.text
+
+
+def test_a_sham_is_no_verdict(tmp_path):
+    found = page(tmp_path / "out", result(tmp_path / "one.jsonl"),
+                 result(tmp_path / "two.jsonl", sham="an-id"))
+    check_links(found)
+    assert "1 verdicts" in found.text
+    assert found.text.count("SHAM: what an-id is about was taken away") == 2
+
+
+def test_headlines_come_first(tmp_path):
+    orders = {"one": 103, "two": 101, "three": 102, "four": 0}
+    found = page(tmp_path / "out", *(result(tmp_path / f"{name}.jsonl", order=order)
+                                     for name, order in orders.items()))
+    assert [name for name in found.ids] == ["race-two", "race-three", "race-one", "race-four"]
 
 
 @pytest.mark.parametrize("changes, told", [

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The scripts and the Makefile, in temporary copies: no test measures, installs or builds here."""
+import json
 import re
 import shutil
 
@@ -39,12 +40,15 @@ def script(path, text):
 # --- scripts/run ----------------------------------------------------------------------------------
 
 class Group:
-    """A copy of scripts/run and a group of fake programs, which say which file they were given."""
+    """A copy of scripts/run and a group of fake programs, which print their arguments."""
 
     def __init__(self, folder):
         self.folder = copy(folder, "scripts/run")
 
-    def add(self, name, status):
+    def add(self, name, status, order=None):
+        source = self.folder / "experiments/group" / f"{name}.c"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text(f"\t.order = {order},\n" if order else "", encoding="utf-8")
         script(self.folder / "build/group" / name,
                f'echo {name} "$@"\n[ "$2" = /dev/null ] || echo rows > "$2"\n{status}\n')
 
@@ -71,6 +75,16 @@ def test_run_goes_on_and_names_what_failed(group):
     assert re.search(r"^group: skipped on this machine: a$", ended.stdout, re.MULTILINE)
     failed = ended.stderr.splitlines()[-1]
     assert re.match(r"group: FAILED: b \(a control failed\) c \(.*2\) d \(.*9\) e \(.*\)$", failed)
+
+
+def test_run_in_the_declared_order(group):
+    """Those that declare none come last; a tool, which has no source of its name, is not run."""
+    for name, order in {"a": None, "b": 502, "c": 501, "d": 1001}.items():
+        group.add(name, "exit 0", order)
+    script(group.folder / "build/group/tool", "exit 1")
+    ended = group.run()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [line[0] for line in ended.stdout.splitlines() if " -o " in line] == [*"cbda"]
 
 
 def test_run_succeeds_with_a_skip(group):
@@ -110,6 +124,121 @@ def test_run_usage(group):
     ended = group.run()  # nothing was added: there is no such folder
     assert ended.returncode == 2
     assert ended.stderr == "usage: scripts/run BUILD/GROUP [ARGUMENT...]\n"
+
+
+# --- scripts/shams and scripts/fields -------------------------------------------------------------
+
+DESCRIBED = {"experiment": "x", "group": "group", "order": 102,
+             "claims": {"a-claim": "it is so"}, "controls": {"lost": "what was lost"},
+             "shams": {"a-claim": {"of": "claim", "sham": "a=b", "then": "not-seen"},
+                       "lost": {"of": "control", "sham": "lose", "then": "control failed"}},
+             "fields": [{"name": "begin_ns", "row": "call", "help": "when it began"},
+                        {"name": "place", "row": "sample", "help": "of *x"},
+                        {"name": "lost", "row": "sample", "help": "what was lost", "zero": True}]}
+
+
+class Declared:
+    """A copy of both scripts, and fake programs that declare and judge what they are told to."""
+
+    def __init__(self, folder):
+        self.folder = copy(folder, "scripts/shams", "scripts/fields", "scripts/sham.py",
+                           "scripts/command.py")
+        self.document = folder / "results/README.md"
+        self.document.parent.mkdir()
+        self.write("")
+
+    def write(self, by_hand, fields=""):
+        self.document.write_text(
+            f"before\n<!-- fields: how -->\n{fields}<!-- end fields -->\n"
+            f"between\n<!-- by hand -->\n{by_hand}<!-- end by hand -->\nafter\n", encoding="utf-8")
+
+    def add(self, name="x", with_sham="not-seen", disturbed=0, lost=1, **changes):
+        rows = "\n".join(json.dumps(row) for row in (
+            {"row": "run", "fields": DESCRIBED["fields"]}, {"row": "verdict", "claim": "a-claim", "verdict": "VERDICT"},
+            {"row": "end", "disturbed_trials": disturbed}))
+        described = {**DESCRIBED, "experiment": name, **changes}
+        (self.folder / "experiments/group").mkdir(parents=True, exist_ok=True)
+        (self.folder / f"experiments/group/{name}.c").write_text(
+            f"\t.order = {described['order']},\n", encoding="utf-8")
+        script(self.folder / "build/group" / name, f"""
+rows() {{ echo '{rows}' | sed "s/VERDICT/$1/"; }}
+case "$*" in
+--describe) echo '{json.dumps(described)}' ;;
+*"--sham lost"*) rows holds; exit {lost} ;;
+*--sham*) rows {with_sham} ;;
+*) rows holds ;;
+esac
+""")
+
+    def run(self, name, *arguments):
+        return run(f"scripts/{name}", *arguments, cwd=self.folder)
+
+
+@pytest.fixture
+def declared(tmp_path):
+    return Declared(tmp_path)
+
+
+def test_shams_that_turn(declared):
+    declared.add()
+    ended = declared.run("shams", "build")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    words = [line.split() for line in ended.stdout.splitlines()]
+    assert ["group/x"] in words
+    assert ["a-claim", "holds", "not-seen", "not-seen", "a=b"] in words
+    assert ["lost", "held", "failed", "failed", "lose"] in words
+    assert all(len(line) <= 80 for line in ended.stdout.splitlines())
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"with_sham": "holds"}, "a-claim holds holds not-seen UNTURNED by a=b"),
+    ({"with_sham": "refuted"}, "a-claim holds refuted not-seen UNTURNED by a=b"),
+    ({"with_sham": "unclear", "disturbed": 1}, "a-claim holds unclear not-seen UNTURNED by a=b"),
+    ({"with_sham": "unclear"}, "a-claim holds undecided not-seen UNTURNED by a=b"),
+    ({"lost": 0, "disturbed": 1}, "lost held held failed UNTURNED by lose"),
+    ({"lost": 2}, "lost held status 2 failed UNTURNED by lose"),
+    ({"shams": {"lost": DESCRIBED["shams"]["lost"]}}, "a-claim holds - - UNTURNED: it has no sham"),
+    ({"shams": {"a-claim": {"of": "claim", "sham": "a=b", "then": "holds"},
+                "lost": DESCRIBED["shams"]["lost"]}, "with_sham": "holds"},
+     "a-claim holds holds holds UNTURNED by a=b"),
+], ids=lambda value: "" if isinstance(value, dict) else value)
+def test_shams_that_do_not_turn(declared, changes, words):
+    declared.add(**changes)
+    ended = declared.run("shams", "build", "x")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert words in " ".join(ended.stdout.split())
+    assert ended.stdout.endswith("\n1 UNTURNED\n")
+
+
+@pytest.mark.parametrize("name, arguments", [("shams", []), ("shams", ["no-such"]),
+                                             ("shams", ["build", "no-such"]), ("fields", []),
+                                             ("fields", ["no-such"]), ("fields", ["--nonsense"])])
+def test_shams_and_fields_usage(declared, name, arguments):
+    declared.add()
+    ended = declared.run(name, *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"{name}: ") and ended.stderr.count("\n") == 1
+
+
+def test_fields_are_written(declared):
+    """In the declared order; what is not built keeps its text, what is declared needs none."""
+    declared.write("**x** by hand.\n\n**old** by hand,\nin two lines.\n",
+                   "**gone** of no program.\n\n**lacking** of a program that is not built.\n")
+    declared.add()
+    declared.add("first", order=101)
+    declared.add("old", order=0, fields=[])
+    declared.add("lacking", order=103)
+    (declared.folder / "build/group/lacking").unlink()
+    assert declared.run("fields", "--check", "build").returncode == 1
+    assert declared.run("fields", "build").returncode == 0
+    own = ("(`sample`): `place` (of \\*x), `lost` (what was lost; must be 0). "
+           "(`call`): `begin_ns` (when it began).")
+    assert " ".join(declared.document.read_text(encoding="utf-8").split()) == (
+        f"before <!-- fields: how --> **first** {own} **x** {own} "
+        "**lacking** of a program that is not built. <!-- end fields --> between "
+        "<!-- by hand --> **old** by hand, in two lines. <!-- end by hand --> after")
+    ended = declared.run("fields", "--check", "build")
+    assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", "")
 
 
 # --- scripts/python -------------------------------------------------------------------------------
@@ -241,7 +370,12 @@ def test_make_finds_and_forgets_experiments(tree):
     tree.add("x", "z")
     tree.add("new", "first")
     assert sorted(re.findall(r"LD build/(\S+)", tree.make())) == ["new/first", "x/z"]
-    assert "make run-new" in tree.make("help")
+    said = tree.make("help")
+    assert "make run-new" in said
+    tree.write("experiments/new/first.c", TINY.replace("GROUP", "new").replace("NAME", "first")
+               .replace(".trials = 1", ".order = 901,\n.trials = 1"))
+    groups = re.findall(r"make run-(\w+)", tree.make("help"))
+    assert groups[-2:] == ["new", "x"]  # x declares no order
     (tree.folder / "experiments/x/z.c").unlink()
     shutil.rmtree(tree.folder / "experiments/new")
     tree.make()

@@ -99,7 +99,7 @@ class Page:
 
 
 def warnings_of(result):
-    if getattr(result, "sham", None):
+    if result.sham:
         yield f"SHAM: what {result.sham} is about was taken away in this run"
     if not result.controls_held and not result.interrupted:
         yield "A CONTROL FAILED in this run: do not trust it"
@@ -132,6 +132,7 @@ def made_by(result):
     return " · ".join([
         run.get("utc", "?").replace("T", " ").replace("Z", " UTC"),
         result.name,
+        *(["every trial was disturbed"] if getattr(result, "disturbed", False) else []),
         *(parameter(name, value) for name, value in run.get("params", {}).items()
           if matters(name, value)),
     ])
@@ -139,7 +140,8 @@ def made_by(result):
 
 def matters(name, value):
     """Whether a parameter can change what is seen."""
-    return name not in ("output", "quiet", "variants") and value not in (None, False, "")
+    return (name not in ("output", "quiet", "brief", "describe", "variants", "left_out")
+            and value not in (None, False, ""))
 
 
 def parameter(name, value):
