@@ -65,15 +65,18 @@ static void test_median_interval(void **state)
 	struct interval again = stats_median(values);
 	struct interval one = stats_median(VALUES(17));
 	struct interval alike = stats_median(VALUES(4, 4, 4, 4));
+	struct interval counts = stats_median(VALUES(4, 4, 4, 4, 4, 4));
 
 	(void)state;
 	assert_memory_equal(&once, &again, sizeof(once));
 	assert_near(once.mid, 38, 0);
 	assert_true(once.low <= once.mid && once.mid <= once.high);
 	assert_true(once.low >= 14 && once.high <= 89 && once.low < once.high);
-	assert_near(one.low, 17, 0);
-	assert_near(one.high, 17, 0);
-	assert_near(alike.high - alike.low, 0, 0);
+	assert_near(one.mid, 17, 0);
+	assert_true(isnan(one.low) && isnan(one.high)); /* one value has no interval */
+	assert_near(alike.mid, 4, 0);
+	assert_true(isnan(alike.low)); /* nor have four */
+	assert_near(counts.high - counts.low, 0, 0);
 }
 
 /* A 95 % interval should hold the true median in about 95 of 100 samples. */
@@ -153,12 +156,15 @@ static void test_share(void **state)
 
 static void test_ratio(void **state)
 {
-	struct interval ratio = stats_ratio(VALUES(10, 40, 5, 7), VALUES(5, 10, 0, 7, 1));
+	struct interval few = stats_ratio(VALUES(10, 40, 5, 7), VALUES(5, 10, 0, 7, 1));
+	struct interval six =
+		stats_ratio(VALUES(10, 20, 30, 40, 50, 60), VALUES(10, 10, 10, 10, 10, 10));
 
 	(void)state;
-	assert_near(ratio.mid, 2, 1e-6); /* of 2, 4 and 1 */
-	assert_near(ratio.low, 1, 1e-6);
-	assert_near(ratio.high, 4, 1e-6);
+	assert_near(few.mid, 2, 1e-6); /* of 2, 4 and 1 */
+	assert_true(isnan(few.low) && isnan(few.high));
+	assert_near(six.mid, 3.5, 1e-6);
+	assert_true(six.low >= 1 && six.low < 2 && six.high > 5 && six.high <= 6);
 	assert_near(stats_ratio(VALUES(1), VALUES(3)).mid, 1.0 / 3, 1e-6);
 	assert_true(isnan(stats_ratio(none, VALUES(1)).mid));
 	assert_true(isnan(stats_ratio(VALUES(1), VALUES(0)).low));
