@@ -27,12 +27,12 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
 
-enum { QUEUED, RESET, TAKEN, TAKEN_NONBLOCK, VARIANTS };
+enum { QUEUED, RESET, TAKEN, TAKEN_NONBLOCK };
 
 static const struct variant variants[] = {
 	[QUEUED] = {"queued", "the connection is still there (control)"},
@@ -41,8 +41,33 @@ static const struct variant variants[] = {
 	[TAKEN_NONBLOCK] = {"taken-nonblock", "the same with O_NONBLOCK (cure)"},
 	{0}};
 
+static const char poll_is_past[] =
+	"poll says what was so when it looked. Linux leaves a connection that was reset in the queue, where accept finds it; one that another process took is gone, and accept waits for the next. With O_NONBLOCK it says EAGAIN instead.";
+
 static const struct claim claims[] = {
-	{"poll-accept-blocks", "after poll said ready, accept does not block"}, {0}};
+	{"poll-accept-blocks", "after poll said ready, accept does not block", "taken=queued",
+	 HOLDS, .why = {[DEPENDS] = poll_is_past, [REFUTED] = poll_is_past}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"blocked", "1: accept slept, and had not returned when the next client came", "blocked",
+	 SHOW_NONZERO},
+	{"accept_ns", "of the call", "accept|took"},
+	{"accept", "how accept ended: ok or its error", "accept|gave", SHOW_TEXT, .text = true},
+	{"recv_result", "bytes that recv gave of what was accepted, or its error number, negative"},
+	{"accept_sleeps", "of its thread, during the call"},
+	{"accept_errno", "0: it gave a connection"},
+	{"not_ready", "1: poll did not say ready", .zero = true, .sham = "blind"},
+	{"not_taken", "1: the other process did not take the connection; 0 where there is none",
+	 .zero = true, .sham = "taken=queued"},
+	{"free_blocked", "1: accept blocked with the connection in the queue, or under O_NONBLOCK",
+	 .zero = true, .sham = "queued=taken,taken-nonblock=taken"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_trials", 3,
+	 "what happens to the connection is certain, so accept blocks in each or in none"},
+	{0}};
 
 static int64_t late_ms = 20;
 
@@ -50,17 +75,6 @@ static const struct opt opts[] = {
 	{'l', "late", "another client comes so long after poll has said ready", .num = &late_ms,
 	 .min = 5, .quick = 10, .max = 500, .unit = OPT_MS},
 	{0}};
-
-static const struct experiment about = {
-	.name = "accept",
-	.group = "polling",
-	.summary = "Can accept block although poll has said that there is a connection?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 20,
-	.quick_trials = 3,
-};
 
 struct server {
 	size_t variant;
@@ -141,7 +155,7 @@ static bool returned_alone(const struct server *s)
 	return run_wait_fd(s->done, POLLIN, span_now() + late_ms * 1000000);
 }
 
-static void measure(struct run *run, size_t variant)
+static void measure(struct run *run, size_t variant, size_t label)
 {
 	struct sockaddr_in where;
 	struct server s = {.variant = variant,
@@ -151,7 +165,7 @@ static void measure(struct run *run, size_t variant)
 	int pair[2] = {-1, -1};
 	pid_t rival = -1;
 	pthread_t thread;
-	bool alone;
+	bool alone, blocked;
 	int late = -1;
 
 	if (variant == TAKEN_NONBLOCK)
@@ -173,20 +187,25 @@ static void measure(struct run *run, size_t variant)
 	if (!alone)
 		late = net_connect(&where);
 	check(pthread_join(thread, NULL), "pthread_join");
+	blocked = !alone && s.accept_sleeps > 0;
 	if (rival > 0) {
 		close(s.rival);
 		kill(rival, SIGKILL);
 		check_fd(waitpid(rival, NULL, 0), "waitpid");
 	}
-	run_record(run, (struct field[]){{"poll_in", s.poll_in},
-					 {"rival_took", s.rival_took},
-					 {"accept_ns", s.accept_ns},
-					 {"accept_sleeps", s.accept_sleeps},
-					 {"accept", .text = text_errno((int)s.accept_error)},
-					 {"accept_errno", s.accept_error},
-					 {"recv_result", s.recv_result},
-					 {"blocked", !alone && s.accept_sleeps > 0},
-					 {0}});
+	run_record(
+		run,
+		(struct field[]){
+			{"accept_ns", s.accept_ns},
+			{"accept_sleeps", s.accept_sleeps},
+			{"accept", .text = text_errno((int)s.accept_error)},
+			{"accept_errno", s.accept_error},
+			{"recv_result", s.recv_result},
+			{"blocked", blocked},
+			{"not_ready", !s.poll_in || run_sham(run, "blind")},
+			{"not_taken", (label == TAKEN || label == TAKEN_NONBLOCK) && !s.rival_took},
+			{"free_blocked", (label == QUEUED || label == TAKEN_NONBLOCK) && blocked},
+			{0}});
 	if (s.client >= 0)
 		net_reset(s.client);
 	if (late >= 0)
@@ -195,124 +214,45 @@ static void measure(struct run *run, size_t variant)
 	close(s.listener);
 }
 
-/* --- report -------------------------------------------------------------- */
-
-static const char *got(struct run *run, size_t v)
-{
-	int64_t error = (int64_t)run_median(run, v, "accept_errno");
-	int64_t result = (int64_t)run_median(run, v, "recv_result");
-
-	if (error)
-		return text_errno((int)error);
-	return text_format("a socket; recv: %s",
-			   result >= 0 ? text_bytes(result) : text_errno((int)-result));
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"Poll says that there is a connection; accept is called after that. The next "
-		"client comes %s later.",
-		text_time((double)late_ms * 1e6));
-	fprintf(out, "\n  %-14s %6s %12s %12s  %s\n", "variant", "poll", "blocked", "accept took",
-		"accept gave");
-	for (size_t v = QUEUED; v <= TAKEN_NONBLOCK; v++) {
-		struct values blocked = run_values(run, v, "blocked");
-
-		if (run_selected(run, v))
-			fprintf(out, "  %-14s %6s %12s %12s  %s\n", variants[v].name,
-				run_median(run, v, "poll_in") > 0 ? "ready" : "no",
-				text_format("%zu of %zu", stats_nonzero(blocked), blocked.n),
-				text_time(run_median(run, v, "accept_ns")), got(run, v));
-	}
-	fputs("\n", out);
-}
-
-/* In how many trials accept slept though poll had said ready. */
-static size_t blocked_in(struct run *run, size_t v)
-{
-	return stats_nonzero(run_values(run, v, "blocked"));
-}
-
-static void control(struct run *run)
-{
-	for (size_t v = QUEUED; v <= TAKEN_NONBLOCK; v++) {
-		size_t n = run_values(run, v, "poll_in").n;
-		size_t ready = stats_nonzero(run_values(run, v, "poll_in"));
-		size_t took = stats_nonzero(run_values(run, v, "rival_took"));
-
-		old_control(run, ready == n, "%s: poll said ready in %zu of %zu trials",
-			    variants[v].name, ready, n);
-		old_control(run, v < TAKEN || took == n,
-			    "%s: the other process took it in %zu of %zu trials", variants[v].name,
-			    took, n);
-	}
-	old_control(run,
-		    blocked_in(run, QUEUED) == 0 &&
-			    stats_nonzero(run_values(run, QUEUED, "accept_errno")) == 0,
-		    "queued: accept blocked in %zu trials, failed in %zu", blocked_in(run, QUEUED),
-		    stats_nonzero(run_values(run, QUEUED, "accept_errno")));
-	old_control(run, blocked_in(run, TAKEN_NONBLOCK) == 0,
-		    "taken-nonblock: accept blocked in %zu trials",
-		    blocked_in(run, TAKEN_NONBLOCK));
-}
-
-/* "reset: blocked in 0 of 8, after 3.20 us a socket; recv: ECONNRESET. taken: ..." */
-static const char *all_words(struct run *run)
-{
-	const char *all = "";
-
-	for (size_t v = RESET; v <= TAKEN_NONBLOCK; v++) {
-		struct values blocked = run_values(run, v, "blocked");
-
-		if (blocked.n)
-			all = text_format("%s%s%s: blocked in %zu of %zu, after %s %s", all,
-					  *all ? ". " : "", variants[v].name,
-					  stats_nonzero(blocked), blocked.n,
-					  text_time(run_median(run, v, "accept_ns")), got(run, v));
-	}
-	return all;
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	size_t reset = blocked_in(run, RESET);
-	size_t taken = blocked_in(run, TAKEN);
-	size_t resets = run_values(run, RESET, "blocked").n;
-	size_t takes = run_values(run, TAKEN, "blocked").n;
+	int64_t enough = (int64_t)run_bound(run, "enough_trials");
+	struct share reset = run_nonzero(run, RESET, "blocked");
+	struct share taken = run_nonzero(run, TAKEN, "blocked");
 
-	control(run);
-	if (resets + takes == 0)
-		return;
-	old_verdict(run, "poll-accept-blocks",
-		    reset + taken == 0         ? HOLDS
-		    : reset == 0 && resets > 0 ? DEPENDS
-					       : REFUTED,
-		    (struct field[]){{"reset_blocked_trials", (int64_t)reset},
-				     {"reset_trials", (int64_t)resets},
-				     {"taken_blocked_trials", (int64_t)taken},
-				     {"taken_trials", (int64_t)takes},
-				     {0}},
-		    "%s", all_words(run));
+	run_judge(
+		run, "poll-accept-blocks",
+		by_case(never_happens(reset, enough), never_happens(taken, enough)),
+		"accept blocked in {reset} trials whose client had reset the connection, and in {taken} where another process had taken it: {taken_ns}, until the next client came; with O_NONBLOCK it took {nonblock_ns}",
+		number_share("reset", reset), number_share("taken", taken),
+		number_real("taken_ns", run_median(run, TAKEN, "accept_ns")),
+		number_real("nonblock_ns", run_median(run, TAKEN_NONBLOCK, "accept_ns")));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge(run);
-	old_why(run,
-		"poll says what was so when it looked. Linux leaves a connection that was reset in "
-		"the queue, where accept finds it; one that another process took is gone, and "
-		"accept waits for the next. With O_NONBLOCK it says EAGAIN instead.");
-}
+static const struct experiment about = {
+	.name = "accept",
+	.group = "polling",
+	.order = 507,
+	.summary = "Can accept block although poll has said that there is a connection?",
+	.intro =
+		"poll says that there is a connection; accept is called after that. The next client comes {late_ms} later.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 20,
+	.quick_trials = 3,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
 	while (run_next(run))
-		measure(run, run_variant(run));
-	return old_end(run, report);
+		measure(run, run_variant(run), run_label(run));
+	return run_end(run);
 }

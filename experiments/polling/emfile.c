@@ -25,12 +25,12 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
 
-enum { FULL, LEVEL, EDGE, SPARE, VARIANTS };
+enum { FULL, LEVEL, EDGE, SPARE };
 enum { LEFT = 64 }; /* descriptors that a child may open, but for the few it needs first */
 
 static const struct variant variants[] = {
@@ -41,8 +41,35 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"poll-accept-spin",
-	 "a server without a descriptor left spins on who waits to be accepted"},
+	{"poll-accept-spin", "a server without a descriptor left spins on who waits to be accepted",
+	 "level=edge", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "accept takes nobody out of the queue when there is no descriptor for the client, so the listening socket stays ready, level by level."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"call", "a call that needs a descriptor; send and dup2 need none more", .text = true},
+	{"when", "at the limit, or after one close", .text = true},
+	{"result", "ok, or the call's error", .text = true},
+	{"errno", "0: ok"},
+	{"wakeups", "while the client waits", "wake-ups", SHOW_MEDIAN},
+	{"cpu_ns", "of the server while the client waits", "of a|CPU", SHOW_SUM, "elapsed_ns"},
+	{"turned_away", "clients accepted and closed with the spare descriptor", "told",
+	 SHOW_MEDIAN},
+	{"after_wakeups", "when one descriptor is free again", "after|one close", SHOW_MEDIAN},
+	{"after_accept_errno",
+	 "of accept, where nothing woke the server: 0: the client still waited"},
+	{"elapsed_ns", "how long the client waited"},
+	{"refusals", "accept calls that gave EMFILE"},
+	{"idle_wakeups", "while nobody is there", .zero = true, .sham = "ghost"},
+	{"after_failed", "1: open or accept failed when a descriptor was free again", .zero = true,
+	 .sham = "leak"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"spinning_wakeups", 100,
+	 "one client gives one wake-up, or a few; a loop that is never told to wait gives thousands"},
+	{"told_wakeups", 10, "one client that is turned away gives one"},
 	{0}};
 
 static int64_t spin_ms = 50;
@@ -51,17 +78,6 @@ static const struct opt opts[] = {{'s', "spin", "how long a client waits at a fu
 				   .num = &spin_ms, .min = 5, .quick = 20, .max = 10000,
 				   .unit = OPT_MS},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "emfile",
-	.group = "polling",
-	.summary = "What happens in a process that has no descriptor left?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 4,
-	.quick_trials = 2,
-};
 
 enum { OPEN, SOCKET, DUP, EVENTFD, EPOLL, PIPE, ACCEPT_EMPTY, ACCEPT, SEND, DUP2, CALLS };
 
@@ -89,6 +105,7 @@ struct found {
 };
 
 static struct found *found;
+static bool ghost, leak; /* shams: a client where nobody should be; nothing is closed */
 
 /* --- at the limit, in the child ------------------------------------------ */
 
@@ -178,7 +195,8 @@ static void call_when_full(void)
 			come(&s);
 		found->full_error[call] = call_error(&s, call);
 	}
-	close(s.last);
+	if (!leak)
+		close(s.last);
 	for (int call = CALLS - 1; call >= 0; call--)
 		found->after_error[call] = call_error(&s, call);
 }
@@ -227,8 +245,11 @@ static void serve_when_full(size_t variant)
 	struct server s = full_server(variant == EDGE ? EPOLLIN | EPOLLET : EPOLLIN);
 	int64_t spin_ns = spin_ms * 1000000;
 
+	if (ghost)
+		come(&s);
 	found->idle_wakeups = serve(&s, spin_ns / 2, variant == SPARE);
-	come(&s);
+	if (!ghost)
+		come(&s);
 	span_begin(&found->wait);
 	found->wakeups = serve(&s, spin_ns, variant == SPARE);
 	span_end(&found->wait);
@@ -248,6 +269,9 @@ static void try_variant(void *argument)
 		serve_when_full(variant);
 }
 
+static const char at_limit[] = "at the limit";
+static const char after_close[] = "after one close";
+
 /* --- trials -------------------------------------------------------------- */
 
 static void measure(size_t variant)
@@ -257,17 +281,24 @@ static void measure(size_t variant)
 		errx(EXIT_USAGE, "%s: the child failed", variants[variant].name);
 }
 
+static void record_call(struct run *run, int call, const char *when, int64_t error)
+{
+	bool must = when == after_close && (call == OPEN || call == ACCEPT);
+
+	run_record(run, (struct field[]){{"call", .text = calls[call]},
+					 {"when", .text = when},
+					 {"result", .text = text_errno((int)error)},
+					 {"errno", error},
+					 {"after_failed", must && error != 0},
+					 {0}});
+}
+
 static void record_calls(struct run *run)
 {
-	for (int call = 0; call < CALLS; call++)
-		run_record(run,
-			   (struct field[]){
-				   {"call", .text = calls[call]},
-				   {"full", .text = text_errno((int)found->full_error[call])},
-				   {"full_errno", found->full_error[call]},
-				   {"after", .text = text_errno((int)found->after_error[call])},
-				   {"after_errno", found->after_error[call]},
-				   {0}});
+	for (int call = 0; call < CALLS; call++) {
+		record_call(run, call, at_limit, found->full_error[call]);
+		record_call(run, call, after_close, found->after_error[call]);
+	}
 }
 
 static void record_server(struct run *run)
@@ -283,127 +314,54 @@ static void record_server(struct run *run)
 					 {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
-
-/* Of the first trial: the calls are the same in each. */
-static int call_error_in(struct run *run, const char *field, int call)
-{
-	return (int)run_values(run, FULL, field).at[call];
-}
-
-static void print_calls(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-18s %14s %18s\n", "call", "at the limit", "after one close");
-	for (int call = 0; call < CALLS; call++)
-		fprintf(out, "  %-18s %14s %18s\n", calls[call],
-			text_errno(call_error_in(run, "full_errno", call)),
-			text_errno(call_error_in(run, "after_errno", call)));
-	fputs("\n", out);
-}
-
-static int64_t median_of(struct run *run, size_t v, const char *field)
-{
-	return (int64_t)run_median(run, v, field);
-}
-
-static const char *fate_of(struct run *run, size_t v)
-{
-	if (median_of(run, v, "turned_away") > 0)
-		return "-";
-	if (median_of(run, v, "after_wakeups") > 0)
-		return "is served";
-	return median_of(run, v, "after_accept_errno") == 0 ? "still waits" : "lost";
-}
-
-static double cpu_share(struct run *run, size_t v)
-{
-	return run_sum(run, v, "cpu_ns") / run_sum(run, v, "elapsed_ns");
-}
-
-/* Wake-ups a second while one client waits; NAN if that was not measured. */
-static double rate(struct run *run, size_t v)
-{
-	return run_median(run, v, "wakeups") * 1e9 / run_median(run, v, "elapsed_ns");
-}
-
-static void print_servers(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-8s %13s %14s %8s %12s %16s\n", "a full", "wake-ups,", "wake-ups, one", "",
-		"the client", "and after");
-	fprintf(out, "  %-8s %13s %14s %8s %12s %16s\n", "server", "nobody there",
-		text_format("waits %s", text_time((double)spin_ms * 1e6)), "CPU", "meanwhile",
-		"one close");
-	for (size_t v = LEVEL; v <= SPARE; v++)
-		if (run_selected(run, v))
-			fprintf(out, "  %-8s %13s %14s %8s %12s %16s\n", variants[v].name,
-				text_count((int64_t)run_sum(run, v, "idle_wakeups")),
-				text_count(median_of(run, v, "wakeups")),
-				text_share(cpu_share(run, v)),
-				median_of(run, v, "turned_away") > 0 ? "is told" : "waits",
-				fate_of(run, v));
-	fputs("\n", out);
-}
-
-static void control(struct run *run)
-{
-	if (run_selected(run, FULL))
-		old_control(run,
-			    call_error_in(run, "after_errno", OPEN) == 0 &&
-				    call_error_in(run, "after_errno", ACCEPT) == 0,
-			    "open or accept failed when a descriptor was free again");
-	for (size_t v = LEVEL; v <= SPARE; v++)
-		old_control(run, stats_nonzero(run_values(run, v, "idle_wakeups")) == 0,
-			    "%s: woke up though nobody was there", variants[v].name);
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	double level = rate(run, LEVEL);
-	double spare = rate(run, SPARE);
-	double share = cpu_share(run, LEVEL);
-	double cured = cpu_share(run, SPARE);
+	struct interval level = run_interval(run, LEVEL, "wakeups");
+	struct interval spare = run_interval(run, SPARE, "wakeups");
 
-	if (isnan(level) || isnan(spare))
-		return;
-	old_verdict(
-		run, "poll-accept-spin", level > 100 + 10 * spare ? HOLDS : NOT_SEEN,
-		(struct field[]){{"level_wakeups_per_s", (int64_t)level},
-				 {"spare_wakeups_per_s", (int64_t)spare},
-				 {"level_cpu_share", .real = &share},
-				 {"spare_cpu_share", .real = &cured},
-				 {0}},
-		"wake-ups in %s while one client waits: %s level-triggered (%s of a CPU), %s with "
-		"a descriptor to turn it away (%s)%s",
-		text_time((double)spin_ms * 1e6), text_count(median_of(run, LEVEL, "wakeups")),
-		text_share(share), text_count(median_of(run, SPARE, "wakeups")), text_share(cured),
-		run_selected(run, EDGE)
-			? text_format(", %s edge-triggered, whose client %s after a close",
-				      text_count(median_of(run, EDGE, "wakeups")),
-				      fate_of(run, EDGE))
-			: "");
+	run_judge(
+		run, "poll-accept-spin",
+		or_not_seen(all_of(is_above(level, run_bound(run, "spinning_wakeups")),
+				   is_below(spare, run_bound(run, "told_wakeups")))),
+		"wake-ups in {spin_ns} while one client waits: {level} level-triggered, {level_share} of a CPU; {spare} with a descriptor to turn it away, {spare_share}",
+		number_real("spin_ns", (double)spin_ms * 1e6), number_real("level", level.mid),
+		number_real("level_share", run_share(run, LEVEL, "cpu_ns", "elapsed_ns", 0.5)),
+		number_real("spare", spare.mid),
+		number_real("spare_share", run_share(run, SPARE, "cpu_ns", "elapsed_ns", 0.5)));
 }
 
-static void report(struct run *run)
+static void draw(struct run *run)
 {
 	if (run_selected(run, FULL))
-		print_calls(run);
-	if (run_selected(run, LEVEL) || run_selected(run, EDGE) || run_selected(run, SPARE))
-		print_servers(run);
-	control(run);
-	judge(run);
-	old_why(run, "accept takes nobody out of the queue when there is no descriptor for the "
-		     "client, so the listening socket stays ready, level by level.");
+		run_grid(run, FULL, "result", "call", "when");
+	fputs("\n", run_out(run));
 }
+
+static const struct experiment about = {
+	.name = "emfile",
+	.group = "polling",
+	.order = 508,
+	.summary = "What happens in a process that has no descriptor left?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 7,
+	.quick_trials = 7,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
 	found = child_share(sizeof(*found));
+	ghost = run_sham(run, "ghost");
+	leak = run_sham(run, "leak");
 	while (run_next(run)) {
 		measure(run_variant(run));
 		if (run_variant(run) == FULL)
@@ -411,5 +369,5 @@ int main(int argc, char *argv[])
 		else
 			record_server(run);
 	}
-	return old_end(run, report);
+	return run_end(run);
 }

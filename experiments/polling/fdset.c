@@ -30,12 +30,11 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
 #include "files.h"
+#include "judge.h"
 #include "span.h"
-#include "text.h"
 
-enum { FITS, BEYOND, GUARD, FORTIFY, POLL, VARIANTS };
+enum { FITS, BEYOND, GUARD, FORTIFY, POLL };
 enum {
 	LAST = FD_SETSIZE - 1,
 	HIGH = FD_SETSIZE + 63,
@@ -51,17 +50,27 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"poll-select-1024", "select with a descriptor of 1024 or more overwrites memory"}, {0}};
+	{"poll-select-1024", "select with a descriptor of 1024 or more overwrites memory",
+	 "beyond=fits", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "an fd_set has room for 1,024 bits, and neither FD_SET nor the kernel, which goes by select's first argument, checks that. The size is compiled in: no limit changes it. poll is told how long its array is."}},
+	{0}};
 
-static const struct experiment about = {
-	.name = "fdset",
-	.group = "polling",
-	.summary = "What does select do with a descriptor of 1024 or more?",
-	.claims = claims,
-	.variants = variants,
-	.trials = 20,
-	.quick_trials = 3,
-};
+static const struct row_field fields[] = {
+	{"descriptor", "that is looked at", "descriptor"},
+	{"fd_set_bytes", "behind the set, overwritten by FD_SET", "overwritten|by FD_SET"},
+	{"select_bytes",
+	 "behind the set, overwritten by select; of poll: behind its array, by poll",
+	 "by|the call"},
+	{"ready", "1: said to be ready, and was", "said|ready", SHOW_NONZERO},
+	{"end", "how the child ended", "end", SHOW_TEXT, .text = true},
+	{"overwritten", "1: anything behind the set"},
+	{"signal", "that the child died of; 0: none"},
+	{"refused_errno", "why there is no such descriptor or function; 0: there is"},
+	{"elapsed_ns", "of the child"},
+	{"control_wrong", "1: fits or poll did not see its descriptor, or overwrote something",
+	 .zero = true, .sham = "fits=beyond,poll=guard"},
+	{0}};
 
 /* What a child finds, in memory that it shares with its parent. */
 struct found {
@@ -200,9 +209,21 @@ static void try_variant(void *argument)
 	}
 }
 
-static void measure(struct run *run, size_t variant)
+static const char *end_of(int status)
+{
+	int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+	if (number)
+		return number == SIGSEGV ? "SIGSEGV" : "SIGABRT";
+	if (found->refused)
+		return found->refused == ENOSYS ? "glibc only" : "limit too low";
+	return found->ready ? "says ready" : "not ready";
+}
+
+static void measure(struct run *run, size_t variant, size_t label)
 {
 	int64_t begin_ns = span_now();
+	bool overwritten, is_control = label == FITS || label == POLL;
 	int status;
 
 	*found = (struct found){0};
@@ -210,6 +231,7 @@ static void measure(struct run *run, size_t variant)
 	if (WIFSIGNALED(status) ? WTERMSIG(status) != SIGSEGV && WTERMSIG(status) != SIGABRT
 				: WEXITSTATUS(status) != 0)
 		errx(EXIT_USAGE, "%s: the forked process failed", variants[variant].name);
+	overwritten = found->set_bytes > 0 || found->select_bytes > 0;
 	run_record(run, (struct field[]){{"descriptor", variant == FITS ? LAST : HIGH},
 					 {"refused_errno", found->refused},
 					 {"fd_set_bytes", found->set_bytes},
@@ -217,122 +239,45 @@ static void measure(struct run *run, size_t variant)
 					 {"ready", found->ready},
 					 {"signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0},
 					 {"elapsed_ns", span_now() - begin_ns},
+					 {"end", .text = end_of(status)},
+					 {"overwritten", overwritten},
+					 {"control_wrong", is_control && !found->refused &&
+								   (!found->ready || overwritten)},
 					 {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
-
-static int64_t median_of(struct run *run, size_t variant, const char *field)
-{
-	return (int64_t)run_median(run, variant, field);
-}
-
-static const char *end_of(struct run *run, size_t v)
-{
-	int64_t number = median_of(run, v, "signal");
-
-	if (median_of(run, v, "refused_errno") == ENOSYS)
-		return "glibc only";
-	if (run_median(run, v, "refused_errno") > 0)
-		return "limit too low";
-	return number == SIGSEGV                 ? "SIGSEGV"
-	       : number == SIGABRT               ? "SIGABRT"
-	       : number                          ? text_format("signal %d", (int)number)
-	       : run_median(run, v, "ready") > 0 ? "says ready"
-						 : "not ready";
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"In a child process, with %d bytes behind the set (poll: behind its array): how "
-		"many were overwritten?",
-		64 / 8);
-	fprintf(out, "\n  %-15s %10s %14s %14s   %s\n", "variant", "descriptor", "by FD_SET",
-		"by the call", "end");
-	for (size_t v = FITS; v <= POLL; v++)
-		if (run_selected(run, v)) {
-			bool ended = run_median(run, v, "signal") > 0;
-
-			fprintf(out, "  %-15s %10s %14s %14s   %s\n", variants[v].name,
-				text_format("%lld", (long long)median_of(run, v, "descriptor")),
-				ended || v == POLL ? "-"
-						   : text_bytes(median_of(run, v, "fd_set_bytes")),
-				ended ? "-" : text_bytes(median_of(run, v, "select_bytes")),
-				end_of(run, v));
-		}
-	fputs("\n", out);
-}
-
-static void control(struct run *run, size_t v)
-{
-	struct values ready = run_values(run, v, "ready");
-	double overwritten = run_sum(run, v, "fd_set_bytes") + run_sum(run, v, "select_bytes");
-
-	if (stats_nonzero(run_values(run, v, "refused_errno")))
-		return; /* the limit is lower */
-	old_control(run, stats_nonzero(ready) == ready.n && overwritten == 0,
-		    "%s: ready in %zu of %zu trials, %.0f bytes overwritten", variants[v].name,
-		    stats_nonzero(ready), ready.n, overwritten);
-}
-
-/* How those children ended that are not the trap itself. */
-static const char *other_ends(struct run *run)
-{
-	static const char *const words[] = {[GUARD] = "; set at the end of the memory: ",
-					    [FORTIFY] = "; with _FORTIFY_SOURCE: ",
-					    [POLL] = "; poll: "};
-	const char *all = "";
-
-	for (size_t v = GUARD; v <= POLL; v++)
-		if (run_selected(run, v))
-			all = text_format("%s%s%s", all, words[v], end_of(run, v));
-	return all;
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	struct values set = run_values(run, BEYOND, "fd_set_bytes");
-	struct values call = run_values(run, BEYOND, "select_bytes");
-	struct values refused = run_values(run, BEYOND, "refused_errno");
-	size_t both = 0;
+	struct share refused = run_nonzero(run, BEYOND, "refused_errno");
+	struct share overwritten = run_nonzero(run, BEYOND, "overwritten");
 
-	control(run, FITS);
-	control(run, POLL);
-	if (set.n == 0)
-		return;
-	if (stats_nonzero(refused)) {
-		old_verdict(run, "poll-select-1024", SKIPPED, NULL,
-			    "this process may not open a descriptor of %d: %s", HIGH,
-			    text_errno((int)refused.at[0]));
-		return;
-	}
-	for (size_t i = 0; i < set.n; i++)
-		both += set.at[i] > 0 && call.at[i] > 0;
-	old_verdict(run, "poll-select-1024",
-		    stats_nonzero(set) || stats_nonzero(call) ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"overwritten_trials", (int64_t)both},
-				     {"trials", (int64_t)set.n},
-				     {"fd_set_bytes", median_of(run, BEYOND, "fd_set_bytes")},
-				     {"select_bytes", median_of(run, BEYOND, "select_bytes")},
-				     {0}},
-		    "descriptor %d: behind the set FD_SET overwrote %s and select %s, both in %zu "
-		    "of %zu trials, and the answer was right in %zu%s",
-		    HIGH, text_bytes(median_of(run, BEYOND, "fd_set_bytes")),
-		    text_bytes(median_of(run, BEYOND, "select_bytes")), both, set.n,
-		    stats_nonzero(run_values(run, BEYOND, "ready")), other_ends(run));
+	run_judge(
+		run, "poll-select-1024", refused.k ? SKIPPED : can_happen(overwritten),
+		refused.k
+			? "this process may not open a descriptor of {descriptor}"
+			: "descriptor {descriptor}: memory behind the set was overwritten in {overwritten} trials, {set_bytes} by FD_SET and {select_bytes} by select, and the answer was right in {right}",
+		number_int("descriptor", HIGH), number_share("overwritten", overwritten),
+		number_real("set_bytes", run_median(run, BEYOND, "fd_set_bytes")),
+		number_real("select_bytes", run_median(run, BEYOND, "select_bytes")),
+		number_share("right", run_nonzero(run, BEYOND, "ready")));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge(run);
-	old_why(run, "an fd_set has room for 1,024 bits, and neither FD_SET nor the kernel, which "
-		     "goes by select's first argument, checks that. The size is compiled in: no "
-		     "limit changes it. poll is told how long its array is.");
-}
+static const struct experiment about = {
+	.name = "fdset",
+	.group = "polling",
+	.order = 509,
+	.summary = "What does select do with a descriptor of 1024 or more?",
+	.intro =
+		"In a child process, with 8 bytes behind the set (of poll: behind its array): how many are overwritten?",
+	.claims = claims,
+	.fields = fields,
+	.variants = variants,
+	.trials = 20,
+	.quick_trials = 3,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -340,6 +285,6 @@ int main(int argc, char *argv[])
 
 	found = child_share(sizeof(*found));
 	while (run_next(run))
-		measure(run, run_variant(run));
-	return old_end(run, report);
+		measure(run, run_variant(run), run_label(run));
+	return run_end(run);
 }

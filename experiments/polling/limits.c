@@ -28,12 +28,12 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
 #include "files.h"
+#include "judge.h"
 #include "machine.h"
 #include "text.h"
 
-enum { FOUND, AT_1024, RAISED, ABOVE, POLL, VARIANTS };
+enum { FOUND, AT_1024, RAISED, ABOVE, POLL };
 enum { USUAL = 1024, NOBODY = 65534 };
 
 static const struct variant variants[] = {
@@ -44,25 +44,50 @@ static const struct variant variants[] = {
 	[POLL] = {"poll", "poll with a descriptor of 1024 or more"},
 	{0}};
 
+static const char table_length[] =
+	"a descriptor is an index into the process's table, and RLIMIT_NOFILE is how long that may get.";
+
 static const struct claim claims[] = {
-	{"poll-fd-1024", "a process may open 1024 descriptors, and this can be raised"}, {0}};
+	{"poll-fd-1024", "a process may open 1024 descriptors, and this can be raised",
+	 "found=at-1024", HOLDS, .why = {[HOLDS] = table_length, [DEPENDS] = table_length}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"limit", "soft, when it opens", "soft|limit"},
+	{"open_fds", "with those that were there already", "open"},
+	{"highest_fd", "their highest number", "highest|number"},
+	{"error", "of the call that was refused; ok: none was, --most were opened", "the next|one",
+	 SHOW_TEXT, .text = true},
+	{"errno", "the same as a number"},
+	{"is_1024", "1: 1024 were opened, and no more"},
+	{"is_more", "1: more than 1024 were opened"},
+	{"soft_limit", "of this program, as found"},
+	{"hard_limit", "of this program, as found"},
+	{"off_limit", "1: not as many were opened as the limit says", .zero = true,
+	 .sham = "forget"},
+	{"root", "1: run as root; of above"},
+	{"above_errno", "of one more than the hard limit; 0: allowed"},
+	{"above_nr_open_errno", "of one more than fs.nr_open; -1: not tried"},
+	{"unprivileged_errno",
+	 "of one more than the hard limit, without privileges; -1: not tried"},
+	{"nr_open", "fs.nr_open: what a hard limit may be at most"},
+	{"file_max", "fs.file-max: of all processes together"},
+	{"fd", "the high descriptor; less than 0: the error, negative; of poll"},
+	{"ready", "1: poll said that it was ready, and it could be read"},
+	{"fd_setsize", "FD_SETSIZE"},
+	{"fd_set_bits", "of an fd_set"},
+	{"unseen", "1: poll did not see a high descriptor that was ready", .zero = true,
+	 .sham = "deaf"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_trials", 2, "a limit is a number: each trial opens as many as the last"}, {0}};
 
 static int64_t most = 65536;
 
 static const struct opt opts[] = {
 	{'m', "most", "descriptors to open at most", .num = &most, .min = 2048, .max = 1000000},
 	{0}};
-
-static const struct experiment about = {
-	.name = "limits",
-	.group = "polling",
-	.summary = "How many descriptors may a process open?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 4,
-	.quick_trials = 2,
-};
 
 /* What a child finds, in memory that it shares with its parent.  Errors are error numbers. */
 struct found {
@@ -78,6 +103,7 @@ struct found {
 };
 
 static struct found *found;
+static bool deaf; /* a sham: the high descriptor is not ready */
 
 static struct rlimit limit_now(void)
 {
@@ -139,7 +165,7 @@ static void raise_above(void)
 
 static void poll_high(void)
 {
-	int low = check_fd(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
+	int low = check_fd(eventfd(deaf ? 0 : 1, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
 	struct pollfd polled = {.events = POLLIN};
 	eventfd_t value = 0;
 
@@ -175,14 +201,19 @@ static void measure(size_t variant)
 static void record(struct run *run, size_t variant)
 {
 	if (variant <= RAISED)
-		run_record(run, (struct field[]){{"soft_limit", (int64_t)limit_now().rlim_cur},
-						 {"hard_limit", (int64_t)limit_now().rlim_max},
-						 {"limit", found->limit},
-						 {"open_fds", found->open},
-						 {"highest_fd", found->highest},
-						 {"errno", found->error},
-						 {"error", .text = text_errno((int)found->error)},
-						 {0}});
+		run_record(run, (struct field[]){
+					{"soft_limit", (int64_t)limit_now().rlim_cur},
+					{"hard_limit", (int64_t)limit_now().rlim_max},
+					{"limit", found->limit},
+					{"open_fds", found->open},
+					{"highest_fd", found->highest},
+					{"errno", found->error},
+					{"error", .text = text_errno((int)found->error)},
+					{"is_1024", found->open == USUAL && found->error != 0},
+					{"is_more", found->open > USUAL},
+					{"off_limit", found->open - run_sham(run, "forget") !=
+							      (found->error ? found->limit : most)},
+					{0}});
 	else if (variant == ABOVE)
 		run_record(run, (struct field[]){{"root", geteuid() == 0},
 						 {"above_errno", found->above_error},
@@ -194,127 +225,80 @@ static void record(struct run *run, size_t variant)
 	else
 		run_record(run, (struct field[]){{"fd", found->number},
 						 {"ready", found->ready},
+						 {"unseen", found->number >= 0 && !found->ready},
 						 {"fd_setsize", FD_SETSIZE},
 						 {"fd_set_bits", 8 * (int64_t)sizeof(fd_set)},
 						 {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
-
-/* A variant's number, which is the same in each trial; -1 if it was not measured. */
-static int64_t figure(struct run *run, size_t variant, const char *field)
-{
-	struct values values = run_values(run, variant, field);
-
-	return values.n ? (int64_t)stats_quantile(values, 0.5) : -1;
-}
-
-/* How a call ended: its error's name, "ok", or -1: "not tried". */
-static const char *end_of(struct run *run, size_t variant, const char *field)
-{
-	int64_t error = figure(run, variant, field);
-
-	return error < 0 ? "not tried" : text_errno((int)error);
-}
-
-static void print_counts(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-10s %11s %11s %12s %16s\n", "limit", "soft", "open", "highest",
-		"the next one");
-	for (size_t v = FOUND; v <= RAISED; v++)
-		if (run_selected(run, v))
-			fprintf(out, "  %-10s %11s %11s %12s %16s\n", variants[v].name,
-				text_count(figure(run, v, "limit")),
-				text_count(figure(run, v, "open_fds")),
-				text_count(figure(run, v, "highest_fd")),
-				figure(run, v, "errno") ? end_of(run, v, "errno") : "not tried");
-	fputs("\n", out);
-}
-
-static void print_above(struct run *run)
-{
-	run_say(run,
-		"One more than the hard limit: %s as this user%s, %s without privileges; one more "
-		"than fs.nr_open (%s): %s. All processes together: fs.file-max, %s.",
-		end_of(run, ABOVE, "above_errno"), figure(run, ABOVE, "root") == 1 ? " (root)" : "",
-		end_of(run, ABOVE, "unprivileged_errno"), text_count(figure(run, ABOVE, "nr_open")),
-		end_of(run, ABOVE, "above_nr_open_errno"),
-		text_count(figure(run, ABOVE, "file_max")));
-	fputs("\n", run_out(run));
-}
-
-static void print_poll(struct run *run)
-{
-	run_say(run,
-		"poll saw descriptor %s. An fd_set has %s bits, compiled in: no limit changes it.",
-		text_count(figure(run, POLL, "fd")), text_count(figure(run, POLL, "fd_set_bits")));
-	fputs("\n", run_out(run));
-}
-
-static void control(struct run *run)
-{
-	for (size_t v = FOUND; v <= RAISED; v++)
-		if (run_selected(run, v))
-			old_control(
-				run,
-				figure(run, v, "open_fds") ==
-					(figure(run, v, "errno") ? figure(run, v, "limit") : most),
-				"%s: not as many could be opened as the limit says",
-				variants[v].name);
-	if (run_selected(run, POLL))
-		old_control(run, figure(run, POLL, "fd") < 0 || figure(run, POLL, "ready") == 1,
-			    "poll did not see a descriptor of %s",
-			    text_count(figure(run, POLL, "fd")));
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	int64_t here = figure(run, FOUND, "open_fds");
-	int64_t usual = figure(run, AT_1024, "open_fds");
-	int64_t raised = figure(run, RAISED, "open_fds");
+	int64_t enough = (int64_t)run_bound(run, "enough_trials");
+	struct share here = run_nonzero(run, FOUND, "is_1024");
+	struct share usual = run_nonzero(run, AT_1024, "is_1024");
+	struct share raised = run_nonzero(run, RAISED, "is_more");
 
-	if (here < 0 || usual < 0 || raised < 0)
-		return;
-	old_verdict(
-		run, "poll-fd-1024", here == USUAL && raised > usual ? HOLDS : DEPENDS,
-		(struct field[]){{"soft_limit", figure(run, FOUND, "soft_limit")},
-				 {"hard_limit", figure(run, FOUND, "hard_limit")},
-				 {"open_fds", here},
-				 {"open_at_1024_fds", usual},
-				 {"open_raised_fds", raised},
-				 {0}},
-		"as found, %s are open %s; with a soft limit of %s, %s are. Raised in the "
-		"process to the hard limit: %s%s; select's FD_SETSIZE stays %d",
-		text_count(here),
-		figure(run, FOUND, "errno") ? "when the next one is refused" : "and more could be",
-		text_count(figure(run, AT_1024, "limit")), text_count(usual), text_count(raised),
-		figure(run, RAISED, "errno") ? "" : " and no end", FD_SETSIZE);
+	run_judge(
+		run, "poll-fd-1024",
+		all_of(by_case(always_happens(here, enough), always_happens(usual, enough)),
+		       always_happens(raised, enough)),
+		"as found, {here} descriptors were open before the next was refused or {most} were; with a soft limit of {limit}, {usual}; raised in the process to the hard limit, {raised}; select's FD_SETSIZE stays {fd_setsize}",
+		number_real("here", run_median(run, FOUND, "open_fds")), number_int("most", most),
+		number_real("limit", run_median(run, AT_1024, "limit")),
+		number_real("usual", run_median(run, AT_1024, "open_fds")),
+		number_real("raised", run_median(run, RAISED, "open_fds")),
+		number_int("fd_setsize", FD_SETSIZE));
 }
 
-static void report(struct run *run)
+/* How a call ended: its error's name, "ok", or "not tried". */
+static const char *end_of(struct run *run, const char *field)
 {
-	if (run_selected(run, FOUND) || run_selected(run, AT_1024) || run_selected(run, RAISED))
-		print_counts(run);
-	if (run_selected(run, ABOVE))
-		print_above(run);
-	if (figure(run, POLL, "fd") >= FD_SETSIZE)
-		print_poll(run);
-	control(run);
-	judge(run);
-	old_why(run, "a descriptor is an index into the process's table, and RLIMIT_NOFILE is how "
-		     "long that may get.");
+	int error = (int)run_median(run, ABOVE, field);
+
+	return error < 0 ? "not tried" : text_errno(error);
 }
+
+static void draw(struct run *run)
+{
+	if (!run_selected(run, ABOVE))
+		return;
+	run_say(run,
+		"One more than the hard limit: %s as this user%s, %s without privileges; one more than fs.nr_open (%s): %s. All processes together: fs.file-max, %s.",
+		end_of(run, "above_errno"), run_median(run, ABOVE, "root") > 0 ? " (root)" : "",
+		end_of(run, "unprivileged_errno"),
+		text_count((int64_t)run_median(run, ABOVE, "nr_open")),
+		end_of(run, "above_nr_open_errno"),
+		text_count((int64_t)run_median(run, ABOVE, "file_max")));
+	fputs("\n", run_out(run));
+}
+
+static const struct experiment about = {
+	.name = "limits",
+	.group = "polling",
+	.order = 506,
+	.summary = "How many descriptors may a process open?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 4,
+	.quick_trials = 2,
+	.judge = judge,
+	.draw = draw,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
 	found = child_share(sizeof(*found));
+	deaf = run_sham(run, "deaf");
 	while (run_next(run)) {
 		measure(run_variant(run));
 		record(run, run_variant(run));
 	}
-	return old_end(run, report);
+	return run_end(run);
 }
