@@ -30,12 +30,11 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "span.h"
-#include "text.h"
 
-enum { OWN, SHARED, EXCLUSIVE, REUSEPORT, BLOCKING, VARIANTS };
+enum { OWN, SHARED, EXCLUSIVE, REUSEPORT, BLOCKING };
 enum { MOST_WORKERS = 64, MOST_CONNECTIONS = 1000 };
 
 static const struct variant variants[] = {
@@ -47,7 +46,38 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"poll-herd", "a connection wakes every process that waits for it"}, {0}};
+	{"poll-herd", "a connection wakes every process that waits for it", "own=exclusive",
+	 REFUTED,
+	 .why = {[DEPENDS] =
+			 "a listener wakes everybody who waits for it but for those who say that one is enough, as accept and EPOLLEXCLUSIVE do. A shared epoll instance wakes one, and another while the listener is still ready. That epoll_wait passes few of them on is because it looks again first."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"connections", "of the trial, one after the other"},
+	{"workers", "processes that wait"},
+	{"wakeups", "by the kernel: sleeps that ended", "wake-ups|each", SHOW_MEDIAN,
+	 "connections"},
+	{"returns", "from epoll_wait", "passed|on", SHOW_MEDIAN, "connections"},
+	{"busiest_accepts", "of the worker that had most", "busiest|serves", SHOW_MEDIAN,
+	 "connections"},
+	{"p50_ns", "until a client was served", "served|after"},
+	{"cpu_ns", "of all workers", "CPU|each", SHOW_MEDIAN, "connections"},
+	{"served_connections", "that got their byte"},
+	{"accepts", "of all workers"},
+	{"misses", "returns after which accept had nothing"},
+	{"idle_workers", "that accepted none"},
+	{"unserved_connections", "not accepted exactly once, or not served", .zero = true,
+	 .sham = "lose"},
+	{"worker", "its number", .row = "worker"},
+	{"accepts", "of this worker", .row = "worker"},
+	{"wakeups", "of this worker", .row = "worker"},
+	{"returns", "from epoll_wait, of this worker", .row = "worker"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"of_all_share", 0.5,
+	 "all wake up or one does; a worker that has not fallen asleep again is not woken"},
+	{0}};
 
 static int64_t workers = 8;
 static int64_t connections = 40;
@@ -58,17 +88,6 @@ static const struct opt opts[] = {{'w', "workers", "processes that wait for a co
 				   .num = &connections, .min = 5, .quick = 20,
 				   .max = MOST_CONNECTIONS},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "herd",
-	.group = "polling",
-	.summary = "Who wakes up when a connection comes, and who gets it?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 8,
-	.quick_trials = 2,
-};
 
 static const int64_t settle_ns = 1000000; /* for those woken for nothing to fall asleep again */
 
@@ -190,19 +209,16 @@ static void work(const struct place *p, int number)
 	atomic_store(&w->ended, true);
 }
 
-/* Waits until all workers have come so far; false if they do not. */
-static bool all_workers(bool ended)
+/* Waits until all workers have come so far, or the run is stopped: Ctrl-C ends the workers, too. */
+static void all_workers(bool ended)
 {
-	int64_t patience_ns = span_now() + 2000000000;
-
 	for (int64_t i = 0; i < workers; i++)
 		while (!atomic_load(ended ? &herd[i].ended : &herd[i].waits))
-			if (span_now() > patience_ns || !run_sleep_until(span_now() + 100000))
-				return false;
-	return true;
+			if (!run_sleep_until(span_now() + 100000))
+				return;
 }
 
-/* One connection: how long until it was served, in ns; -1 if it was not within two seconds. */
+/* One connection: how long until it was served, in ns; -1 if it was not. */
 static int64_t be_served(const struct sockaddr_in *where)
 {
 	int64_t begin_ns = span_now();
@@ -210,13 +226,13 @@ static int64_t be_served(const struct sockaddr_in *where)
 	int fd = net_connect(where);
 	char byte;
 
-	if (run_wait_fd(fd, POLLIN, begin_ns + 2000000000) && recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
+	if (run_wait_fd(fd, POLLIN, INT64_MAX) && recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
 		took_ns = span_now() - begin_ns;
 	net_reset(fd);
 	return took_ns;
 }
 
-static void record(struct run *run, struct values served, bool orderly)
+static void record(struct run *run, struct values served)
 {
 	struct worker sum = {0};
 	int64_t busiest = 0, idle = 0;
@@ -238,20 +254,21 @@ static void record(struct run *run, struct values served, bool orderly)
 					 {"returns", w->returns},
 					 {0}});
 	}
-	run_record(run,
-		   (struct field[]){{"workers", workers},
-				    {"connections", connections},
-				    {"served_connections", (int64_t)served.n},
-				    {"accepts", sum.accepts},
-				    {"wakeups", sum.sleeps},
-				    {"returns", sum.returns},
-				    {"misses", sum.misses},
-				    {"busiest_accepts", busiest},
-				    {"idle_workers", idle},
-				    {"p50_ns", served.n ? (int64_t)stats_quantile(served, 0.5) : 0},
-				    {"cpu_ns", sum.cpu_ns},
-				    {"orderly", orderly},
-				    {0}});
+	run_record(run, (struct field[]){
+				{"workers", workers},
+				{"connections", connections},
+				{"served_connections", (int64_t)served.n},
+				{"accepts", sum.accepts},
+				{"wakeups", sum.sleeps},
+				{"returns", sum.returns},
+				{"misses", sum.misses},
+				{"busiest_accepts", busiest},
+				{"idle_workers", idle},
+				{"p50_ns", served.n ? (int64_t)stats_quantile(served, 0.5) : 0},
+				{"cpu_ns", sum.cpu_ns},
+				{"unserved_connections", (connections - (int64_t)served.n) +
+								 llabs(connections - sum.accepts)},
+				{0}});
 }
 
 static void measure(struct run *run, size_t variant)
@@ -260,7 +277,6 @@ static void measure(struct run *run, size_t variant)
 	int64_t latency[MOST_CONNECTIONS];
 	struct values served = {latency, 0};
 	pid_t children[MOST_WORKERS];
-	bool orderly;
 
 	memset(herd, 0, (size_t)workers * sizeof(*herd));
 	for (int i = 0; i < workers; i++) {
@@ -271,125 +287,68 @@ static void measure(struct run *run, size_t variant)
 		}
 	}
 	all_workers(false);
-	for (int64_t i = 0; i < connections && run_sleep_until(span_now() + settle_ns); i++) {
+	for (int64_t i = run_sham(run, "lose");
+	     i < connections && run_sleep_until(span_now() + settle_ns); i++) {
 		latency[served.n] = be_served(&p.where);
 		served.n += latency[served.n] >= 0;
 	}
 	run_sleep_until(span_now() + settle_ns);
 	for (int i = 0; i < p.listeners; i++)
 		shutdown(p.listener[i], SHUT_RD); /* wakes all of them */
-	orderly = all_workers(true);
+	all_workers(true);
 	for (int i = 0; i < workers; i++) {
 		kill(children[i], SIGKILL);
 		check_fd(waitpid(children[i], NULL, 0), "waitpid");
 	}
 	close_place(&p);
-	/* a Ctrl-C at the terminal ends the children too; run_sleep_until() sees that it was one */
-	if (!orderly)
-		run_sleep_until(span_now() + 500000000);
-	record(run, served, orderly);
+	record(run, served);
 }
 
-/* --- report -------------------------------------------------------------- */
+/* --- judge --------------------------------------------------------------- */
 
-/* A count per connection: the median of the trials with its interval. */
-static struct interval each(struct run *run, size_t v, const char *field)
+/* The median wake-ups a connection, with its interval. */
+static struct interval each(struct run *run, size_t v)
 {
-	struct values counts = run_values(run, v, field);
-	struct interval all = stats_median(counts);
+	struct interval all = run_interval(run, v, "wakeups");
 	double n = (double)connections;
 
-	return (struct interval){all.mid / n, all.low / n, all.high / n};
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"%s processes wait; %s connections a trial, one after the other. Wake-ups a "
-		"connection, by the kernel's count of sleeps (95 %% interval), and of these those "
-		"that epoll_wait passed on; what the busiest worker has of all connections; until "
-		"a "
-		"client was served; CPU time of all workers a connection. Medians of the trials.",
-		text_count(workers), text_count(connections));
-	fprintf(out, "\n  %-10s %21s %10s %10s %10s %10s\n", "variant", "wake-ups", "passed on",
-		"busiest", "served", "CPU");
-	for (size_t v = OWN; v <= BLOCKING; v++) {
-		struct interval woken = each(run, v, "wakeups");
-
-		if (isnan(woken.mid))
-			continue;
-		fprintf(out, "  %-10s %21s %10s %10s %10s %10s\n", variants[v].name,
-			text_format("%.2f (%.2f-%.2f)", woken.mid, woken.low, woken.high),
-			v == BLOCKING ? "-" : text_format("%.2f", each(run, v, "returns").mid),
-			text_share(each(run, v, "busiest_accepts").mid),
-			text_time(run_median(run, v, "p50_ns")),
-			text_time(each(run, v, "cpu_ns").mid));
-	}
-	fputs("\n", out);
-}
-
-/* "own 8.00, 20.0 %; exclusive 1.00, 100.0 %" */
-static const char *each_variant(struct run *run)
-{
-	const char *all = "";
-
-	for (size_t v = OWN; v <= BLOCKING; v++)
-		if (run_values(run, v, "wakeups").n)
-			all = text_format("%s%s%s %.2f, %s", all, *all ? "; " : "",
-					  variants[v].name, each(run, v, "wakeups").mid,
-					  text_share(each(run, v, "busiest_accepts").mid));
-	return all;
-}
-
-static void control(struct run *run, size_t v)
-{
-	struct values orderly = run_values(run, v, "orderly");
-	double made = (double)orderly.n * (double)connections;
-
-	old_control(run,
-		    run_sum(run, v, "accepts") == made &&
-			    run_sum(run, v, "served_connections") == made &&
-			    stats_nonzero(orderly) == orderly.n,
-		    "%s: of %.0f connections %.0f were accepted and %.0f served", variants[v].name,
-		    made, run_sum(run, v, "accepts"), run_sum(run, v, "served_connections"));
+	return (struct interval){all.mid / n, all.low / n, all.high / n, all.n};
 }
 
 static void judge(struct run *run)
 {
-	double half = (double)workers / 2;
-	double most = 0, fewest = INFINITY;
+	double half = run_bound(run, "of_all_share") * (double)workers;
+	struct interval own = each(run, OWN);
+	struct interval exclusive = each(run, EXCLUSIVE);
 
-	for (size_t v = OWN; v <= BLOCKING; v++) {
-		double woken = each(run, v, "wakeups").mid;
-
-		control(run, v);
-		most = fmax(most, woken); /* which leave NAN out: no samples */
-		fewest = fmin(fewest, woken);
-	}
-	old_verdict(run, "poll-herd",
-		    fewest > half ? HOLDS
-		    : most > half ? DEPENDS
-				  : REFUTED,
-		    (struct field[]){{"workers", workers},
-				     {"most_wakeups", .real = &most},
-				     {"fewest_wakeups", .real = &fewest},
-				     {0}},
-		    "wake-ups a connection of %s that wait, and what the busiest one serves: %s",
-		    text_count(workers), each_variant(run));
+	run_judge(
+		run, "poll-herd", by_case(is_above(own, half), is_above(exclusive, half)),
+		"of {workers} that wait a connection wakes {own} with an epoll instance each, {exclusive} with EPOLLEXCLUSIVE; the busiest serves {own_busiest_share} and {exclusive_busiest_share}",
+		number_int("workers", workers), number_interval("own", own),
+		number_interval("exclusive", exclusive),
+		number_real("own_busiest_share",
+			    run_share(run, OWN, "busiest_accepts", "connections", 0.5)),
+		number_real("exclusive_busiest_share",
+			    run_share(run, EXCLUSIVE, "busiest_accepts", "connections", 0.5)));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge(run);
-	old_why(run,
-		"a listener wakes everybody who waits for it but for those who say that one is "
-		"enough, as accept and EPOLLEXCLUSIVE do. A shared epoll instance wakes one, "
-		"and another while the listener is still ready. That epoll_wait passes few of "
-		"them on is because it looks again first.");
-}
+static const struct experiment about = {
+	.name = "herd",
+	.group = "polling",
+	.order = 510,
+	.summary = "Who wakes up when a connection comes, and who gets it?",
+	.intro =
+		"{workers} processes wait; {connections} connections a trial, one after the other. Wake-ups, what epoll_wait passed on of them, and CPU time are those of a connection.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 8,
+	.quick_trials = 7,
+	.timed = true,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -398,5 +357,5 @@ int main(int argc, char *argv[])
 	herd = child_share(MOST_WORKERS * sizeof(*herd));
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return old_end(run, report);
+	return run_end(run);
 }

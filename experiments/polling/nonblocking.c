@@ -19,15 +19,15 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
 #include "histogram.h"
+#include "judge.h"
 #include "net.h"
 #include "span.h"
 #include "team.h"
 #include "text.h"
 
 enum { NOTHING, DATA, CLOSED, RESET, ROOM, FULL, NOBODY, QUEUE_FULL, REFUSING, STATES };
-enum { SPIN = STATES, BLOCKING, VARIANTS };
+enum { SPIN = STATES, BLOCKING };
 
 static const struct variant variants[] = {
 	[NOTHING] = {"recv-nothing", "recv, and nothing has come"},
@@ -44,7 +44,29 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"poll-nonblocking-returns", "a non-blocking call returns at once whatever the state"},
+	{"poll-nonblocking-returns", "a non-blocking call returns at once whatever the state",
+	 "recv-nothing=blocking", REFUTED,
+	 .why = {[HOLDS] =
+			 "a call that may not wait says EAGAIN or EINPROGRESS instead: when it would be worth asking again, the caller has to find out."}},
+	{0}};
+
+static const struct control controls[] = {
+	{"blocking-sleeps", "a blocking recv is counted as asleep", "blocking=spin"}, {0}};
+
+static const struct row_field fields[] = {
+	{"call", "the function", .text = true},
+	{"state", "of its socket", .text = true},
+	{"result", "of the last call: ok, or its error", "result", SHOW_TEXT, .text = true},
+	{"result_errno", "the same as a number"},
+	{"calls", "in a trial", "calls", SHOW_SUM},
+	{"call_ns", "of one call, the median of the trial", "p50"},
+	{"longest_ns", "the longest call of the trial", "longest", SHOW_MOST},
+	{"slept_calls", "in which the thread gave up its CPU to wait", "slept", SHOW_SUM},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"enough_calls", 10,
+	 "of each state: what a call does is certain, but for the state that it finds"},
 	{0}};
 
 static int64_t repeats = 50;
@@ -52,17 +74,6 @@ static int64_t repeats = 50;
 static const struct opt opts[] = {{'n', "repeats", "calls in each state, each on fresh sockets",
 				   .num = &repeats, .min = 1, .quick = 10, .max = 10000},
 				  {0}};
-
-static const struct experiment about = {
-	.name = "nonblocking",
-	.group = "polling",
-	.summary = "Does a non-blocking call return at once, whatever the state of its socket?",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 3,
-	.quick_trials = 1,
-};
 
 enum { MESSAGES = 5, GAP_NS = 10000000, LOOPBACK_MS = 1000 };
 
@@ -186,7 +197,7 @@ static const struct state {
 	const char *call, *name;
 	void (*bring_about)(struct scene *s);
 	int (*make)(const struct scene *s);
-} states[VARIANTS] = {
+} states[] = {
 	[NOTHING] = {"recv", "nothing has come", connected, call_recv},
 	[DATA] = {"recv", "data is there", with_data, call_recv},
 	[CLOSED] = {"recv", "the peer has closed", closed_by_peer, call_recv},
@@ -263,7 +274,7 @@ static void measure(struct run *run, size_t variant)
 {
 	struct trial t = {.state = &states[variant]};
 
-	if (variant < STATES)
+	if (variant < SPIN)
 		call_in_state(&t);
 	else
 		call_until_messages_come(&t);
@@ -278,73 +289,51 @@ static void measure(struct run *run, size_t variant)
 					 {0}});
 }
 
-/* --- report -------------------------------------------------------------- */
-
-static double longest_ns(struct run *run, size_t v)
-{
-	return stats_quantile(run_values(run, v, "longest_ns"), 1);
-}
-
-static void print_table(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	fprintf(out, "  %-30s %11s %9s %8s %8s %6s\n", "call and state", "result", "calls", "p50",
-		"longest", "slept");
-	for (size_t v = 0; v < VARIANTS; v++) {
-		struct values results = run_values(run, v, "result_errno");
-
-		if (results.n)
-			fprintf(out, "  %-7s %-22s %11s %9s %8s %8s %6.0f\n", states[v].call,
-				states[v].name, text_errno((int)results.at[results.n - 1]),
-				text_count((int64_t)run_sum(run, v, "calls")),
-				text_time(run_median(run, v, "call_ns")),
-				text_time(longest_ns(run, v)), run_sum(run, v, "slept_calls"));
-	}
-	fputs("\n", out);
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge(struct run *run)
 {
-	double spin_sleeps = run_sum(run, SPIN, "slept_calls");
-	double calls = 0, slept = 0, longest = 0;
-	int measured = 0;
+	int64_t enough = (int64_t)run_bound(run, "enough_calls");
+	enum verdict each[BLOCKING];
+	struct share all = {0}, waits;
+	double longest = 0;
 
-	for (size_t v = 0; v < STATES; v++) {
-		measured += run_values(run, v, "calls").n > 0;
-		calls += run_sum(run, v, "calls");
-		slept += run_sum(run, v, "slept_calls");
-		longest = fmax(longest, longest_ns(run, v));
+	for (size_t v = 0; v < BLOCKING; v++) {
+		struct share slept = run_part(run, v, "slept_calls", "calls");
+
+		each[v] = never_happens(slept, enough);
+		all = share_add(all, slept);
+		longest = fmax(longest, stats_quantile(run_values(run, v, "longest_ns"), 1));
 	}
-	if (measured < STATES && slept + spin_sleeps == 0)
+	run_judge(
+		run, "poll-nonblocking-returns", verdict_all(each, BLOCKING),
+		"{slept} calls slept, in {states} states and spinning; the longest took {longest_ns}",
+		number_share("slept", all), number_int("states", STATES),
+		number_real("longest_ns", longest));
+	if (!run_selected(run, BLOCKING))
 		return;
-	old_verdict(run, "poll-nonblocking-returns", slept + spin_sleeps > 0 ? REFUTED : HOLDS,
-		    (struct field[]){{"states", measured},
-				     {"calls", (int64_t)calls},
-				     {"slept_calls", (int64_t)slept},
-				     {"longest_ns", (int64_t)longest},
-				     {"spin_calls", (int64_t)run_sum(run, SPIN, "calls")},
-				     {"spin_sleeps", (int64_t)spin_sleeps},
-				     {0}},
-		    "of %s calls in %d states %.0f slept, the longest took %s; spinning slept "
-		    "%.0f times in %s calls, the blocking recv %.0f times in %s",
-		    text_count((int64_t)calls), measured, slept, text_time(longest), spin_sleeps,
-		    text_count((int64_t)run_sum(run, SPIN, "calls")),
-		    run_sum(run, BLOCKING, "slept_calls"),
-		    text_count((int64_t)run_sum(run, BLOCKING, "calls")));
+	waits = run_part(run, BLOCKING, "slept_calls", "calls");
+	run_check(
+		run, "blocking-sleeps", always_happens(share_of(waits.k > 0, 1), 1),
+		"{slept} calls of the blocking recv slept: if none does, that others did not proves nothing",
+		number_share("slept", waits));
 }
 
-static void report(struct run *run)
-{
-	print_table(run);
-	judge(run);
-	if (run_selected(run, BLOCKING))
-		old_control(run, run_sum(run, BLOCKING, "slept_calls") > 0,
-			    "the blocking recv never slept: that others did not proves nothing");
-	old_why(run,
-		"a call that may not wait says EAGAIN or EINPROGRESS instead: when it would be "
-		"worth asking again, the caller has to find out.");
-}
+static const struct experiment about = {
+	.name = "nonblocking",
+	.group = "polling",
+	.order = 501,
+	.summary = "Does a non-blocking call return at once, whatever the state of its socket?",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.controls = controls,
+	.opts = opts,
+	.variants = variants,
+	.trials = 3,
+	.quick_trials = 1,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
@@ -352,5 +341,5 @@ int main(int argc, char *argv[])
 
 	while (run_next(run))
 		measure(run, run_variant(run));
-	return old_end(run, report);
+	return run_end(run);
 }

@@ -21,13 +21,12 @@
 
 #include "check.h"
 #include "exp.h"
-#include "old.h"
+#include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
-#include "text.h"
 
-enum { EDGE_ONCE, EDGE_DRAIN, LEVEL, ONESHOT, OUT_FORGOTTEN, OUT_NEEDED, VARIANTS };
+enum { EDGE_ONCE, EDGE_DRAIN, LEVEL, ONESHOT, OUT_FORGOTTEN, OUT_NEEDED };
 enum { MESSAGE = 4096, READ = 1024, PIECE = 65536 };
 
 static const struct variant variants[] = {
@@ -40,8 +39,41 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"poll-edge-trap", "edge-triggered epoll that reads once loses the wake-up"},
-	{"poll-epollout-spin", "a forgotten level-triggered EPOLLOUT spins"},
+	{"poll-edge-trap", "edge-triggered epoll that reads once loses the wake-up",
+	 "edge-once=edge-drain", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "an edge is told once, when bytes arrive: only EAGAIN proves that none are left."}},
+	{"poll-epollout-spin", "a forgotten level-triggered EPOLLOUT spins",
+	 "out-forgotten=out-needed", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "a socket with room to write is ready, level by level, for as long as anybody asks."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"sent_bytes", "of the message"},
+	{"wakeups", "to read it", "wake-ups"},
+	{"read_bytes", "of it", "read"},
+	{"stuck_bytes", "that were there when no wake-up came any more", "stuck"},
+	{"poll_in", "1: poll called them readable", "poll|sees", SHOW_NONZERO},
+	{"later_sent_bytes", "after that"},
+	{"later_wakeups", "for them"},
+	{"later_stuck_bytes", "after that", "stuck|later"},
+	{"reads", "in all"},
+	{"elapsed_ns", "of the trial"},
+	{"busy_wakeups", "to send and receive a MiB"},
+	{"idle_wakeups", "with nothing to do", "idle|wake-ups"},
+	{"idle_sleeps", "with nothing to do", "idle|sleeps"},
+	{"idle_cpu_ns", "with nothing to do", "of a|CPU", SHOW_SUM, "idle_ns"},
+	{"idle_ns", "how long it had nothing to do"},
+	{"cure_stuck_bytes", "with a cure, at the end", .zero = true, .sham = "level=edge-once"},
+	{"missing_bytes", "of the MiB", .zero = true, .sham = "lose"},
+	{"misplaced_bytes", "received where another belongs", .zero = true, .sham = "disorder"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"spinning_wakeups", 100,
+	 "a loop that has nothing to do and sleeps has none or a few, one that spins has thousands"},
+	{"idle_wakeups", 10, "nothing is sent, and the last acknowledgement may come late"},
 	{0}};
 
 static int64_t wait_ms = 20;
@@ -53,17 +85,6 @@ static const struct opt opts[] = {
 	{'i', "idle", "how long a loop that has nothing to do is watched", .num = &idle_ms,
 	 .min = 10, .quick = 20, .max = 500, .unit = OPT_MS},
 	{0}};
-
-static const struct experiment about = {
-	.name = "traps",
-	.group = "polling",
-	.summary = "How a program that waits by epoll gets stuck or spins.",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.trials = 20,
-	.quick_trials = 3,
-};
 
 static int new_epoll(void)
 {
@@ -77,12 +98,13 @@ static void watch(int epoll, int change, int fd, uint32_t events)
 	check_fd(epoll_ctl(epoll, change, fd, &event), "epoll_ctl");
 }
 
+/* Of more than a second a second, so that a loop sees that it was stopped. */
 static int wait_for(int epoll, struct epoll_event *events, int most, int64_t timeout_ms)
 {
 	int n;
 
 	do /* a Ctrl-Z and its end interrupt it */
-		n = epoll_wait(epoll, events, most, (int)timeout_ms);
+		n = epoll_wait(epoll, events, most, timeout_ms < 1000 ? (int)timeout_ms : 1000);
 	while (n < 0 && errno == EINTR);
 	return check_fd(n, "epoll_wait");
 }
@@ -127,14 +149,13 @@ static bool read_once(struct reader *r)
 /* Sends so many bytes, and waits until all of them have arrived: there is one edge. */
 static void send_message(struct reader *r, int64_t length)
 {
-	int64_t patience_ns = span_now() + 2000000000;
 	uint8_t buffer[MESSAGE];
 
 	pattern_fill(buffer, (size_t)length, (uint64_t)r->sent);
 	if (send(r->fd.tx, buffer, (size_t)length, 0) != length)
 		err(EXIT_USAGE, "send");
 	r->sent += length;
-	while (net_inq(r->fd.rx) < r->sent - r->read && span_now() < patience_ns)
+	while (net_inq(r->fd.rx) < r->sent - r->read)
 		if (!run_sleep_until(span_now() + 50000))
 			return;
 }
@@ -154,7 +175,7 @@ static int64_t read_message(struct reader *r)
 	return net_inq(r->fd.rx);
 }
 
-static void measure_edge(struct run *run, size_t variant)
+static void measure_edge(struct run *run, size_t variant, size_t label)
 {
 	struct reader r = {.variant = variant,
 			   .fd = net_pair(NET_TCP, (struct net_ask){0}),
@@ -183,6 +204,7 @@ static void measure_edge(struct run *run, size_t variant)
 					 {"reads", r.reads},
 					 {"misplaced_bytes", r.misplaced},
 					 {"elapsed_ns", span_now() - begin_ns},
+					 {"cure_stuck_bytes", label == EDGE_ONCE ? 0 : later_stuck},
 					 {0}});
 	close(r.epoll);
 	net_close(&r.fd);
@@ -261,7 +283,7 @@ static void measure_out(struct run *run, size_t variant)
 
 	watch(l.epoll, EPOLL_CTL_ADD, l.fd.rx, EPOLLIN);
 	watch(l.epoll, EPOLL_CTL_ADD, l.fd.tx, EPOLLIN | EPOLLOUT);
-	loop_until(&l, span_now() + 2000000000, STREAM);
+	loop_until(&l, INT64_MAX, STREAM);
 	run_sleep_until(span_now() + 2000000); /* the last acknowledgement makes it writable */
 	busy_wakeups = l.wakeups;
 	l.wakeups = 0;
@@ -270,180 +292,90 @@ static void measure_out(struct run *run, size_t variant)
 	loop_until(&l, span_now() + idle_ms * 1000000, INT64_MAX);
 	span_end(&idle);
 	sleeps = span_sleeps() - sleeps;
-	run_record(run, (struct field[]){{"busy_wakeups", busy_wakeups},
-					 {"missing_bytes", STREAM - l.received},
-					 {"misplaced_bytes", l.misplaced},
-					 {"idle_wakeups", l.wakeups},
-					 {"idle_sleeps", sleeps},
-					 {"idle_ns", span_wall(&idle)},
-					 {"idle_cpu_ns", idle.cpu_ns},
-					 {0}});
+	run_record(run,
+		   (struct field[]){{"busy_wakeups", busy_wakeups},
+				    {"missing_bytes", STREAM - l.received + run_sham(run, "lose")},
+				    {"misplaced_bytes", l.misplaced},
+				    {"idle_wakeups", l.wakeups},
+				    {"idle_sleeps", sleeps},
+				    {"idle_ns", span_wall(&idle)},
+				    {"idle_cpu_ns", idle.cpu_ns},
+				    {0}});
 	close(l.epoll);
 	net_close(&l.fd);
 }
 
-/* --- report -------------------------------------------------------------- */
-
-static bool any_selected(const struct run *run, size_t first, size_t last)
-{
-	while (first <= last && !run_selected(run, first))
-		first++;
-	return first <= last;
-}
-
-static int64_t median_of(struct run *run, size_t variant, const char *field)
-{
-	return (int64_t)run_median(run, variant, field);
-}
-
-static void print_edge(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run,
-		"1. %s bytes arrive at once, a read takes %s at most; then 1 byte more. Stuck is "
-		"what is left when no wake-up came for %s.",
-		text_count(MESSAGE), text_count(READ), text_time((double)wait_ms * 1e6));
-	fprintf(out, "\n  %-15s %8s %8s %8s %10s   %s\n", "variant", "wake-ups", "read", "stuck",
-		"poll says", "after 1 byte more");
-	for (size_t v = EDGE_ONCE; v <= ONESHOT; v++)
-		if (run_selected(run, v))
-			fprintf(out, "  %-15s %8s %8s %8s %10s   %s wake-up%s, %s stuck\n",
-				variants[v].name, text_count(median_of(run, v, "wakeups")),
-				text_count(median_of(run, v, "read_bytes")),
-				text_count(median_of(run, v, "stuck_bytes")),
-				run_median(run, v, "poll_in") > 0 ? "readable" : "nothing",
-				text_count(median_of(run, v, "later_wakeups")),
-				median_of(run, v, "later_wakeups") == 1 ? "" : "s",
-				text_count(median_of(run, v, "later_stuck_bytes")));
-	fputs("\n", out);
-}
-
-/* Wake-ups a second of a loop that has nothing to do. */
-static double idle_rate(struct run *run, size_t v)
-{
-	return run_median(run, v, "idle_wakeups") * 1e9 / run_median(run, v, "idle_ns");
-}
-
-static double idle_share(struct run *run, size_t v)
-{
-	return run_median(run, v, "idle_cpu_ns") / run_median(run, v, "idle_ns");
-}
-
-static void print_out(struct run *run)
-{
-	FILE *out = run_out(run);
-
-	run_say(run, "2. A loop has sent and received %s, and has nothing to do for %s.",
-		text_bytes(STREAM), text_time((double)idle_ms * 1e6));
-	fprintf(out, "\n  %-15s %16s %18s %11s %11s\n", "variant", "wake-ups to send",
-		"idle: wake-ups/s", "sleeps", "CPU");
-	for (size_t v = OUT_FORGOTTEN; v <= OUT_NEEDED; v++)
-		if (run_selected(run, v))
-			fprintf(out, "  %-15s %16s %18s %11s %11s\n", variants[v].name,
-				text_count(median_of(run, v, "busy_wakeups")),
-				text_count((int64_t)idle_rate(run, v)),
-				text_count(median_of(run, v, "idle_sleeps")),
-				text_share(idle_share(run, v)));
-	fputs("\n", out);
-}
-
-/* Holds every variant but the trap to having read everything; how many were there, as words. */
-static const char *control_cures(struct run *run)
-{
-	double left_behind = 0;
-	int cures = 0;
-
-	for (size_t v = EDGE_ONCE; v <= ONESHOT; v++) {
-		struct values left = run_values(run, v, "later_stuck_bytes");
-		double misplaced = run_sum(run, v, "misplaced_bytes");
-
-		old_control(run, misplaced == 0, "%s: %.0f bytes were out of place",
-			    variants[v].name, misplaced);
-		if (v == EDGE_ONCE || left.n == 0)
-			continue;
-		old_control(run, stats_nonzero(left) == 0,
-			    "%s: bytes were stuck in %zu of %zu trials", variants[v].name,
-			    stats_nonzero(left), left.n);
-		left_behind += stats_sum(left);
-		cures++;
-	}
-	return cures ? text_format(". With %d cures %.0f were", cures, left_behind) : "";
-}
+/* --- judge --------------------------------------------------------------- */
 
 static void judge_edge(struct run *run)
 {
-	struct values stuck = run_values(run, EDGE_ONCE, "stuck_bytes");
-	const char *cures = control_cures(run);
-	size_t lost = stats_nonzero(stuck);
+	struct share stuck = run_nonzero(run, EDGE_ONCE, "stuck_bytes");
 
-	if (stuck.n == 0)
-		return;
-	old_verdict(run, "poll-edge-trap", lost ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"stuck_trials", (int64_t)lost},
-				     {"trials", (int64_t)stuck.n},
-				     {"stuck_bytes", median_of(run, EDGE_ONCE, "stuck_bytes")},
-				     {0}},
-		    "in %zu of %zu trials bytes were stuck, %s of %s; poll called them readable in "
-		    "%zu. One byte more woke the reader for one read: %s were stuck%s",
-		    lost, stuck.n, text_count(median_of(run, EDGE_ONCE, "stuck_bytes")),
-		    text_count(MESSAGE), stats_nonzero(run_values(run, EDGE_ONCE, "poll_in")),
-		    text_count(median_of(run, EDGE_ONCE, "later_stuck_bytes")), cures);
+	run_judge(
+		run, "poll-edge-trap", can_happen(stuck),
+		"in {stuck} trials bytes were stuck, {stuck_bytes} of {sent_bytes}; poll called them readable in {readable}. One byte more woke the reader for one read: {later_bytes} were stuck",
+		number_share("stuck", stuck),
+		number_real("stuck_bytes", run_median(run, EDGE_ONCE, "stuck_bytes")),
+		number_int("sent_bytes", MESSAGE),
+		number_share("readable", run_nonzero(run, EDGE_ONCE, "poll_in")),
+		number_real("later_bytes", run_median(run, EDGE_ONCE, "later_stuck_bytes")));
 }
 
 static void judge_out(struct run *run)
 {
-	double forgotten = idle_rate(run, OUT_FORGOTTEN);
-	double needed = idle_rate(run, OUT_NEEDED);
-	double share = idle_share(run, OUT_FORGOTTEN);
-	double cured = idle_share(run, OUT_NEEDED);
+	struct interval forgotten = run_interval(run, OUT_FORGOTTEN, "idle_wakeups");
+	struct interval needed = run_interval(run, OUT_NEEDED, "idle_wakeups");
 
-	for (size_t v = OUT_FORGOTTEN; v <= OUT_NEEDED; v++) {
-		double wrong =
-			run_sum(run, v, "missing_bytes") + run_sum(run, v, "misplaced_bytes");
-
-		old_control(run, wrong == 0, "%s: %.0f bytes were missing or out of place",
-			    variants[v].name, wrong);
-	}
-	if (isnan(forgotten) || isnan(needed))
-		return;
-	old_verdict(run, "poll-epollout-spin", forgotten > 100 + 10 * needed ? HOLDS : NOT_SEEN,
-		    (struct field[]){{"forgotten_wakeups_per_s", (int64_t)forgotten},
-				     {"needed_wakeups_per_s", (int64_t)needed},
-				     {"forgotten_cpu_share", .real = &share},
-				     {"needed_cpu_share", .real = &cured},
-				     {0}},
-		    "with nothing to do the loop woke up %s times a second, slept %s times and had "
-		    "%s of a CPU; with EPOLLOUT only while it is needed %s times, and %s",
-		    text_count((int64_t)forgotten),
-		    text_count(median_of(run, OUT_FORGOTTEN, "idle_sleeps")), text_share(share),
-		    text_count((int64_t)needed), text_share(cured));
+	run_judge(
+		run, "poll-epollout-spin",
+		or_not_seen(all_of(is_above(forgotten, run_bound(run, "spinning_wakeups")),
+				   is_below(needed, run_bound(run, "idle_wakeups")))),
+		"with nothing to do for {idle_ns} the loop woke up {forgotten} times, slept {sleeps} times and had {forgotten_share} of a CPU; with EPOLLOUT only while it is needed {needed} times, and {needed_share}",
+		number_real("idle_ns", (double)idle_ms * 1e6),
+		number_real("forgotten", forgotten.mid),
+		number_real("sleeps", run_median(run, OUT_FORGOTTEN, "idle_sleeps")),
+		number_real("forgotten_share",
+			    run_share(run, OUT_FORGOTTEN, "idle_cpu_ns", "idle_ns", 0.5)),
+		number_real("needed", needed.mid),
+		number_real("needed_share",
+			    run_share(run, OUT_NEEDED, "idle_cpu_ns", "idle_ns", 0.5)));
 }
 
-static void report(struct run *run)
+static void judge(struct run *run)
 {
-	if (any_selected(run, EDGE_ONCE, ONESHOT))
-		print_edge(run);
-	if (any_selected(run, OUT_FORGOTTEN, OUT_NEEDED))
-		print_out(run);
 	judge_edge(run);
 	judge_out(run);
-	old_why(run, "an edge is told once, when bytes arrive: only EAGAIN proves that none are "
-		     "left. A socket with room to write is ready, level by level, for as long as "
-		     "anybody asks.");
 }
+
+static const struct experiment about = {
+	.name = "traps",
+	.group = "polling",
+	.order = 505,
+	.summary = "How a program that waits by epoll gets stuck or spins.",
+	.intro =
+		"4,096 bytes arrive at once, a read takes 1,024 at most; then 1 byte more. Stuck is what is left when no wake-up comes for {wait_ms}. The last two have sent and received a MiB, and have nothing to do for {idle_ms}.",
+	.claims = claims,
+	.fields = fields,
+	.bounds = bounds,
+	.opts = opts,
+	.variants = variants,
+	.trials = 20,
+	.quick_trials = 7,
+	.judge = judge,
+};
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run)) {
 		size_t variant = run_variant(run);
 
 		if (variant <= ONESHOT)
-			measure_edge(run, variant);
+			measure_edge(run, variant, run_label(run));
 		else
 			measure_out(run, variant);
 	}
-	return old_end(run, report);
+	return run_end(run);
 }
