@@ -15,7 +15,8 @@
  *
  * Evidence is of the label's samples; in a .timed experiment of calm trials only.  Reading a
  * variant that --variants or the machine left out gives nothing; a claim that is unclear for that
- * becomes skipped, with the reason, by itself.
+ * becomes skipped, with the reason, by itself.  So each claim's evidence is read right before its
+ * run_judge(), also what another has read already.
  */
 #ifndef JUDGE_H
 #define JUDGE_H

@@ -63,7 +63,4 @@ struct values stats_errors(struct values values, struct values of);
 /* How many of them are not 0. */
 size_t stats_nonzero(struct values values);
 
-/* Until all programs declare: share_of() of evidence.h. */
-struct interval stats_share(size_t k, size_t n);
-
 #endif

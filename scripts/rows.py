@@ -66,7 +66,10 @@ class Result(Measured):
 
     @property
     def samples(self):
-        """Those of trials that nothing disturbed; all of them where there is no other."""
+        """Those that the verdicts are made of: of an experiment that measures times, of trials that
+        nothing disturbed; all of them where there is no other."""
+        if not self.run.get("timed", True):
+            return self.all_samples
         calm = [row for row in self.all_samples if "disturbed" not in row]
         return calm or self.all_samples
 

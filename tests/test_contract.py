@@ -174,8 +174,7 @@ def test_verdict_rows(quick):
         assert ("remedy" in row) == (row["verdict"] == "unclear")
         assert quick.status == 0 or row["verdict"] == "skipped"
         assert not re.search(r"\b(nan|inf)\b", row["sentence"])
-        if is_declared(quick):
-            assert row["numbers"] and sentence(row["template"], row["numbers"]) == row["sentence"]
+        assert row["numbers"] and sentence(row["template"], row["numbers"]) == row["sentence"]
 
 
 def test_what_was_said_is_kept(quick):
@@ -277,11 +276,6 @@ def test_cpus(program, quick, tmp_path):
 
 # --- what is declared -----------------------------------------------------------------------------
 
-def is_declared(quick):
-    """Until every program declares its fields."""
-    return bool(quick.rows[0]["fields"])
-
-
 @pytest.fixture
 def described(program, once):
     """What --describe prints."""
@@ -293,8 +287,6 @@ def test_describe(program, quick, described):
     for what in ("claims", "variants", "fields", "bounds", "shams"):
         assert described[what] == run_row[what]
     assert (described["experiment"], described["group"]) == (program.name, program.parent.name)
-    if not is_declared(quick):
-        pytest.skip("declares nothing yet")
     assert described["order"] > 0
     for bound in described["bounds"].values():
         assert bound["why"].strip()
@@ -302,8 +294,6 @@ def test_describe(program, quick, described):
 
 def test_fields(quick, described, runs_here):
     """What is declared is recorded, and the other way round (which the library demands)."""
-    if not is_declared(quick):
-        pytest.skip("declares nothing yet")
     names = [(field["row"], field["name"]) for field in described["fields"]]
     assert len(names) == len(set(names))
     assert all(field["help"].strip() for field in described["fields"])
@@ -313,8 +303,6 @@ def test_fields(quick, described, runs_here):
 
 
 def test_every_claim_and_control_has_a_sham(quick, described):
-    if not is_declared(quick):
-        pytest.skip("declares nothing yet")
     assert set(described["claims"]) | set(described["controls"]) == set(described["shams"])
 
 

@@ -32,8 +32,6 @@ const struct row_field *declare_field(const struct run *run, const char *row, co
 		if (strcmp(run->fields[i]->name, name) == 0 &&
 		    strcmp(run->fields[i]->row ? run->fields[i]->row : "sample", row) == 0)
 			return run->fields[i];
-	if (run->fields_n == 0)
-		return NULL; /* old */
 	errx(EXIT_USAGE, "'%s' is not among the declared fields of a %s row", name, row);
 }
 

@@ -52,9 +52,10 @@ void record_describe(struct run *run)
 	if (run->described)
 		return;
 	run->described = true;
-	row = json_pack("{s:s,s:i,s:s,s:s,s:s,s:s?}", "row", "run", "schema", ROWS_SCHEMA,
-			"experiment", about->name, "group", about->group, "summary", about->summary,
-			"sham", run->options.sham);
+	row = json_pack("{s:s,s:i,s:s,s:s,s:i,s:b,s:s,s:s?}", "row", "run", "schema", ROWS_SCHEMA,
+			"experiment", about->name, "group", about->group, "order", about->order,
+			"timed", about->timed, "summary", about->summary, "sham",
+			run->options.sham);
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		json_object_set_new(row, tables[i], declare_table(run, tables[i]));
 	json_object_set_new(row, "params", params_of(run));

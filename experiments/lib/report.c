@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "old.h"
 #include "run.h"
 #include "text.h"
 
@@ -249,63 +248,4 @@ void report_noise(struct run *run)
 		write_text(run, "note", run->notes[i].text);
 		say_with(run, "NOTE", run->notes[i].text);
 	}
-}
-
-/* --- old ----------------------------------------------------------------- */
-
-void old_verdict(struct run *run, const char *claim, enum verdict verdict,
-		 const struct field *numbers, const char *sentence, ...)
-{
-	struct said *said = (struct said *)judge_said(run, claim);
-	va_list args;
-
-	if (said->judged)
-		errx(EXIT_USAGE, "two verdicts on '%s'", claim);
-	va_start(args, sentence);
-	*said = (struct said){true, verdict, sentence, format_text(sentence, args), json_object()};
-	va_end(args);
-	rows_add(said->numbers, numbers);
-	for (const struct claim *c = run->about->claims; c->id; c++)
-		if (strcmp(c->id, claim) == 0)
-			report_verdict(run, c);
-}
-
-void old_control(struct run *run, bool held, const char *what, ...)
-{
-	va_list args;
-	char *text;
-
-	if (held)
-		return;
-	va_start(args, what);
-	text = format_text(what, args);
-	va_end(args);
-	report_failure(run, "%s", text);
-	free(text);
-}
-
-void old_why(struct run *run, const char *why, ...)
-{
-	va_list args;
-	char *text;
-
-	va_start(args, why);
-	text = format_text(why, args);
-	va_end(args);
-	write_text(run, "why", text);
-	say_with(run, "Why:", text);
-	free(text);
-}
-
-void old_note(struct run *run, const char *note, ...)
-{
-	va_list args;
-	char *text;
-
-	va_start(args, note);
-	text = format_text(note, args);
-	va_end(args);
-	write_text(run, "note", text);
-	say_with(run, "NOTE", text);
-	free(text);
 }

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "old.h"
 #include "span.h"
 #include "text.h"
 
@@ -196,7 +195,7 @@ static bool goes_on(struct run *run)
 
 	if (rounds < run->options.trials)
 		return true;
-	if (run->options.trials_given || !run->about->judge || !in_budget)
+	if (run->options.trials_given || !in_budget)
 		return false;
 	record_end_trial(run, true);
 	if (calm_rounds(run) < run->options.trials << run->looks)
@@ -321,24 +320,4 @@ int run_skip(struct run *run, const char *reason, ...)
 	free(text);
 	report_verdicts(run);
 	return finish(run, EXIT_SKIP);
-}
-
-int old_end(struct run *run, void (*report)(struct run *run))
-{
-	if (run_stopped()) {
-		end_interrupted(stop_name());
-		stop_die();
-	}
-	report(run);
-	for (const struct claim *c = run->about->claims; c->id; c++) {
-		if (judge_said(run, c->id)->judged)
-			continue;
-		if (!run->options.variants)
-			errx(EXIT_USAGE, "no verdict on '%s'", c->id);
-		old_verdict(run, c->id, SKIPPED, NULL, "--variants left out what it needs");
-	}
-	report_noise(run);
-	if (run->options.output && run->console == stdout)
-		fprintf(run->out, "  rows: %s\n", run->options.output);
-	return finish(run, run->control_failed ? EXIT_CONTROL : 0);
 }

@@ -211,15 +211,3 @@ size_t stats_nonzero(struct values values)
 		nonzero += values.at[i] != 0;
 	return nonzero;
 }
-
-struct interval stats_share(size_t k, size_t n)
-{
-	const double z = 1.959964; /* the 97.5 % quantile of the normal distribution */
-	double trials = (double)n;
-	double p = (double)k / trials;
-	double scale = 1 + z * z / trials;
-	double centre = (p + z * z / (2 * trials)) / scale;
-	double half = z / scale * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
-
-	return (struct interval){p, fmax(0, centre - half), fmin(1, centre + half), n};
-}
