@@ -45,16 +45,18 @@ def fate_of(samples):
 
 
 def draw_calls(axes, samples):
-    calls = {sample["call"]: sample for sample in samples}
+    calls = {}
+    for sample in samples:
+        calls.setdefault(sample["call"], {})[sample["when"]] = sample["result"]
     axes.set_xlim(0, 1)
     axes.set_ylim(len(calls) - 0.3, -1.2)
     axes.axis("off")
     for x, words in ((0, "call"), (0.45, "at the limit"), (0.74, "after a close")):
         axes.text(x, -0.8, words, color=style.GREY)
-    for at, (call, sample) in enumerate(calls.items()):
+    for at, (call, results) in enumerate(calls.items()):
         axes.text(0, at, call)
-        for x, field in ((0.45, "full"), (0.74, "after")):
-            word = sample[field]
+        for x, when in ((0.45, "at the limit"), (0.74, "after one close")):
+            word = results[when]
             full = word == "EMFILE"
             axes.text(x, at, word, color=style.RED if full else style.GREEN,
                       weight="bold" if full else "normal")

@@ -49,12 +49,13 @@ def draw_loops(axes, shown):
 def title_of(result, readers):
     told = []
     stuck = result.number("poll-edge-trap", "stuck_bytes")
-    if stuck is not None:
+    if stuck:
         sent = readers["edge-once"][0]["sent_bytes"]
-        told.append(f"Edge-triggered and read once, {stuck:,} of {sent:,} bytes stay behind")
-    rate = result.number("poll-epollout-spin", "forgotten_wakeups_per_s")
-    if rate is not None:
-        told.append(f"a forgotten EPOLLOUT wakes an idle loop {rate:,} times a second")
+        told.append(f"Edge-triggered and read once, {stuck:,.0f} of {sent:,} bytes stay behind")
+    wakeups = result.number("poll-epollout-spin", "forgotten")
+    if wakeups is not None:
+        idle = style.time_of(result.number("poll-epollout-spin", "idle_ns"))
+        told.append(f"a forgotten EPOLLOUT wakes an idle loop {wakeups:,.0f} times in {idle}")
     return "; ".join(told) or "Two traps of epoll"
 
 
