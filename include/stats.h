@@ -37,7 +37,7 @@ double stats_quantile(struct values values, double q);
  */
 struct interval stats_median(struct values values);
 
-/* The same at another level, such as 0.98, for which 7 values are needed. */
+/* The same at another level, such as 0.984, for which 7 values are needed. */
 struct interval stats_median_at(struct values values, double level);
 
 /*

@@ -182,3 +182,20 @@ enum verdict by_case(enum verdict here, enum verdict there)
 		return DEPENDS;
 	return REFUTED; /* one is refuted, the other only not seen */
 }
+
+static const double look_level = 0.99;
+static const double seven_level = 0.984;
+
+struct interval look_median(struct values values)
+{
+	struct interval median = stats_median_at(values, look_level);
+
+	return isnan(median.low) ? stats_median_at(values, seven_level) : median;
+}
+
+struct interval look_ratio(struct values above, struct values below)
+{
+	struct interval ratio = stats_ratio_at(above, below, look_level);
+
+	return isnan(ratio.low) ? stats_ratio_at(above, below, seven_level) : ratio;
+}

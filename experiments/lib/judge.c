@@ -142,15 +142,9 @@ struct share run_part(struct run *run, size_t variant, const char *field, const 
 			(int64_t)stats_sum(beside(run, variant, field, of)));
 }
 
-/* One look may err in 5 % of runs; several, each in so many less. */
-static double level_of(const struct run *run)
-{
-	return run->options.trials_given ? 0.95 : LOOKS_LEVEL;
-}
-
 struct interval run_interval_of(struct run *run, struct values values)
 {
-	return stats_median_at(values, level_of(run));
+	return run->options.trials_given ? stats_median(values) : look_median(values);
 }
 
 struct interval run_interval(struct run *run, size_t variant, const char *field)
@@ -160,7 +154,7 @@ struct interval run_interval(struct run *run, size_t variant, const char *field)
 
 struct interval run_ratio(struct run *run, struct values above, struct values below)
 {
-	return stats_ratio_at(above, below, level_of(run));
+	return run->options.trials_given ? stats_ratio(above, below) : look_ratio(above, below);
 }
 
 size_t judge_calm(struct run *run, size_t variant)
