@@ -2,7 +2,7 @@
 """What is special to buffers/cliff: every cell of the grid, with and without the cure."""
 from functools import partial
 
-from program import BUILD, kind, quick_rows
+from program import BUILD, busy_loops, kind, quick_rows, verdict_of
 
 CLIFF = BUILD / "buffers" / "cliff"
 rows_of = partial(quick_rows, CLIFF, "--trials", "1")
@@ -26,5 +26,16 @@ def test_transfers():
 
 
 def test_without_what_the_claim_needs():
-    verdict, = kind(rows_of("--variants", "quickack"), "verdict")
-    assert verdict["verdict"] == "skipped"
+    assert verdict_of(rows_of("--variants", "quickack")) == "skipped"
+
+
+def test_one_round_decides_nothing():
+    """A median of one has no interval."""
+    assert verdict_of(rows_of("--sizes", "2")) == "unclear"
+
+
+def test_beside_a_busy_loop():
+    """What takes the cliff away must not look like one because the machine is busy."""
+    with busy_loops(1):
+        rows = quick_rows(CLIFF, "--sham", "buf-cliff")
+    assert verdict_of(rows) in ("holds", "unclear")

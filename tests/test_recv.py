@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is special to buffers/recv: no recv hangs, and none returns before there is a reason."""
 import pytest
-from program import BUILD, kind, parse, run
+from program import BUILD, busy_loops, kind, parse, quick_rows, run, verdicts
 
 RECV = BUILD / "buffers" / "recv"
 
@@ -26,7 +26,7 @@ def test_waits(rows):
     for sample in kind(rows, "sample"):
         if sample["variant"] == "empty":
             assert sample["after_ns"] >= 0 and sample["returned_bytes"] == 1000
-            assert sample["again"] == 1
+            assert sample["again"] == sample["waited"] == 1
         if sample["variant"] == "timeout":
             assert sample["error"] == "EAGAIN"
             assert sample["elapsed_ns"] >= sample["asked_ns"] <= sample["granted_ns"]
@@ -40,3 +40,10 @@ def test_waitall(rows):
     assert got["rest-comes"] == 1000
     assert got["timeout"] == got["signal"] == got["end"] == 400
     assert (got["end-empty"], got["signal-empty"]) == (0, -1)
+
+
+def test_beside_busy_loops():
+    """The sender waits until recv waits, however late the thread may call it."""
+    with busy_loops(4):
+        rows = quick_rows(RECV, "--variants", "empty,ready", "--late", "20")
+    assert verdicts(rows) == {"buf-recv-blocks-empty": "holds", "tcp-recv-waits": "holds"}

@@ -15,9 +15,10 @@
  *	window  write a part that is sure to fit into the buffers, read its echo, and so on.
  *
  * How many bytes it takes differs from connection to connection, so the answer is a curve.  Where
- * it rises is found at the start, by clients that write until they are stuck.  A pair counts as
- * stuck when nothing moved for a while; that it is a deadlock, and not just slow, is read from the
- * kernel: both threads sleep in send, and both of TCP's ends say that the peer's window is full.
+ * it rises is found at the start, by clients that write until they are stuck.  That nothing moved for
+ * a while shows nothing on a busy machine.  A plain client and its server are stuck when both
+ * threads sleep in send, and deadlocked when both of TCP's ends say that all the while the peer's
+ * window was full.  The others are waited for, however long they take.
  */
 #include <err.h>
 #include <errno.h>
@@ -63,16 +64,17 @@ static const struct claim claims[] = {
 	{0}};
 
 static const struct row_field fields[] = {
-	{"asked_bytes", "SO_SNDBUF and SO_RCVBUF of both ends; 0: the default", "buffers|asked for",
-	 .key = true},
+	{"buffers", "4K, 64K or default: SO_SNDBUF and SO_RCVBUF of both ends", "buffers",
+	 .text = true, .key = true},
 	{"amount_bytes", "that the client writes before it reads", "the client|writes first",
 	 .key = true},
-	{"stuck", "1: nothing moved for as long as the patience", "stuck", SHOW_NONZERO},
-	{"deadlocked",
-	 "1: stuck, both threads asleep in send, and both of TCP's ends say that the peer's window is full",
-	 "asleep, both|windows full", SHOW_NONZERO},
-	{"most", "1: the most bytes of these buffers"},
-	{"buffers", "4K, 64K or default", .text = true},
+	{"stuck", "1: nothing moved for as long as the patience, and both threads slept in send",
+	 "stuck", SHOW_NONZERO},
+	{"deadlocked", "1: stuck, and both of TCP's ends say that the peer's window was full",
+	 "both|windows full", SHOW_NONZERO},
+	{"fewest", "1: the fewest bytes of these buffers, half of what made a scout stuck"},
+	{"most", "1: the most, twice of what made the last one stuck"},
+	{"asked_bytes", "SO_SNDBUF and SO_RCVBUF of both ends; 0: the default"},
 	{"written_bytes", "by the client"},
 	{"served_bytes", "sent back by the server"},
 	{"echoed_bytes", "read by the client"},
@@ -89,7 +91,10 @@ static const struct row_field fields[] = {
 	{0}};
 
 static const struct bound bounds[] = {
-	{"usual_share", 0.5, "a claim of what happens is one of most tries"}, {0}};
+	{"usual_share", 0.5, "a claim of what happens is one of most tries"},
+	{"window_share", 0.8, "of the standstill: TCP's clocks are exact to a few ticks of it"},
+	{"fallback_patiences", 10, "stuck without full windows: asleep in send for so much longer"},
+	{0}};
 
 static const struct size {
 	const char *name;
@@ -106,7 +111,7 @@ static const struct opt opts[] = {
 	{'p', "points", "amounts to try for each size of buffers", .num = &points,
 	 .min = MIN_POINTS, .max = MAX_POINTS, .quick = 6},
 	{'r', "repeats", "clients at the same time for each amount", .num = &repeats, .min = 1,
-	 .max = MAX_REPEATS, .quick = 2},
+	 .max = MAX_REPEATS, .quick = 4},
 	{0, "patience", "a pair is stuck when nothing moved for so long", .num = &patience_ms,
 	 .min = 220, .max = 5000, .quick = 250, .unit = OPT_MS},
 	{'w', "write", "size of one send, and of one recv", .num = &write_size, .min = 256,
@@ -349,16 +354,20 @@ static struct evidence examine(struct pair *p)
 						   p->server_moved.rwnd_limited};
 }
 
-/* Whether both ends wait for the other one to read: TCP's clocks are a few ticks exact. */
-static bool deadlocked(struct evidence e)
+/* Whether both ends wait for the other one to read. */
+static bool deadlocked(struct run *run, struct evidence e)
 {
-	return e.asleep == 2 && e.client_rwnd_ns >= e.still_ns * 8 / 10 &&
-	       e.server_rwnd_ns >= e.still_ns * 8 / 10;
+	double full_ns = run_bound(run, "window_share") * (double)e.still_ns;
+
+	return e.asleep == 2 && (double)e.client_rwnd_ns >= full_ns &&
+	       (double)e.server_rwnd_ns >= full_ns;
 }
 
-/* Looks at a pair; false once it is done or stuck.  Without evidence it gets 10 times the patience. */
-static bool moves(struct pair *p)
+/* Looks at a pair; false once it is done, or a plain one stuck. */
+static bool moves(struct run *run, struct pair *p)
 {
+	double fallback_ns =
+		run_bound(run, "fallback_patiences") * (double)patience_ms * (double)MS;
 	int64_t moved = atomic_load(&p->client.out) + atomic_load(&p->server.in) +
 			atomic_load(&p->server.out) + atomic_load(&p->client.in);
 
@@ -372,9 +381,11 @@ static bool moves(struct pair *p)
 		p->client_moved = tcpinfo_read(p->client.fd);
 		p->server_moved = tcpinfo_read(p->server.fd);
 		p->stuck = false;
-	} else if (!p->stuck && span_now() - p->moved_ns >= patience_ms * MS) {
+	} else if (p->variant == PLAIN && !p->stuck &&
+		   span_now() - p->moved_ns >= patience_ms * MS) {
 		p->evidence = examine(p);
-		p->stuck = deadlocked(p->evidence) || p->evidence.still_ns > 10 * patience_ms * MS;
+		p->stuck = deadlocked(run, p->evidence) ||
+			   (p->evidence.asleep == 2 && (double)p->evidence.still_ns > fallback_ns);
 	}
 	return !p->stuck;
 }
@@ -388,7 +399,7 @@ static void end(struct pair *p)
 }
 
 /* Lets all of them run at the same time until each is done or stuck, and breaks up those. */
-static void run_pairs(struct pair *pairs, size_t n)
+static void run_pairs(struct run *run, struct pair *pairs, size_t n)
 {
 	bool pending;
 
@@ -397,14 +408,16 @@ static void run_pairs(struct pair *pairs, size_t n)
 	do {
 		pending = false;
 		for (size_t i = 0; i < n; i++)
-			pending |= moves(&pairs[i]);
+			pending |= moves(run, &pairs[i]);
 	} while (pending && run_sleep_until(span_now() + 5LL * MS));
-	for (size_t i = 0; i < n; i++)
-		if (!atomic_load(&pairs[i].done)) {
-			pairs[i].evidence = examine(&pairs[i]);
-			shutdown(pairs[i].client.fd, SHUT_RDWR);
-			shutdown(pairs[i].server.fd, SHUT_RDWR);
+	for (size_t i = 0; i < n; i++) {
+		if (atomic_load(&pairs[i].done)) {
+			pairs[i].stuck = false;
+			continue;
 		}
+		shutdown(pairs[i].client.fd, SHUT_RDWR);
+		shutdown(pairs[i].server.fd, SHUT_RDWR);
+	}
 	for (size_t i = 0; i < n; i++)
 		end(&pairs[i]);
 }
@@ -431,13 +444,13 @@ static void place_points(size_t size, double least, double most)
 }
 
 /* Clients that write this much, if nothing stops them.  False if some were never stuck. */
-static bool scout(int64_t endless)
+static bool scout(struct run *run, int64_t endless)
 {
 	static struct pair pairs[SIZES][SCOUTS];
 
 	for (size_t i = 0; i < (size_t)SIZES * SCOUTS; i++)
 		pairs[i / SCOUTS][i % SCOUTS] = (struct pair){PLAIN, i / SCOUTS, endless};
-	run_pairs(pairs[0], (size_t)SIZES * SCOUTS);
+	run_pairs(run, pairs[0], (size_t)SIZES * SCOUTS);
 	for (size_t size = 0; size < SIZES; size++) {
 		double least = INFINITY, most = 0;
 
@@ -466,7 +479,8 @@ static void record(struct run *run, struct pair *p)
 					 {"echoed_bytes", atomic_load(&p->client.in)},
 					 {"misplaced_bytes", p->misplaced},
 					 {"stuck", p->stuck},
-					 {"deadlocked", p->stuck && deadlocked(p->evidence)},
+					 {"deadlocked", p->stuck && deadlocked(run, p->evidence)},
+					 {"fewest", p->amount == amounts[p->size][0]},
 					 {"most", p->amount == amounts[p->size][points - 1]},
 					 {"still_ns", p->evidence.still_ns},
 					 {"client_rwnd_limited_ns", p->evidence.client_rwnd_ns},
@@ -479,41 +493,74 @@ static void record(struct run *run, struct pair *p)
 }
 
 /* Of the plain client all amounts, in random order; of the ways out the greatest one. */
-static void measure(struct run *run, size_t variant)
+static void measure(struct run *run)
 {
 	static struct pair pairs[MAX_PAIRS];
 	struct rng rng = {(uint64_t)run_trial(run)};
-	size_t each = variant == PLAIN ? (size_t)(points * repeats) : 1;
-	size_t order[MAX_PAIRS];
+	bool all = run_label(run) == PLAIN;
+	size_t each = all ? (size_t)(points * repeats) : 1;
+	size_t order[MAX_PAIRS], place[MAX_PAIRS] = {0};
 
 	for (size_t i = 0; i < SIZES * each; i++)
 		order[i] = i;
 	rng_shuffle(&rng, order, SIZES * each);
 	for (size_t i = 0; i < SIZES * each; i++) {
 		size_t size = order[i] / each;
-		int64_t point = variant == PLAIN ? (int64_t)(order[i] % each) % points : points - 1;
+		int64_t point = all ? (int64_t)(order[i] % each) % points : points - 1;
 
-		pairs[i] = (struct pair){variant, size, amounts[size][point]};
+		pairs[i] = (struct pair){run_variant(run), size, amounts[size][point]};
+		place[order[i]] = i;
 	}
-	run_pairs(pairs, SIZES * each);
+	run_pairs(run, pairs, SIZES * each);
 	for (size_t i = 0; i < SIZES * each; i++)
-		record(run, &pairs[i]);
+		record(run, &pairs[place[i]]);
 }
 
 /* --- judge --------------------------------------------------------------- */
 
+/* Of the plain clients with these buffers for which a field is 1: how many were deadlocked. */
+static struct share deadlocks(struct run *run, size_t size, const char *which)
+{
+	return share_nonzero(run_values_where(
+		run, PLAIN, "deadlocked",
+		(struct field[]){{which, 1}, {"asked_bytes", sizes[size].asked}, {0}}));
+}
+
+/* The least that a deadlocked client had to write. */
+static double least_bytes(struct run *run, size_t size)
+{
+	return stats_quantile(run_values_where(run, PLAIN, "amount_bytes",
+					       (struct field[]){{"deadlocked", 1},
+								{"asked_bytes", sizes[size].asked},
+								{0}}),
+			      0);
+}
+
 static void judge(struct run *run)
 {
-	const struct field where[] = {{"most", 1}, {0}};
-	const struct field is_stuck[] = {{"stuck", 1}, {0}};
-	struct share most = share_nonzero(run_values_where(run, PLAIN, "deadlocked", where));
-	struct share proven = share_nonzero(run_values_where(run, PLAIN, "deadlocked", is_stuck));
+	struct share most = {0}, fewest = {0}, proven = {0};
+	enum verdict verdict = HOLDS;
 
-	run_judge(
-		run, "buf-echo-deadlock",
-		or_not_seen(share_above(most, run_bound(run, "usual_share"))),
-		"with the most bytes {most} clients deadlocked ({most.range}); of all that were stuck {proven} had both threads asleep in send and both windows full",
-		number_share("most", most), number_share("proven", proven));
+	for (size_t size = 0; size < SIZES; size++) {
+		struct share here = deadlocks(run, size, "most");
+
+		verdict = all_of(verdict, share_above(here, run_bound(run, "usual_share")));
+		most = share_add(most, here);
+		fewest = share_add(fewest, deadlocks(run, size, "fewest"));
+		proven = share_add(proven, deadlocks(run, size, "stuck"));
+	}
+	verdict = run_judge(
+		run, "buf-echo-deadlock", or_not_seen(verdict),
+		"deadlocked, with both threads asleep in send and both windows full: {most} clients with the most bytes, {fewest} with the fewest; {proven} of all that were stuck",
+		number_share("most", most), number_share("fewest", fewest),
+		number_share("proven", proven));
+	if (verdict == HOLDS)
+		run_note(
+			run,
+			"the least that a deadlocked client had to write: {small_bytes} with buffers of 4K, {large_bytes} with 64K, {default_bytes} with the default",
+			number_real("small_bytes", least_bytes(run, 0)),
+			number_real("large_bytes", least_bytes(run, 1)),
+			number_real("default_bytes", least_bytes(run, 2)));
 }
 
 static const struct experiment about = {
@@ -538,11 +585,11 @@ int main(int argc, char *argv[])
 	const int64_t endless = INT64_C(1) << 30;
 	struct run *run = run_begin(&about, argc, argv);
 
-	if (!scout(endless) && !run_stopped())
+	if (!scout(run, endless) && !run_stopped())
 		return run_skip(run, "a client wrote %s and was not stuck yet",
 				text_bytes(endless));
 	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
-		measure(run, run_variant(run));
+		measure(run);
 	return run_end(run);
 }

@@ -17,6 +17,7 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -32,12 +33,24 @@
 enum { RECEIVER, SLOW_LINK, QUEUE, QUEUE_TOLD, NO_LISTENER };
 enum { DATAGRAM = 1000, LINK_QUEUE = 32 << 10, SMALL = 4 << 10, LARGE = 1 << 20, MS = 1000000 };
 
+struct place {
+	int64_t sndbuf, rcvbuf; /* bytes to ask for */
+	bool link;              /* over the slow link */
+	bool recverr;           /* the sender asks to be told */
+	bool closed;            /* nobody is bound to the port */
+};
+
 static const struct variant variants[] = {
-	[RECEIVER] = {"receiver", "nobody reads: the receive buffer overflows"},
-	[SLOW_LINK] = {"slow-link", "a slow link and a small send buffer: send blocks"},
-	[QUEUE] = {"queue", "a slow link whose queue overflows"},
-	[QUEUE_TOLD] = {"queue-told", "the same, and the sender asked to be told (IP_RECVERR)"},
-	[NO_LISTENER] = {"no-listener", "nobody is bound to the port"},
+	[RECEIVER] = {"receiver", "nobody reads: the receive buffer overflows",
+		      &(const struct place){LARGE, SMALL}},
+	[SLOW_LINK] = {"slow-link", "a slow link and a small send buffer: send blocks",
+		       &(const struct place){SMALL, LARGE, .link = true}},
+	[QUEUE] = {"queue", "a slow link whose queue overflows",
+		   &(const struct place){LARGE, LARGE, .link = true}},
+	[QUEUE_TOLD] = {"queue-told", "the same, and the sender asked to be told (IP_RECVERR)",
+			&(const struct place){LARGE, LARGE, .link = true, .recverr = true}},
+	[NO_LISTENER] = {"no-listener", "nobody is bound to the port",
+			 &(const struct place){LARGE, LARGE, .closed = true}},
 	{0}};
 
 static const struct claim claims[] = {
@@ -52,7 +65,8 @@ static const struct row_field fields[] = {
 	{"blocked_ns", "in these", "blocked"},
 	{"arrived_datagrams", "at the receiver", "arrived"},
 	{"lost_datagrams", "of those that send took, ENOBUFS included", "lost"},
-	{"loses", "1: datagrams were lost and no call slept"},
+	{"loses",
+	 "1: datagrams were lost and no call slept, 0: a call slept; absent if neither: nothing was full"},
 	{"receiver_drops", "counted by the receiver", "by the|receiver"},
 	{"queue_drops", "counted by the queue before the link", "by the|queue"},
 	{"eagain_calls", "of send", "EAGAIN"},
@@ -64,7 +78,7 @@ static const struct row_field fields[] = {
 	{0}};
 
 static const struct bound bounds[] = {
-	{"enough_bursts", 2, "each is a hundred datagrams, where a few fit"}, {0}};
+	{"enough_bursts", 2, "each is of 50 datagrams or more, where a few fit"}, {0}};
 
 static int64_t link_rate = 2 << 20;
 static int64_t burst = 300;
@@ -78,11 +92,6 @@ static const struct opt opts[] = {{0, "link-rate", "of the slow link", .num = &l
 static struct link *cable;   /* NULL = not allowed here, */
 static const char *no_cable; /* and why */
 
-static bool on_link(size_t variant)
-{
-	return variant >= SLOW_LINK && variant <= QUEUE_TOLD;
-}
-
 /* --- one burst ----------------------------------------------------------- */
 
 /* What became of the calls, and of the datagrams. */
@@ -94,18 +103,16 @@ struct trial {
 	int64_t receiver_drops, queue_drops; /* that the kernel counted */
 };
 
-static struct net_pair pair_for(size_t variant)
+static struct net_pair pair_for(const struct place *place)
 {
-	struct net_ask ask = {variant == SLOW_LINK ? SMALL : LARGE,
-			      variant == RECEIVER ? SMALL : LARGE, NULL};
-	struct net_pair fd =
-		on_link(variant) ? link_pair(cable, NET_UDP, ask) : net_pair(NET_UDP, ask);
+	struct net_ask ask = {place->sndbuf, place->rcvbuf, NULL};
+	struct net_pair fd = place->link ? link_pair(cable, NET_UDP, ask) : net_pair(NET_UDP, ask);
 
-	if (variant == NO_LISTENER) {
+	if (place->closed) {
 		close(fd.rx);
 		fd.rx = -1;
 	}
-	net_set(fd.tx, IPPROTO_IP, IP_RECVERR, variant == QUEUE_TOLD);
+	net_set(fd.tx, IPPROTO_IP, IP_RECVERR, place->recverr);
 	return fd;
 }
 
@@ -152,18 +159,20 @@ static int64_t queue_drops(void)
 }
 
 /*
- * Reads until no more comes: soon after the last one that is not accounted for yet.  What the queue
- * drops can be another protocol's, so its count alone does not say that all have come.
+ * Reads until no more comes: nothing is there long after the last one that is not accounted for yet.
+ * What the queue drops can be another protocol's, so its count alone does not say that all have come.
  */
 static void collect(struct trial *t, int rx)
 {
 	int64_t frame_ns = 1000000000LL * DATAGRAM / link_rate;
 	int64_t quiet_ns = span_now();
-	int64_t patience_ns;
+	int64_t patience_ns, now_ns;
 
 	do {
-		int64_t more = drain(rx);
+		int64_t more;
 
+		now_ns = span_now(); /* before the look: whoever wakes late looks once more */
+		more = drain(rx);
 		t->arrived += more;
 		t->receiver_drops = net_memory(rx).drops;
 		if (more)
@@ -171,34 +180,35 @@ static void collect(struct trial *t, int rx)
 		patience_ns = 4 * frame_ns + 20LL * MS;
 		if (t->arrived + t->receiver_drops + t->queue_drops < t->sent + t->no_buffers)
 			patience_ns += 200LL * MS;
-	} while (span_now() < quiet_ns + patience_ns && run_sleep_until(span_now() + MS));
+	} while (now_ns < quiet_ns + patience_ns && run_sleep_until(span_now() + MS));
 }
 
-static struct trial send_burst(size_t variant, const struct net_pair *fd)
+static struct trial send_burst(const struct place *place, const struct net_pair *fd)
 {
 	struct trial t = {0};
 	int64_t drops = 0;
 
-	if (on_link(variant))
+	if (place->link)
 		drops = queue_drops();
 	for (int64_t i = 0; i < burst && !run_stopped(); i++)
 		send_one(&t, fd->tx, 0);
-	for (int i = 0; variant == SLOW_LINK && i < 10; i++)
+	/* the send buffer is full now: what does a call say that must not wait? */
+	for (int i = 0; place->sndbuf == SMALL && i < 10; i++)
 		send_one(&t, fd->tx, MSG_DONTWAIT);
-	if (on_link(variant))
+	if (place->link)
 		t.queue_drops = queue_drops() - drops;
 	if (fd->rx >= 0)
 		collect(&t, fd->rx);
 	return t;
 }
 
-static void measure(struct run *run, size_t variant)
+static void measure(struct run *run, const struct place *place)
 {
-	struct net_pair fd = pair_for(variant);
-	struct trial t = send_burst(variant, &fd);
+	struct net_pair fd = pair_for(place);
+	struct trial t = send_burst(place, &fd);
 	int64_t lost;
 
-	t.arrived += run_sham(run, "double") * 2 * burst;
+	t.arrived += (run_sham(run, "double") ? 2 * burst : 0);
 	lost = t.sent + t.no_buffers - t.arrived;
 	run_record(run, (struct field[]){{"sent_datagrams", t.sent},
 					 {"eagain_calls", t.again},
@@ -208,11 +218,12 @@ static void measure(struct run *run, size_t variant)
 					 {"blocked_ns", t.blocked_ns},
 					 {"arrived_datagrams", t.arrived},
 					 {"lost_datagrams", lost},
-					 {"loses", lost > 0 && t.blocked_calls == 0},
 					 {"doubled_datagrams", lost < 0 ? -lost : 0},
 					 {"receiver_drops", t.receiver_drops},
 					 {"queue_drops", t.queue_drops},
 					 {"granted_sndbuf_bytes", net_sndbuf(fd.tx)},
+					 {lost > 0 || t.blocked_calls > 0 ? "loses" : NULL,
+					  t.blocked_calls == 0},
 					 {0}});
 	net_close(&fd);
 }
@@ -224,17 +235,21 @@ static void judge(struct run *run)
 	int64_t enough = (int64_t)run_bound(run, "enough_bursts");
 	struct share receiver = run_nonzero(run, RECEIVER, "loses");
 	struct share slow = run_nonzero(run, SLOW_LINK, "loses");
-	enum verdict full = always_happens(receiver, enough);
 
 	run_judge(
 		run, "buf-udp-loses",
-		run_selected(run, SLOW_LINK) ? by_case(full, always_happens(slow, enough)) : full,
-		"a full receiver lost datagrams, and no send waited, in {receiver} bursts; before a slow link with a small send buffer that was so in {slow}: there {blocked} calls waited and {lost} datagrams were lost; a full queue lost {queue}",
+		by_case(always_happens(receiver, enough), always_happens(slow, enough)),
+		"a full receiver lost datagrams, and no send waited, in {receiver} bursts; before a slow link with a small send buffer that was so in {slow}: there {blocked} calls waited and {lost} datagrams were lost",
 		number_share("receiver", receiver), number_share("slow", slow),
 		number_real("blocked", run_sum(run, SLOW_LINK, "blocked_calls")),
-		number_real("lost", run_sum(run, SLOW_LINK, "lost_datagrams")),
-		number_real("queue", run_sum(run, QUEUE, "lost_datagrams") +
-					     run_sum(run, QUEUE_TOLD, "lost_datagrams")));
+		number_real("lost", run_sum(run, SLOW_LINK, "lost_datagrams")));
+	if (run_selected(run, QUEUE) && run_selected(run, QUEUE_TOLD))
+		run_note(
+			run,
+			"the full queue before a slow link lost {silent} datagrams and send said nothing; with IP_RECVERR it lost {lost}, and {told} calls failed with ENOBUFS",
+			number_real("silent", run_sum(run, QUEUE, "lost_datagrams")),
+			number_real("lost", run_sum(run, QUEUE_TOLD, "lost_datagrams")),
+			number_real("told", run_sum(run, QUEUE_TOLD, "enobufs_calls")));
 }
 
 static const struct experiment about = {
@@ -263,7 +278,7 @@ int main(int argc, char *argv[])
 	for (size_t v = SLOW_LINK; no_cable && v <= QUEUE_TOLD; v++)
 		run_leave_out(run, v, "%s", no_cable);
 	while (run_next(run))
-		measure(run, run_variant(run));
+		measure(run, run_how(run));
 	if (cable)
 		link_close(cable);
 	return run_end(run);

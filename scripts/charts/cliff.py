@@ -4,8 +4,7 @@ import numpy as np
 
 from . import style
 
-VARIANTS = {"as-is": "As it is", "quickack": "TCP_QUICKACK before each read"}
-STEEP = 4  # times slower than with a smaller receive buffer: outlined
+VARIANTS = ("as-is", "quickack")
 
 
 def speeds(result, variant):
@@ -30,35 +29,39 @@ def axes_of(result):
     return found
 
 
-def steep(cells, snd, rcv):
-    """Whether a cell is much slower than one with a smaller receive buffer."""
-    smaller = [speed for (s, r), speed in cells.items() if s == snd and r < rcv]
-    return bool(smaller) and cells[snd, rcv] * STEEP <= max(smaller)
+def steep_cells(result, cells):
+    """Those that are much slower than one with a smaller receive buffer."""
+    times = result.bound("steep_times")
+    return [(snd, rcv) for (snd, rcv), speed in cells.items()
+            if any(speed * times < other for (s, r), other in cells.items()
+                   if s == snd and r < rcv)]
 
 
 def title_of(result):
-    slow, times, snd, rcv, smaller = (result.number("buf-cliff", name) for name in (
-        "slow_cells", "times_slower", "sndbuf_bytes", "rcvbuf_bytes", "smaller_rcvbuf_bytes"))
-    if slow:
+    verdict = result.verdict("buf-cliff")
+    if verdict == "refuted":
+        times, snd, rcv, smaller = (result.number("buf-cliff", name) for name in (
+            "worst.mid", "sndbuf_bytes", "rcvbuf_bytes", "smaller_bytes"))
         return (f"A bigger receive buffer can be {style.times(times)} times slower: "
                 f"{style.bytes_of(rcv)} instead of {style.bytes_of(smaller)}, "
                 f"with a send buffer of {style.bytes_of(snd)}")
-    return ("A bigger receive buffer was never much slower" if slow == 0 else
+    return ("A bigger receive buffer was never much slower" if verdict == "holds" else
             "Throughput by the sizes of both buffers")
 
 
 def note_of(result):
-    cells = speeds(result, "as-is")
-    slow = [s for s in result.samples if s["variant"] == "as-is"
-            and steep(cells, s["asked_sndbuf_bytes"], s["asked_rcvbuf_bytes"])]
+    slow = steep_cells(result, speeds(result, "as-is"))
+    samples = [s for s in result.samples if s["variant"] == "as-is"
+               and (s["asked_sndbuf_bytes"], s["asked_rcvbuf_bytes"]) in slow]
     note = "TCP on loopback, both sides as fast as they can: MB/s, the median of all trials."
-    pauses = sum(s["pauses"] for s in slow)
+    pauses = sum(s["pauses"] for s in samples)
     if pauses:
-        paused = sum(s["paused_ns"] for s in slow)
-        share = paused / sum(s["elapsed_ns"] for s in slow)
-        note += (f" In the outlined cells the receiver sits on its acknowledgement, "
-                 f"{style.time_of(paused / pauses)} each time, {share * 100:.0f} % of the time; the "
-                 "sender's small buffer holds nothing else to send.")
+        paused = sum(s["paused_ns"] for s in samples)
+        share = paused / sum(s["elapsed_ns"] for s in samples)
+        acks = sum(s["pause_acks"] for s in samples)
+        note += (f" In the outlined cells nothing arrived for {share * 100:.0f} % of the time: "
+                 f"{pauses:,} pauses of {style.time_of(paused / pauses)}, with {acks:,} ACKs in "
+                 "them or at their end.")
     return note
 
 
@@ -70,13 +73,12 @@ def draw_variant(axes, cells, snd, rcv, scale):
     axes.set_xlabel("receive buffer asked for (granted)")
 
 
-def outline(axes, cells, snd, rcv):
-    for row, s in enumerate(snd):
-        for column, r in enumerate(rcv):
-            if (s, r) in cells and steep(cells, s, r):
-                axes.plot([column - .48, column + .48, column + .48, column - .48, column - .48],
-                          [row - .48, row - .48, row + .48, row + .48, row - .48],
-                          color=style.RED, linewidth=2)
+def outline(axes, slow, snd, rcv):
+    for s, r in slow:
+        row, column = list(snd).index(s), list(rcv).index(r)
+        axes.plot([column - .48, column + .48, column + .48, column - .48, column - .48],
+                  [row - .48, row - .48, row + .48, row + .48, row - .48],
+                  color=style.RED, linewidth=2)
 
 
 def draw(result):
@@ -88,9 +90,10 @@ def draw(result):
     grid = page.grid(1, len(shown), left=0.11, above=0.08, below=0.13, wspace=0.06)
     for place, variant in enumerate(shown):
         axes = page.fig.add_subplot(grid[place])
-        axes.set_title(VARIANTS[variant])
+        words = result.help(variant)
+        axes.set_title(words[0].upper() + words[1:])
         draw_variant(axes, of[variant], snd, rcv, (min(every), max(every)))
-        outline(axes, of[variant], snd, rcv)
+        outline(axes, steep_cells(result, of[variant]), snd, rcv)
         axes.tick_params(labelleft=place == 0)
         if place == 0:
             axes.set_ylabel("send buffer asked for (granted)")

@@ -79,9 +79,9 @@ def draw_cases(axes, samples):
     axes.set_title("What ends a wait")
 
 
-def title_of(timeouts, empty):
+def title_of(result, timeouts, empty):
     told = []
-    if empty:
+    if empty and result.verdict("tcp-recv-waits") == "holds":
         wait = style.time_of(np.median(style.column(empty, "elapsed_ns")))
         told.append(f"recv slept {wait}, until the sender sent")
     if timeouts:
@@ -94,8 +94,8 @@ def title_of(timeouts, empty):
 def draw(result):
     variants = style.of_variants(result.samples)
     timeouts = variants.pop("timeout", [])
-    page = style.Page(result, title_of(timeouts, [s for s in variants.get("empty", [])
-                                                  if s["case"] == "tcp"]),
+    page = style.Page(result, title_of(result, timeouts, [s for s in variants.get("empty", [])
+                                                          if s["case"] == "tcp"]),
                       "recv is called for 1,000 bytes; a part is 400 of them. A mark is a call: red dots "
                       "slept, green triangles did not.")
     rest = [s for samples in variants.values() for s in samples]

@@ -27,9 +27,20 @@ def draw_loads(axes, loads):
               transform=axes.transAxes, color=style.GREY)
 
 
+TITLES = {
+    "holds": "UDP loses what its receiver does not read: 1 − read / offered",
+    "refuted": "UDP does not lose as much as its receiver does not read",
+    "not-seen": "No datagram was lost, not even in an overload",
+}
+
+
 def draw(result):
     rate = result.run["params"]["rate"]
-    page = style.Page(result, "UDP loses what its receiver does not read: 1 − read / offered",
+    page = style.Page(result, TITLES.get(result.verdict("buf-udp-rate"),
+                                         "What UDP loses if the receiver is slower than the sender"),
                       f"The receiver reads {rate:,} datagrams a second by schedule.")
-    draw_loads(page.fig.add_subplot(page.grid(1, 1, left=0.09)[0]), result.samples)
+    loads = [s for s in result.samples if s["sent_datagrams"]]
+    axes = page.fig.add_subplot(page.grid(1, 1, left=0.09)[0])
+    if loads:
+        draw_loads(axes, loads)
     return page.fig

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Where UDP's datagrams are lost, or wait, and what the sender is told."""
+import textwrap
+
 import numpy as np
 
 from . import style
 
-PLACES = {  # as the rows name them, in the chart's order
-    "receiver": "receiver does not read",
-    "queue": "slow link, full queue",
-    "queue-told": "the same, IP_RECVERR",
-    "no-listener": "nobody bound to the port",
-    "slow-link": "slow link, small send buffer",
-}
+ORDER = ("receiver", "queue", "queue-told", "no-listener", "slow-link")
 TOLD = (("enobufs_calls", "ENOBUFS"), ("econnrefused_calls", "ECONNREFUSED"))
 
 
@@ -28,9 +24,9 @@ def told(samples):
     return "every call succeeds"
 
 
-def draw_places(axes, places):
-    found = style.of_variants(places, *PLACES)
-    style.rows_of(axes, [PLACES.get(name, name) for name in found])
+def draw_places(axes, result):
+    found = style.of_variants(result.samples, *ORDER)
+    style.rows_of(axes, [f"{name}\n{textwrap.fill(result.help(name), 30)}" for name in found])
     for at, samples in enumerate(found.values()):
         lost = np.median([100 * s["lost_datagrams"]
                           / max(1, s["lost_datagrams"] + s["arrived_datagrams"])
@@ -48,11 +44,17 @@ def draw_places(axes, places):
     axes.spines["bottom"].set_visible(False)
 
 
+TITLES = {
+    "depends": "UDP loses what a full receiver cannot take; before a slow link send() waits",
+    "holds": "UDP loses datagrams, and send() does not wait",
+    "refuted": "send() waited, and UDP lost nothing that it took",
+}
+
+
 def draw(result):
-    waits = any(s["variant"] == "slow-link" and s["blocked_calls"] for s in result.samples)
-    page = style.Page(result, "UDP loses what a receiver or a queue cannot take"
-                      + ("; before a slow link send() can wait" if waits else ""),
+    page = style.Page(result, TITLES.get(result.verdict("buf-udp-loses"),
+                                         "Where UDP loses datagrams, or makes send() wait"),
                       "One burst of datagrams to each place: what becomes of them, and of send().")
-    draw_places(page.fig.add_subplot(page.grid(1, 1, left=0.23, right=0.73, above=0.03,
-                                               below=0.02)[0]), result.samples)
+    draw_places(page.fig.add_subplot(page.grid(1, 1, left=0.25, right=0.73, above=0.03,
+                                               below=0.02)[0]), result)
     return page.fig

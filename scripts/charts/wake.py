@@ -17,7 +17,9 @@ def median(samples, granted, wmem):
     return float(np.median([free(sample, granted, wmem) for sample in samples]))
 
 
-def title_of(variants):
+def title_of(result, variants):
+    if result.verdict("buf-wake-when-room") != "refuted":
+        return "How much of a full send buffer is free before a blocked send() goes on"
     asleep = {kind: max(median(samples, "send_granted_bytes", "asleep_wmem_bytes")
                         for samples in variants.values() if samples[0]["kind"] == kind)
               for kind in dict.fromkeys(s[0]["kind"] for s in variants.values())}
@@ -60,7 +62,7 @@ def draw_key(axes):
 
 def draw(result):
     variants = style.of_variants(result.samples, *ORDER)
-    page = style.Page(result, title_of(variants),
+    page = style.Page(result, title_of(result, variants),
                       "A full send buffer is emptied in small steps, and looked at after each. "
                       "A message of 1 byte (UDP: 1,000) waits for room.")
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.2, right=0.88, above=0.13)[0])
