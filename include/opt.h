@@ -25,7 +25,7 @@ enum opt_unit {
 	OPT_COUNT,       /* k, M, G = powers of 1,000; "threads" */
 	OPT_BYTES,       /* K, M, G = powers of 1,024; "write" is recorded as "write_bytes" */
 	OPT_BYTES_PER_S, /* K, M, G = powers of 1,024; "rate" is recorded as "rate_bytes_per_s" */
-	OPT_MS,          /* ms, s, also 1.5s; a bare number is ms; "sleep" is recorded as "sleep_ms" */
+	OPT_MS, /* ms, s, also 1.5s; a bare number is ms; "sleep" is recorded as "sleep_ms" */
 };
 
 struct opt {

@@ -44,4 +44,4 @@ def test_the_limit_is_left_out_when_told_so(rows):
     ended = run(BACKLOG, "--quick", "--most", "0", "--accept-after", "50", "--patience", "50",
                 "--spread", "0")
     assert ended.returncode == 0, ended.stderr
-    assert "listen(5000) was left out" in ended.stdout
+    assert "listen(5,000) was left out" in ended.stdout

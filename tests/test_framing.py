@@ -32,7 +32,7 @@ def test_cuts(longest, most):
     assert verdict["verdict"] == "holds"
 
 
-def test_nothing_cut_is_nothing_tested():
+def test_nothing_cut_is_nothing_seen():
     ended = run(FRAMING, "--quick", "--longest", "1", "--recv", "1", "-o", "-")
     verdict, = kind(parse(ended.stdout), "verdict")
-    assert (ended.returncode, verdict["verdict"]) == (0, "skipped")
+    assert (ended.returncode, verdict["verdict"]) == (0, "not-seen")

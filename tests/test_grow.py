@@ -16,7 +16,8 @@ def test_transfers():
         if sample["variant"] == "fixed":
             for buffer in ("sndbuf", "rcvbuf"):
                 assert sample[f"begin_{buffer}_bytes"] == sample[f"end_{buffer}_bytes"]
-        looks = [row for row in kind(rows, "size") if row["variant"] == sample["variant"]]
+        looks = [row for row in kind(rows, "size")
+                 if (row["trial"], row["variant"]) == (sample["trial"], sample["variant"])]
         assert looks[0]["at_ns"] == 0
         assert looks[-1]["sndbuf_bytes"] == sample["end_sndbuf_bytes"]
         assert [row["at_ns"] for row in looks] == sorted(row["at_ns"] for row in looks)

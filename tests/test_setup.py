@@ -3,6 +3,7 @@
 
 No test demands that one way is faster than another.
 """
+import os
 from functools import partial
 
 import pytest
@@ -35,9 +36,9 @@ def test_books(size):
 
 
 def test_one_cpu_is_enough_for_a_verdict():
-    rows = rows_of("--variants", "tcp-new-1cpu,tcp-kept-1cpu,udp-1cpu")
+    rows = rows_of("--requests", "30", "--cpus", str(min(os.sched_getaffinity(0))))
     verdict, = kind(rows, "verdict")
-    assert verdict["numbers"]["cases"] == 2
+    assert verdict["verdict"] != "skipped"
 
 
 def test_no_verdict_without_udp():

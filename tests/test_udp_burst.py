@@ -29,18 +29,10 @@ def test_bursts(rows):
         assert (burst["changed_datagrams"], burst["unaccounted_datagrams"] >= 0) == (0, True)
 
 
-def test_verdict_counts_the_exact_cells(rows):
+def test_verdict_counts_the_exact_bursts(rows):
     verdict, = kind(rows, "verdict")
     exact = [burst["survivors_datagrams"] == burst["predicted_datagrams"]
              for burst in kind(rows, "sample")]
-    numbers = verdict["numbers"]
-    assert (numbers["exact_cells"], numbers["cells"]) == (sum(exact), len(exact))
+    share = verdict["numbers"]["exact"]
+    assert (share["k"], share["n"]) == (sum(exact), len(exact))
     assert verdict["verdict"] == ("holds" if all(exact) else "depends" if any(exact) else "refuted")
-
-
-def test_a_cell_is_exact_only_if_all_its_trials_are():
-    rows = rows_of("--variants", "64K", "--trials", "3")
-    numbers = kind(rows, "verdict")[0]["numbers"]
-    wrong = {burst["datagram_bytes"] for burst in kind(rows, "sample")
-             if burst["survivors_datagrams"] != burst["predicted_datagrams"]}
-    assert (numbers["exact_cells"], numbers["cells"]) == (8 - len(wrong), 8)

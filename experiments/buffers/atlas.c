@@ -226,25 +226,26 @@ static void measure_cell(struct run *run, size_t write, int64_t sndbuf, int64_t 
 	filling_fill(&f, 1, 0);
 	filling_drain(&f, 1);
 	held = f.accepted - f.dropped;
-	run_record(run, (struct field[]){{"asked_sndbuf_bytes", sndbuf},
-					 {"asked_rcvbuf_bytes", rcvbuf},
-					 {"write_bytes", f.write},
-					 {"granted_sndbuf_bytes", f.sndbuf},
-					 {"granted_rcvbuf_bytes", f.rcvbuf},
-					 {"capacity_bytes", filling_capacity(&f)},
-					 {"predicted_bytes", predicted},
-					 {"first_full_bytes", f.first_full},
-					 {"held_bytes", held},
-					 {"exact", held == predicted},
-					 {"literal", held == filling_capacity(&f)},
-					 {"predicted_error_bytes", llabs(predicted - held)},
-					 {"outq_bytes", f.outq},
-					 {"inq_bytes", f.inq},
-					 {"wmem_bytes", f.tx.send},
-					 {"rmem_bytes", f.rx.receive},
-					 {"missing_bytes", filling_missing(&f) + run_sham(run, "lose")},
-					 {"misplaced_bytes", f.misplaced},
-					 {0}});
+	run_record(run,
+		   (struct field[]){{"asked_sndbuf_bytes", sndbuf},
+				    {"asked_rcvbuf_bytes", rcvbuf},
+				    {"write_bytes", f.write},
+				    {"granted_sndbuf_bytes", f.sndbuf},
+				    {"granted_rcvbuf_bytes", f.rcvbuf},
+				    {"capacity_bytes", filling_capacity(&f)},
+				    {"predicted_bytes", predicted},
+				    {"first_full_bytes", f.first_full},
+				    {"held_bytes", held},
+				    {"exact", held == predicted},
+				    {"literal", held == filling_capacity(&f)},
+				    {"predicted_error_bytes", llabs(predicted - held)},
+				    {"outq_bytes", f.outq},
+				    {"inq_bytes", f.inq},
+				    {"wmem_bytes", f.tx.send},
+				    {"rmem_bytes", f.rx.receive},
+				    {"missing_bytes", filling_missing(&f) + run_sham(run, "lose")},
+				    {"misplaced_bytes", f.misplaced},
+				    {0}});
 	filling_end(&f);
 }
 

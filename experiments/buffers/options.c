@@ -145,32 +145,44 @@ static struct interval range_of(struct values values)
 				 stats_quantile(values, 1), values.n};
 }
 
-static void judge(struct run *run)
+static void judge_default(struct run *run)
 {
-	static int64_t at[5][MOST];
+	static int64_t at[2][MOST];
 	struct values send = of_sockets(run, "granted_sndbuf_bytes", 0, at[0]);
 	struct values receive = of_sockets(run, "granted_rcvbuf_bytes", 0, at[1]);
-	struct values send_most = of_sockets(run, "granted_sndbuf_bytes", INT_MAX, at[2]);
-	struct values receive_most = of_sockets(run, "granted_rcvbuf_bytes", INT_MAX, at[3]);
-	struct values forced = of_sockets(run, "forced_sndbuf_bytes", INT_MAX, at[4]);
 	struct share taught = share_add(share_within(send, TAUGHT, TAUGHT),
 					share_within(receive, TAUGHT, TAUGHT));
-	struct share most = share_add(share_within(send_most, INT_MAX - 1, INT_MAX),
-				      share_within(receive_most, INT_MAX - 1, INT_MAX));
 
 	run_judge(
 		run, "buf-default-65536", case_by_case(taught, 1),
 		"{taught} default socket buffers have that size: {send_bytes.range} to send, {receive_bytes.range} to receive",
 		number_share("taught", taught), number_interval("send_bytes", range_of(send)),
 		number_interval("receive_bytes", range_of(receive)));
+}
+
+static void judge_most(struct run *run)
+{
+	static int64_t at[3][MOST];
+	struct values send = of_sockets(run, "granted_sndbuf_bytes", INT_MAX, at[0]);
+	struct values receive = of_sockets(run, "granted_rcvbuf_bytes", INT_MAX, at[1]);
+	struct values forced = of_sockets(run, "forced_sndbuf_bytes", INT_MAX, at[2]);
+	struct share most = share_add(share_within(send, INT_MAX - 1, INT_MAX),
+				      share_within(receive, INT_MAX - 1, INT_MAX));
+
 	run_judge(
 		run, "buf-max-2147483647", case_by_case(most, 1),
 		"{most} buffers were granted what was asked for; the others {send_bytes} to send and {receive_bytes} to receive at most, without an error (wmem_max is {wmem_max_bytes}, rmem_max {rmem_max_bytes}); SO_SNDBUFFORCE, for root only, gets {forced_bytes}",
-		number_share("most", most), number_real("send_bytes", stats_quantile(send_most, 1)),
-		number_real("receive_bytes", stats_quantile(receive_most, 1)),
+		number_share("most", most), number_real("send_bytes", stats_quantile(send, 1)),
+		number_real("receive_bytes", stats_quantile(receive, 1)),
 		number_int("wmem_max_bytes", machine_sysctl("net/core/wmem_max")),
 		number_int("rmem_max_bytes", machine_sysctl("net/core/rmem_max")),
 		number_real("forced_bytes", stats_quantile(forced, 1)));
+}
+
+static void judge(struct run *run)
+{
+	judge_default(run);
+	judge_most(run);
 }
 
 static void draw(struct run *run)
