@@ -79,7 +79,7 @@ def test_the_rows_are_those_of_a_run(least):
     _, rows = least
     first, end = rows[0], rows[-1]
     assert (first["row"], first["schema"], first["experiment"], first["group"]) == (
-        "run", 1, "shootout", "echo")
+        "run", 2, "shootout", "echo")
     assert {"utc", "kernel", "cpu_model", "compiler", "version"} <= set(first)
     assert first["params"]["connections"] == "1,2" and first["params"]["duration_ms"] == 50
     assert (end["row"], end["controls_held"], end["interrupted"]) == ("end", True, None)
