@@ -213,7 +213,7 @@ static double scatter_of(struct run *run)
 		if (values.n >= 3)
 			ppm[n++] = (int64_t)(stats_spread(values) * 1e6);
 	}
-	return n ? stats_quantile((struct values){ppm, n}, 0.5) / 1e6 : 0;
+	return n ? stats_quantile((struct values){.at = ppm, .n = n}, 0.5) / 1e6 : 0;
 }
 
 /* Names what disturbed the run, and what helps against it. */

@@ -5,30 +5,28 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 static int by_value(const void *a, const void *b)
 {
-	int64_t x = *(const int64_t *)a;
-	int64_t y = *(const int64_t *)b;
+	double x = *(const double *)a;
+	double y = *(const double *)b;
 
 	return (x > y) - (x < y);
 }
 
-static int64_t *sorted_copy(struct values values)
+static double *sorted_copy(struct values values)
 {
-	int64_t *copy = malloc((values.n ? values.n : 1) * sizeof(*copy));
+	double *copy = calloc(values.n + 1, sizeof(*copy));
 
 	if (!copy)
-		err(2, "malloc");
-	if (values.n) {
-		memcpy(copy, values.at, values.n * sizeof(*copy));
-		qsort(copy, values.n, sizeof(*copy), by_value);
-	}
+		err(2, "calloc");
+	for (size_t i = 0; i < values.n; i++)
+		copy[i] = (double)values.at[i];
+	qsort(copy, values.n, sizeof(*copy), by_value);
 	return copy;
 }
 
-static double quantile_of_sorted(const int64_t *sorted, size_t n, double q)
+static double quantile_of_sorted(const double *sorted, size_t n, double q)
 {
 	double place;
 	size_t below;
@@ -38,14 +36,13 @@ static double quantile_of_sorted(const int64_t *sorted, size_t n, double q)
 	place = q * (double)(n - 1);
 	below = (size_t)place;
 	if (below + 1 >= n)
-		return (double)sorted[n - 1];
-	return (double)sorted[below] +
-	       (place - (double)below) * ((double)sorted[below + 1] - (double)sorted[below]);
+		return sorted[n - 1];
+	return sorted[below] + (place - (double)below) * (sorted[below + 1] - sorted[below]);
 }
 
 double stats_quantile(struct values values, double q)
 {
-	int64_t *sorted = sorted_copy(values);
+	double *sorted = sorted_copy(values);
 	double quantile = quantile_of_sorted(sorted, values.n, q);
 
 	free(sorted);
@@ -91,10 +88,8 @@ static size_t depth_of(size_t n, double level)
 	return low;
 }
 
-struct interval stats_median_at(struct values values, double level)
+static struct interval median_of_sorted(const double *sorted, size_t n, double level)
 {
-	int64_t *sorted = sorted_copy(values);
-	size_t n = values.n;
 	struct interval median = {quantile_of_sorted(sorted, n, 0.5), NAN, NAN, n};
 	size_t d = depth_of(n, level);
 
@@ -104,10 +99,17 @@ struct interval stats_median_at(struct values values, double level)
 		double part = here > level ? (here - level) / (here - next) : 0;
 		double inner = (double)(n - d) * part / ((double)d + (double)(n - 2 * d) * part);
 
-		median.low = (1 - inner) * (double)sorted[d - 1] + inner * (double)sorted[d];
-		median.high =
-			(1 - inner) * (double)sorted[n - d] + inner * (double)sorted[n - d - 1];
+		median.low = (1 - inner) * sorted[d - 1] + inner * sorted[d];
+		median.high = (1 - inner) * sorted[n - d] + inner * sorted[n - d - 1];
 	}
+	return median;
+}
+
+struct interval stats_median_at(struct values values, double level)
+{
+	double *sorted = sorted_copy(values);
+	struct interval median = median_of_sorted(sorted, values.n, level);
+
 	free(sorted);
 	return median;
 }
@@ -117,48 +119,71 @@ struct interval stats_median(struct values values)
 	return stats_median_at(values, 0.95);
 }
 
-/* The median of a round's values; NAN where it has none.  Without rounds: the round-th value. */
-static double of_round(struct values values, int64_t round)
-{
-	int64_t *at = calloc(values.n + 1, sizeof(*at));
-	struct values found = {.at = at};
-	double median;
+struct measured {
+	int64_t round;
+	double value;
+};
 
-	if (!at)
-		err(2, "calloc");
-	for (size_t i = 0; i < values.n; i++)
-		if ((values.round ? values.round[i] : (int64_t)i) == round)
-			at[found.n++] = values.at[i];
-	median = stats_quantile(found, 0.5);
-	free(at);
-	return median;
+static int by_round_and_value(const void *a, const void *b)
+{
+	const struct measured *x = a;
+	const struct measured *y = b;
+
+	if (x->round != y->round)
+		return x->round < y->round ? -1 : 1;
+	return by_value(&x->value, &y->value);
 }
 
+/* One value for each round, in order: the median of those it has.  Returns how many rounds. */
+static size_t round_medians(struct values values, bool rounds, struct measured *medians)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < values.n; i++)
+		medians[i] = (struct measured){rounds ? values.round[i] : (int64_t)i,
+					       (double)values.at[i]};
+	qsort(medians, values.n, sizeof(*medians), by_round_and_value);
+	for (size_t begin = 0, end = 0; begin < values.n; begin = end) {
+		const struct measured *lower;
+		const struct measured *upper;
+
+		while (end < values.n && medians[end].round == medians[begin].round)
+			end++;
+		lower = &medians[begin + (end - begin - 1) / 2];
+		upper = &medians[begin + (end - begin) / 2];
+		medians[n++] = (struct measured){lower->round, (lower->value + upper->value) / 2};
+	}
+	return n;
+}
+
+/* As doubles, not millionths: a ratio can be beyond 1e13, and below 1e-6 without being 0. */
 struct interval stats_ratio_at(struct values above, struct values below, double level)
 {
-	struct values ppm = {.at = calloc(above.n + 1, sizeof(*ppm.at))};
+	struct measured *over = calloc(above.n + 1, sizeof(*over));
+	struct measured *under = calloc(below.n + 1, sizeof(*under));
+	double *ratios = calloc(above.n + 1, sizeof(*ratios));
+	bool rounds = above.round && below.round;
 	struct interval ratio;
+	size_t overs;
+	size_t unders;
+	size_t n = 0;
 
-	if (!ppm.at)
+	if (!over || !under || !ratios)
 		err(2, "calloc");
-	for (size_t i = 0; i < above.n; i++) {
-		int64_t round = above.round ? above.round[i] : (int64_t)i;
-		bool seen = false;
-		double over;
-		double under;
-
-		for (size_t k = 0; k < i && !seen; k++)
-			seen = above.round && above.round[k] == round;
-		if (seen)
-			continue;
-		over = of_round(above, round);
-		under = of_round(below, round);
-		if (isfinite(under) && under != 0)
-			ppm.at[ppm.n++] = llround(over / under * 1e6);
+	overs = round_medians(above, rounds, over);
+	unders = round_medians(below, rounds, under);
+	for (size_t i = 0, k = 0; i < overs; i++) {
+		while (k < unders && under[k].round < over[i].round)
+			k++;
+		if (k < unders && under[k].round == over[i].round && under[k].value != 0)
+			ratios[n++] = over[i].value / under[k].value;
 	}
-	ratio = stats_median_at(ppm, level);
-	free(ppm.at);
-	return (struct interval){ratio.mid / 1e6, ratio.low / 1e6, ratio.high / 1e6, ratio.n};
+	qsort(ratios, n, sizeof(*ratios), by_value);
+	ratio = median_of_sorted(ratios, n, level);
+	free(over);
+	free(under);
+	free(ratios);
+	return ratio;
 }
 
 struct interval stats_ratio(struct values above, struct values below)
@@ -168,7 +193,7 @@ struct interval stats_ratio(struct values above, struct values below)
 
 double stats_spread(struct values values)
 {
-	int64_t *sorted = sorted_copy(values);
+	double *sorted = sorted_copy(values);
 	double median = fabs(quantile_of_sorted(sorted, values.n, 0.5));
 	double range = quantile_of_sorted(sorted, values.n, 0.75) -
 		       quantile_of_sorted(sorted, values.n, 0.25);

@@ -358,7 +358,7 @@ static int64_t go_round(struct watch *w, size_t n)
 
 static int64_t median(int64_t *ns, size_t n)
 {
-	return (int64_t)stats_quantile((struct values){ns, n}, 0.5);
+	return (int64_t)stats_quantile((struct values){.at = ns, .n = n}, 0.5);
 }
 
 /* What the clock itself takes, which is in each of the times. */

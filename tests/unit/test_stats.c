@@ -18,9 +18,8 @@
 #include "rng.h"
 #include "stats.h"
 
-#define VALUES(...)                                                                                \
-	((struct values){(int64_t[]){__VA_ARGS__},                                                 \
-			 sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)})
+#define COUNT(...)  (sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+#define VALUES(...) ((struct values){.at = (int64_t[]){__VA_ARGS__}, .n = COUNT(__VA_ARGS__)})
 
 static const struct values none;
 
@@ -80,6 +79,49 @@ static void test_median_interval(void **state)
 	assert_near(counts.high - counts.low, 0, 0);
 }
 
+/* By hand from the formula: the depths' coverages are 1 - 2 / 64, 1 - 22 / 1024, 1 - 2 / 128. */
+static void test_known_intervals(void **state)
+{
+	struct values six = VALUES(10, 20, 30, 40, 50, 60);
+	struct values seven = VALUES(10, 20, 30, 40, 50, 60, 70);
+	struct values ten = VALUES(10, 20, 30, 40, 50, 60, 70, 80, 90, 100);
+
+	(void)state;
+	assert_near(stats_median(six).low, 10 + 10 * 0.5 / 1.4, 1e-9);
+	assert_near(stats_median(six).high, 60 - 10 * 0.5 / 1.4, 1e-9);
+	assert_true(isnan(stats_median_at(six, 0.98).low));
+	assert_near(stats_median_at(seven, 0.98).low, 12, 1e-9);
+	assert_near(stats_median_at(seven, 0.98).high, 68, 1e-9);
+	assert_true(isnan(stats_median_at(seven, 0.99).low));
+	assert_near(stats_median(ten).low, 26.577, 0.001);
+	assert_near(stats_median(ten).high, 83.423, 0.001);
+	/* without interpolation: the sign test's interval, [x_(2), x_(9)], has 97.85 % */
+	assert_near(stats_median_at(ten, 1 - 22.0 / 1024).low, 20, 1e-6);
+	assert_near(stats_median_at(ten, 1 - 22.0 / 1024).high, 90, 1e-6);
+	assert_int_equal(stats_median(ten).n, 10);
+}
+
+/* No underflow where 2^-n is 0: the normal approximation has the ends at n / 2 +- 0.98 sqrt(n). */
+static void test_many_values(void **state)
+{
+	static const size_t sizes[] = {1000, 1100, 100000, 1000000};
+	int64_t *at = calloc(1000000, sizeof(*at));
+
+	(void)state;
+	assert_non_null(at);
+	for (size_t i = 0; i < 1000000; i++)
+		at[i] = (int64_t)i;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		double n = (double)sizes[i];
+		struct interval median = stats_median((struct values){.at = at, .n = sizes[i]});
+
+		assert_near(median.mid, (n - 1) / 2, 1e-6);
+		assert_near(median.mid - median.low, 0.979982 * sqrt(n), 1);
+		assert_near(median.high - median.mid, 0.979982 * sqrt(n), 1);
+	}
+	free(at);
+}
+
 /* A 95 % interval should hold the true median in about 95 of 100 samples. */
 static void test_median_coverage(void **state)
 {
@@ -94,7 +136,7 @@ static void test_median_coverage(void **state)
 
 		for (int i = 0; i < N; i++) /* skewed, as times are: squares of uniform numbers */
 			sample[i] = (int64_t)pow((double)rng_below(&rng, TOP), 2);
-		median = stats_median((struct values){sample, N});
+		median = stats_median((struct values){.at = sample, .n = N});
 		covered += median.low <= 25e6 && 25e6 <= median.high;
 	}
 	assert_in_range(covered, SAMPLES * 88 / 100, SAMPLES * 99 / 100);
@@ -170,6 +212,36 @@ static void test_ratio(void **state)
 	assert_true(isnan(stats_ratio(VALUES(1), VALUES(0)).low));
 }
 
+static void test_ratio_by_round(void **state)
+{
+	struct values above = VALUES(90, 10, 30, 20, 70, 8);
+	struct values below = VALUES(1, 10, 5, 20, 0);
+	struct interval ratio;
+
+	(void)state;
+	above.round = (int64_t[]){3, 1, 1, 1, 4, 5};
+	below.round = (int64_t[]){9, 3, 1, 1, 5};
+	ratio = stats_ratio(above, below);
+	assert_int_equal(ratio.n, 2); /* round 4 is missing below, 9 above; 5 is divided by 0 */
+	assert_near(ratio.mid, (90.0 / 10 + 20.0 / 12.5) / 2, 1e-9);
+	below.round = NULL; /* place by place, if only one of them has rounds */
+	ratio = stats_ratio(above, below);
+	assert_int_equal(ratio.n, 4);
+	assert_near(ratio.mid, (6.0 + 1.0) / 2, 1e-9);
+}
+
+/* Ratios once were millionths in 64 bits: beyond 9.2e12 they were negative, below 5e-7 zero. */
+static void test_extreme_ratio(void **state)
+{
+	const int64_t much = 4000000000000000;
+	struct values large = VALUES(much, much, much, much, much, much);
+	struct values one = VALUES(1, 1, 1, 1, 1, 1);
+
+	(void)state;
+	assert_near(stats_ratio(large, one).low / (double)much, 1, 1e-9);
+	assert_near(stats_ratio(one, large).high * (double)much, 1, 1e-9);
+}
+
 static void test_rng(void **state)
 {
 	struct rng one = {42};
@@ -208,6 +280,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quantile),        cmocka_unit_test(test_median),
+		cmocka_unit_test(test_known_intervals), cmocka_unit_test(test_many_values),
+		cmocka_unit_test(test_ratio_by_round),  cmocka_unit_test(test_extreme_ratio),
 		cmocka_unit_test(test_median_interval), cmocka_unit_test(test_median_coverage),
 		cmocka_unit_test(test_spread),          cmocka_unit_test(test_nonzero),
 		cmocka_unit_test(test_share),           cmocka_unit_test(test_ratio),

@@ -170,14 +170,14 @@ static void test_values(void **state)
 	char *text;
 
 	(void)state;
-	assert_values((struct values){at, 30}, "0 in all 30\n");
-	assert_values((struct values){at, 1}, "0\n");
-	assert_values((struct values){at, 0}, "\n");
+	assert_values((struct values){.at = at, .n = 30}, "0 in all 30\n");
+	assert_values((struct values){.at = at, .n = 1}, "0\n");
+	assert_values((struct values){.at = at, .n = 0}, "\n");
 	at[1] = -1000;
-	assert_values((struct values){at, 3}, "0 -1,000 0\n");
+	assert_values((struct values){.at = at, .n = 3}, "0 -1,000 0\n");
 	for (int i = 0; i < 30; i++)
 		at[i] = 1000000 + i;
-	text = printed(VALUES, NULL, (struct values){at, 30});
+	text = printed(VALUES, NULL, (struct values){.at = at, .n = 30});
 	for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
 		assert_in_range(strcspn(line, "\n"), 9, line == text ? 70 : 80);
 	free(text);
@@ -197,11 +197,11 @@ static void test_histogram(void **state)
 	int64_t at[] = {0, 1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 40, -1, 41};
 
 	(void)state;
-	assert_histogram((struct values){at, 15}, "#= .");
+	assert_histogram((struct values){.at = at, .n = 15}, "#= .");
 	assert_histogram((struct values){0}, "    ");
 	if (!use_utf8())
 		skip();
-	assert_histogram((struct values){at, 15}, "█▄ ▁");
+	assert_histogram((struct values){.at = at, .n = 15}, "█▄ ▁");
 }
 
 static void assert_timeline(const int64_t *at, const int64_t *value, size_t n, const char *expected)
