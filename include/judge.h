@@ -47,11 +47,14 @@ double run_sum(struct run *run, size_t variant, const char *field);
 double run_share(struct run *run, size_t variant, const char *field, const char *of, double q);
 double run_error(struct run *run, size_t variant, const char *field, const char *of, double q);
 
-/* In how many of its samples a field is not 0. */
+/* In how many of its samples a field is not 0; of the variants first to last together. */
 struct share run_nonzero(struct run *run, size_t variant, const char *field);
+struct share run_nonzero_in(struct run *run, size_t first, size_t last, const char *field);
 
-/* The sum of one field of the sum of another: calls that slept, of all calls. */
+/* The sum of one field of the sum of another: calls that slept, of all calls; where: as above. */
 struct share run_part(struct run *run, size_t variant, const char *field, const char *of);
+struct share run_part_where(struct run *run, size_t variant, const char *field, const char *of,
+			    const struct field *where);
 
 /*
  * The median with its interval, at the level that keeps the error of all looks together at 5 %

@@ -60,7 +60,4 @@ struct values stats_millionths(struct values values, struct values of);
 /* How far each value is from the one beside it in `of`, in millionths of that: in its place. */
 struct values stats_errors(struct values values, struct values of);
 
-/* How many of them are not 0. */
-size_t stats_nonzero(struct values values);
-
 #endif

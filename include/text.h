@@ -28,9 +28,6 @@ const char *text_bytes(int64_t bytes);
 /* A share in [0, 1] as "46.0 %", and "<0.1 %" for what would round to nothing. */
 const char *text_share(double share);
 
-/* A value's interval as "1.50 (1.48-1.52)"; "-" where the value is NAN. */
-const char *text_interval(struct interval value);
-
 /* A time with three digits and the unit that fits it: "3.21 us", "45.1 ms", "2.00 s". */
 const char *text_time(double ns);
 

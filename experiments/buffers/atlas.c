@@ -264,14 +264,10 @@ static void measure(struct run *run)
 static void judge(struct run *run)
 {
 	struct share literal = run_nonzero(run, PIPE, "literal");
-	struct share sockets = {0};
-	struct share exact = {0};
+	struct share sockets = run_nonzero_in(run, 0, PIPE - 1, "literal");
+	struct share exact = run_nonzero_in(run, 0, PIPE - 1, "exact");
 	int64_t enough = (int64_t)run_bound(run, "enough_fillings");
 
-	for (size_t v = 0; v < PIPE; v++) {
-		sockets = share_add(sockets, run_nonzero(run, v, "literal"));
-		exact = share_add(exact, run_nonzero(run, v, "exact"));
-	}
 	run_judge(
 		run, "buf-size-is-capacity", case_by_case(share_add(sockets, literal), enough),
 		"sockets held just what was granted in {sockets} fillings, a pipe in {pipe}; UDP and AF_UNIX held exactly what was predicted in {exact}; a UDP datagram of 300 bytes is charged with {charge_bytes}",

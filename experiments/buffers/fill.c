@@ -155,13 +155,11 @@ static void measure(struct run *run, const struct kind *kind, const struct size 
 
 static void judge(struct run *run)
 {
-	struct share ordered = {0};
+	struct share ordered = share_rest(run_nonzero_in(run, 0, CELLS - 1, "misplaced_bytes"));
 	double bytes = 0;
 
-	for (size_t cell = 0; cell < CELLS; cell++) {
-		ordered = share_add(ordered, share_rest(run_nonzero(run, cell, "misplaced_bytes")));
+	for (size_t cell = 0; cell < CELLS; cell++)
 		bytes += run_sum(run, cell, "drained_bytes");
-	}
 	run_judge(
 		run, "buf-fifo",
 		always_happens(ordered, (int64_t)run_bound(run, "enough_fillings")),

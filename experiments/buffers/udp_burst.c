@@ -167,13 +167,9 @@ static void measure(struct run *run, int64_t asked, int64_t size)
 
 static void judge(struct run *run)
 {
-	struct share exact = {0};
-	struct share lost = {0};
+	struct share exact = run_nonzero_in(run, 0, BUFFERS - 1, "exact");
+	struct share lost = run_nonzero_in(run, 0, BUFFERS - 1, "unaccounted_datagrams");
 
-	for (size_t b = 0; b < BUFFERS; b++) {
-		exact = share_add(exact, run_nonzero(run, b, "exact"));
-		lost = share_add(lost, run_nonzero(run, b, "unaccounted_datagrams"));
-	}
 	run_judge(
 		run, "buf-udp-survivors",
 		case_by_case(exact, (int64_t)run_bound(run, "enough_bursts")),

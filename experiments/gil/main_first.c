@@ -145,21 +145,11 @@ static void measure(struct run *run)
 
 /* --- judge --------------------------------------------------------------- */
 
-/* Of the variants from begin to end. */
-static struct share first_in(struct run *run, size_t begin, size_t end)
-{
-	struct share sum = {0};
-
-	for (size_t v = begin; v < end; v++)
-		sum = share_add(sum, run_nonzero(run, v, "main_first"));
-	return sum;
-}
-
 static void judge(struct run *run)
 {
-	struct share in_c = first_in(run, IN_C, IN_C + 1);
-	struct share python = first_in(run, IN_C + 1, plain_end);
-	struct share hurried = first_in(run, plain_end, all_end);
+	struct share in_c = run_nonzero(run, IN_C, "main_first");
+	struct share python = run_nonzero_in(run, IN_C + 1, plain_end - 1, "main_first");
+	struct share hurried = run_nonzero_in(run, plain_end, all_end - 1, "main_first");
 
 	run_judge(
 		run, "gil-main-first", can_happen(share_add(in_c, share_add(python, hurried))),

@@ -112,14 +112,14 @@ bool run_sham(const struct run *run, const char *hook)
 	return sham && has_item(sham, hook);
 }
 
-static size_t variant_named(const struct run *run, const char *name, size_t length)
+size_t declare_variant(const struct run *run, const char *name, size_t length, const char *whose)
 {
 	const struct variant *v = run->about->variants;
 
 	for (size_t i = 0; v && v[i].name; i++)
 		if (strlen(v[i].name) == length && strncmp(v[i].name, name, length) == 0)
 			return i;
-	errx(EXIT_USAGE, "a sham names the variant '%.*s', which there is not", (int)length, name);
+	errx(EXIT_USAGE, "%s: there is no '%.*s' (see --help)", whose, (int)length, name);
 }
 
 void declare_sham(struct run *run)
@@ -142,9 +142,10 @@ void declare_sham(struct run *run)
 		as = memchr(item, '=', length);
 		if (!as)
 			continue; /* a hook */
-		to = variant_named(run, as + 1, length - (size_t)(as + 1 - item));
+		to = declare_variant(run, as + 1, length - (size_t)(as + 1 - item), "a sham");
 		if (*item != '*')
-			run->treatment[variant_named(run, item, (size_t)(as - item))] = to;
+			run->treatment[declare_variant(run, item, (size_t)(as - item), "a sham")] =
+				to;
 		for (size_t i = 0; *item == '*' && i < MAX_VARIANTS; i++)
 			run->treatment[i] = to;
 	}

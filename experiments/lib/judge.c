@@ -13,6 +13,8 @@
 #include "run.h"
 #include "text.h"
 
+const struct field judge_anywhere[] = {{0}};
+
 /* --- evidence ------------------------------------------------------------ */
 
 /* Whether a field of a sample is this text, or this number. */
@@ -25,12 +27,17 @@ static bool has(const json_t *sample, const struct field *field)
 	return json_is_integer(value) && json_integer_value(value) == field->num;
 }
 
-static bool is_of_variant(const struct run *run, const json_t *sample, size_t variant)
+bool judge_matches(const struct run *run, const json_t *sample, size_t variant,
+		   const struct field *where)
 {
 	const struct variant *variants = run->about->variants;
 
-	return !variants || strcmp(json_string_value(json_object_get(sample, "variant")),
-				   variants[variant].name) == 0;
+	if (variants && strcmp(json_string_value(json_object_get(sample, "variant")),
+			       variants[variant].name) != 0)
+		return false;
+	while (where->name && has(sample, where))
+		where++;
+	return !where->name;
 }
 
 /* A control counts in every trial; what is timed, in calm ones only. */
@@ -67,14 +74,8 @@ static struct values select_values(struct run *run, size_t variant, const char *
 		run->missed[variant] = true;
 	json_array_foreach(run->samples, i, sample)
 	{
-		const struct field *f = where;
-
 		if (!json_is_integer(json_object_get(sample, needed)) ||
-		    !is_of_variant(run, sample, variant) || !counts(run, sample, declared))
-			continue;
-		while (f->name && has(sample, f))
-			f++;
-		if (f->name)
+		    !judge_matches(run, sample, variant, where) || !counts(run, sample, declared))
 			continue;
 		values.round[values.n] = json_integer_value(json_object_get(sample, "trial"));
 		values.at[values.n++] = json_integer_value(json_object_get(sample, field));
@@ -96,7 +97,7 @@ struct values judge_beside(struct run *run, size_t variant, const char *field, c
 
 struct values run_values(struct run *run, size_t variant, const char *field)
 {
-	return run_values_where(run, variant, field, (struct field[]){{0}});
+	return run_values_where(run, variant, field, judge_anywhere);
 }
 
 double run_median(struct run *run, size_t variant, const char *field)
@@ -107,7 +108,7 @@ double run_median(struct run *run, size_t variant, const char *field)
 /* The field `of` of those samples that have the field, value by value. */
 static struct values beside(struct run *run, size_t variant, const char *field, const char *of)
 {
-	return judge_beside(run, variant, field, of, (struct field[]){{0}});
+	return judge_beside(run, variant, field, of, judge_anywhere);
 }
 
 double run_share(struct run *run, size_t variant, const char *field, const char *of, double q)
@@ -136,10 +137,25 @@ struct share run_nonzero(struct run *run, size_t variant, const char *field)
 	return share_nonzero(run_values(run, variant, field));
 }
 
+struct share run_nonzero_in(struct run *run, size_t first, size_t last, const char *field)
+{
+	struct share all = {0};
+
+	for (size_t v = first; v <= last; v++)
+		all = share_add(all, run_nonzero(run, v, field));
+	return all;
+}
+
+struct share run_part_where(struct run *run, size_t variant, const char *field, const char *of,
+			    const struct field *where)
+{
+	return share_of((int64_t)stats_sum(run_values_where(run, variant, field, where)),
+			(int64_t)stats_sum(judge_beside(run, variant, field, of, where)));
+}
+
 struct share run_part(struct run *run, size_t variant, const char *field, const char *of)
 {
-	return share_of((int64_t)run_sum(run, variant, field),
-			(int64_t)stats_sum(beside(run, variant, field, of)));
+	return run_part_where(run, variant, field, of, judge_anywhere);
 }
 
 struct interval run_interval_of(struct run *run, struct values values)
@@ -157,10 +173,10 @@ struct interval run_ratio(struct run *run, struct values above, struct values be
 	return run->options.trials_given ? stats_ratio(above, below) : look_ratio(above, below);
 }
 
-size_t judge_calm(struct run *run, size_t variant)
+int64_t judge_rounds(const struct run *run, size_t variant, const struct field *where)
 {
 	int64_t last = -1;
-	size_t calm = 0;
+	int64_t rounds = 0;
 	json_t *sample;
 	size_t i;
 
@@ -168,13 +184,13 @@ size_t judge_calm(struct run *run, size_t variant)
 	{
 		int64_t trial = json_integer_value(json_object_get(sample, "trial"));
 
-		if (trial == last || !is_of_variant(run, sample, variant) ||
+		if (trial == last || !judge_matches(run, sample, variant, where) ||
 		    !counts(run, sample, NULL))
 			continue;
 		last = trial;
-		calm++;
+		rounds++;
 	}
-	return calm;
+	return rounds;
 }
 
 /* --- verdicts ------------------------------------------------------------ */

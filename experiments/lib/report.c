@@ -90,6 +90,19 @@ static void say_with(struct run *run, const char *word, const char *text)
 	text_wrap(run->out, indent, indent, text);
 }
 
+/* The same, and as a row. */
+static void tell(struct run *run, const char *kind, const char *word, const char *text)
+{
+	write_text(run, kind, text);
+	say_with(run, word, text);
+}
+
+static void tell_notes(struct run *run, size_t first)
+{
+	for (size_t i = first; i < run->notes_n; i++)
+		tell(run, "note", "NOTE", run->notes[i].text);
+}
+
 void run_say(struct run *run, const char *format, ...)
 {
 	va_list args;
@@ -188,14 +201,10 @@ void report_verdicts(struct run *run)
 
 		if (!why || (last && strcmp(why, last) == 0))
 			continue;
-		write_text(run, "why", why);
-		say_with(run, "Why:", why);
+		tell(run, "why", "Why:", why);
 		last = why;
 	}
-	for (size_t i = 0; i < run->notes_n; i++) {
-		write_text(run, "note", run->notes[i].text);
-		say_with(run, "NOTE", run->notes[i].text);
-	}
+	tell_notes(run, 0);
 }
 
 /* --- noise --------------------------------------------------------------- */
@@ -230,22 +239,19 @@ void report_noise(struct run *run)
 	size_t before = run->notes_n;
 
 	if (run->disturbed_trials > 0 && run->about->timed)
-		run_note_with(run,
-			      "{disturbed} of {all} trials were disturbed (at last: {by}), and are "
-			      "left out of the verdicts",
-			      numbers);
+		run_note_with(
+			run,
+			"{disturbed} of {all} trials were disturbed (at last: {by}), and are left out of the verdicts",
+			numbers);
 	else if (run->disturbed_trials > 0)
-		run_note_with(run,
-			      "{disturbed} of {all} trials were disturbed (at last: {by}): their "
-			      "times say little",
-			      numbers);
+		run_note_with(
+			run,
+			"{disturbed} of {all} trials were disturbed (at last: {by}): their times say little",
+			numbers);
 	else if (scatter > noisy_scatter)
-		run_note_with(run,
-			      "unsteady: the middle half of the trials spreads over "
-			      "{scatter_share} of the median {field}; --cpus can choose quiet CPUs",
-			      numbers);
-	for (size_t i = before; i < run->notes_n; i++) {
-		write_text(run, "note", run->notes[i].text);
-		say_with(run, "NOTE", run->notes[i].text);
-	}
+		run_note_with(
+			run,
+			"unsteady: the middle half of the trials spreads over {scatter_share} of the median {field}; --cpus can choose quiet CPUs",
+			numbers);
+	tell_notes(run, before);
 }

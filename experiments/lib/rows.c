@@ -14,9 +14,6 @@
 
 #include "check.h"
 
-/* jansson's default of 17 digits prints 45.1 as 45.100000000000001. */
-enum { REAL_DIGITS = 9 };
-
 struct rows {
 	FILE *file;
 	char *path; /* the final name; NULL = written in place */
@@ -125,7 +122,7 @@ FILE *rows_stream(struct rows *rows)
 
 int rows_write(struct rows *rows, const json_t *row)
 {
-	size_t flags = JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(REAL_DIGITS);
+	size_t flags = JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(ROWS_DIGITS);
 
 	errno = 0;
 	if (json_dumpf(row, rows->file, flags) != 0 || putc('\n', rows->file) == EOF ||

@@ -53,14 +53,8 @@ static void choose_variants(struct run *run)
 		run->order[run->variants++] = i;
 	while (list) {
 		size_t length = strcspn(list, ",");
-		size_t i = 0;
+		size_t i = declare_variant(run, list, length, "--variants");
 
-		while (variants[i].name && (strlen(variants[i].name) != length ||
-					    strncmp(variants[i].name, list, length) != 0))
-			i++;
-		if (!variants[i].name)
-			errx(EXIT_USAGE, "--variants: there is no '%.*s' (see --help)", (int)length,
-			     list);
 		if (!run_selected(run, i))
 			run->order[run->variants++] = i;
 		list = list[length] ? list + length + 1 : NULL;
@@ -177,7 +171,7 @@ static int64_t calm_rounds(struct run *run)
 	if (!run->about->timed)
 		return fewest;
 	for (size_t i = 0; i < run->variants; i++) {
-		int64_t calm = (int64_t)judge_calm(run, run->order[i]);
+		int64_t calm = judge_rounds(run, run->order[i], judge_anywhere);
 
 		fewest = calm < fewest ? calm : fewest;
 	}

@@ -85,6 +85,8 @@ struct run {
 void declare_fields(struct run *run);
 const struct row_field *declare_field(const struct run *run, const char *row, const char *name);
 void declare_sham(struct run *run);
+/* The index of the variant of this name; ends the process if there is none: `whose` mistake. */
+size_t declare_variant(const struct run *run, const char *name, size_t length, const char *whose);
 json_t *declare_table(const struct run *run, const char *what); /* "claims", "fields" ... as JSON */
 _Noreturn void declare_describe(const struct run *run);         /* --describe */
 
@@ -104,8 +106,13 @@ struct values judge_beside(struct run *run, size_t variant, const char *field, c
 			   const struct field *where);
 void judge_look(struct run *run); /* calls judge() */
 bool judge_decided(const struct run *run);
-size_t judge_calm(struct run *run, size_t variant); /* in how many rounds it was calm */
-void judge_controls(struct run *run);               /* what failed is reported */
+/* Whether a sample is of a variant and its fields of these names ({0}-ended) have these values. */
+bool judge_matches(const struct run *run, const json_t *sample, size_t variant,
+		   const struct field *where);
+extern const struct field judge_anywhere[]; /* for a `where`: no condition */
+/* In how many rounds there are such samples that count: calm ones, if the experiment is .timed. */
+int64_t judge_rounds(const struct run *run, size_t variant, const struct field *where);
+void judge_controls(struct run *run); /* what failed is reported */
 const struct said *judge_said(const struct run *run, const char *claim);
 
 /* table.c */

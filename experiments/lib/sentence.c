@@ -13,9 +13,6 @@
 #include "rows.h"
 #include "text.h"
 
-/* As many as rows_write() writes of a real. */
-enum { ROW_DIGITS = 9 };
-
 #define EXACT 9007199254740992.0 /* 2^53: below it a double holds every whole number */
 
 /* --- a value by its unit ------------------------------------------------- */
@@ -139,7 +136,7 @@ static double as_written(double value)
 		return value == 0 ? 0 : NAN;
 	if (is_whole(value) && fabs(value) < EXACT)
 		return value;
-	snprintf(text, sizeof(text), "%.*g", ROW_DIGITS, value);
+	snprintf(text, sizeof(text), "%.*g", ROWS_DIGITS, value);
 	return strtod(text, NULL);
 }
 

@@ -227,12 +227,3 @@ struct values stats_errors(struct values values, struct values of)
 		values.at[i] = llabs(values.at[i]);
 	return values;
 }
-
-size_t stats_nonzero(struct values values)
-{
-	size_t nonzero = 0;
-
-	for (size_t i = 0; i < values.n; i++)
-		nonzero += values.at[i] != 0;
-	return nonzero;
-}

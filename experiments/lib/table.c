@@ -104,16 +104,6 @@ static const char *format_ratio(struct interval ratio)
 	return text_format("%.2f (%.2f to %.2f)", ratio.mid, ratio.low, ratio.high);
 }
 
-static size_t variant_of(const struct run *run, const char *name)
-{
-	const struct variant *variants = run->about->variants;
-
-	for (size_t i = 0; variants && variants[i].name; i++)
-		if (strcmp(variants[i].name, name) == 0)
-			return i;
-	errx(EXIT_USAGE, "a column is compared with the variant '%s', which there is not", name);
-}
-
 static double sum_of(struct run *run, const struct row_field *field, size_t variant,
 		     const struct field *where)
 {
@@ -130,6 +120,7 @@ static const char *number_cell(struct run *run, const struct row_field *field, s
 	struct values values = run_values_where(run, variant, field->name, where);
 	struct share nonzero = share_nonzero(values);
 	struct values ratios;
+	size_t base;
 
 	if (values.n == 0)
 		return "-";
@@ -139,10 +130,11 @@ static const char *number_cell(struct run *run, const struct row_field *field, s
 		return sentence_value("x_share", sum_of(run, field, variant, where));
 	if (field->show == SHOW_SUM)
 		return format_value(field, sum_of(run, field, variant, where));
-	if (field->show == SHOW_RATIO)
-		return format_ratio(
-			run_ratio(run, ratios_of(run, field, variant, where),
-				  ratios_of(run, field, variant_of(run, field->base), where)));
+	if (field->show == SHOW_RATIO) {
+		base = declare_variant(run, field->base, strlen(field->base), "a column");
+		return format_ratio(run_ratio(run, ratios_of(run, field, variant, where),
+					      ratios_of(run, field, base, where)));
+	}
 	ratios = ratios_of(run, field, variant, where);
 	switch (field->show) {
 	case SHOW_LEAST:
@@ -163,27 +155,9 @@ static const char *number_cell(struct run *run, const struct row_field *field, s
 	}
 }
 
-/* Whether a sample is of this line. */
-static bool is_of_line(const struct run *run, const json_t *sample, const struct line *line)
-{
-	const struct variant *variants = run->about->variants;
-	const char *name = json_string_value(json_object_get(sample, "variant"));
-
-	if (variants && strcmp(name, variants[line->variant].name) != 0)
-		return false;
-	for (const struct field *key = line->keys; key->name; key++) {
-		const json_t *value = json_object_get(sample, key->name);
-
-		if (key->text ? !json_is_string(value) ||
-					strcmp(json_string_value(value), key->text) != 0
-			      : !json_is_integer(value) || json_integer_value(value) != key->num)
-			return false;
-	}
-	return true;
-}
-
 /* The texts that occur, the first one first; to be freed. */
-static char *text_cell(struct run *run, const struct row_field *field, const struct line *line)
+static char *text_cell(struct run *run, const struct row_field *field, size_t variant,
+		       const struct field *where)
 {
 	const char *seen[8];
 	size_t seen_n = 0;
@@ -198,7 +172,7 @@ static char *text_cell(struct run *run, const struct row_field *field, const str
 		const char *value = json_string_value(json_object_get(sample, field->name));
 		size_t k = 0;
 
-		if (!value || !is_of_line(run, sample, line))
+		if (!value || !judge_matches(run, sample, variant, where))
 			continue;
 		while (k < seen_n && strcmp(seen[k], value) != 0)
 			k++;
@@ -250,7 +224,7 @@ static void add_line(struct table *table, const json_t *sample, size_t variant, 
 		line.keys[k] = key_of(sample, table->keys[k]);
 	}
 	for (size_t i = first; i < table->lines_n; i++)
-		if (is_of_line(table->run, sample, &table->lines[i]))
+		if (judge_matches(table->run, sample, variant, table->lines[i].keys))
 			return;
 	if (table->lines_n == MAX_LINES)
 		errx(EXIT_USAGE, "a table of more than %d lines", MAX_LINES);
@@ -264,13 +238,15 @@ static void add_line(struct table *table, const json_t *sample, size_t variant, 
 
 static void add_lines(struct table *table, size_t variant)
 {
-	struct line all = {.variant = variant};
 	size_t first = table->lines_n;
 	json_t *sample;
 	size_t i;
 
-	json_array_foreach(table->run->samples, i, sample) if (is_of_line(table->run, sample, &all))
-		add_line(table, sample, variant, first);
+	json_array_foreach(table->run->samples, i, sample)
+	{
+		if (judge_matches(table->run, sample, variant, judge_anywhere))
+			add_line(table, sample, variant, first);
+	}
 }
 
 /* --- columns ------------------------------------------------------------- */
@@ -310,24 +286,28 @@ static void set_cell(struct column *column, size_t line, const char *text)
 		column->width = width_of(column->cells[line]);
 }
 
+static void set_field_cell(struct column *column, size_t line, struct run *run,
+			   const struct row_field *field, size_t variant, const struct field *where)
+{
+	char *text;
+
+	if (!field->text) {
+		set_cell(column, line, number_cell(run, field, variant, where));
+		return;
+	}
+	text = text_cell(run, field, variant, where);
+	set_cell(column, line, text);
+	free(text);
+}
+
 static void add_field(struct table *table, const struct row_field *field)
 {
 	struct column *column = add_column(table, field->column ? field->column : field->name,
 					   field->text, field->key);
 
-	for (size_t i = 0; i < table->lines_n; i++) {
-		const struct line *line = &table->lines[i];
-
-		if (field->text) {
-			char *text = text_cell(table->run, field, line);
-
-			set_cell(column, i, text);
-			free(text);
-		} else {
-			set_cell(column, i,
-				 number_cell(table->run, field, line->variant, line->keys));
-		}
-	}
+	for (size_t i = 0; i < table->lines_n; i++)
+		set_field_cell(column, i, table->run, field, table->lines[i].variant,
+			       table->lines[i].keys);
 }
 
 /* In how many rounds a line has samples. */
@@ -335,24 +315,10 @@ static void add_trials(struct table *table)
 {
 	struct column *column = add_column(table, "trials", false, false);
 
-	for (size_t i = 0; i < table->lines_n; i++) {
-		int64_t last = -1;
-		int64_t trials = 0;
-		json_t *sample;
-		size_t k;
-
-		json_array_foreach(table->run->samples, k, sample)
-		{
-			int64_t trial = json_integer_value(json_object_get(sample, "trial"));
-
-			if (trial == last || !is_of_line(table->run, sample, &table->lines[i]) ||
-			    (table->run->about->timed && json_object_get(sample, "disturbed")))
-				continue;
-			last = trial;
-			trials++;
-		}
-		set_cell(column, i, text_count(trials));
-	}
+	for (size_t i = 0; i < table->lines_n; i++)
+		set_cell(column, i,
+			 text_count(judge_rounds(table->run, table->lines[i].variant,
+						 table->lines[i].keys)));
 }
 
 /* --- printing ------------------------------------------------------------ */
@@ -535,7 +501,6 @@ static void add_values(struct table *table, const char *key, int variant)
 	for (size_t v = 0; v < (variants ? MAX_VARIANTS : 1); v++) {
 		json_t *sample;
 		size_t i;
-		struct line all = {.variant = v};
 
 		if (variants && !variants[v].name)
 			break;
@@ -543,18 +508,12 @@ static void add_values(struct table *table, const char *key, int variant)
 			continue;
 		json_array_foreach(table->run->samples, i, sample)
 		{
-			struct field value = key_of(sample, table->keys[0]);
 			bool known = false;
 
-			if (!is_of_line(table->run, sample, &all) || !json_object_get(sample, key))
+			if (!judge_matches(table->run, sample, v, judge_anywhere))
 				continue;
-			for (size_t k = 0; k < table->lines_n && !known; k++) {
-				const struct field *have = &table->lines[k].keys[0];
-
-				known = value.text
-						? have->text && strcmp(have->text, value.text) == 0
-						: have->num == value.num;
-			}
+			for (size_t k = 0; k < table->lines_n && !known; k++)
+				known = judge_matches(table->run, sample, v, table->lines[k].keys);
 			if (!known)
 				add_line(table, sample, v, 0);
 		}
@@ -581,23 +540,6 @@ static const char *head_of(const struct table *table, size_t line)
 	if (!key)
 		return table->run->about->variants[table->lines[line].variant].name;
 	return key->text ? value->text : format_value(key, (double)value->num);
-}
-
-static void set_grid_cell(struct column *column, size_t i, struct run *run,
-			  const struct row_field *shown, size_t variant, const struct field *where)
-{
-	struct line line = {.variant = variant};
-	char *text;
-
-	if (!shown->text) {
-		set_cell(column, i, number_cell(run, shown, variant, where));
-		return;
-	}
-	for (size_t k = 0; where[k].name; k++)
-		line.keys[k] = where[k];
-	text = text_cell(run, shown, &line);
-	set_cell(column, i, text);
-	free(text);
 }
 
 void run_grid(struct run *run, int variant, const char *field, const char *down, const char *across)
@@ -629,8 +571,8 @@ void run_grid(struct run *run, int variant, const char *field, const char *down,
 				where[n++] = table->lines[i].keys[0];
 			if (across)
 				where[n++] = heads->lines[h].keys[0];
-			set_grid_cell(column, i, run, shown, variant >= 0 ? (size_t)variant : of,
-				      where);
+			set_field_cell(column, i, run, shown, variant >= 0 ? (size_t)variant : of,
+				       where);
 		}
 	}
 	print_blocks(run->out, table);

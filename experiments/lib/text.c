@@ -112,13 +112,6 @@ const char *text_share(double share)
 	return text_format("%.1f %%", share * 100);
 }
 
-const char *text_interval(struct interval value)
-{
-	return isfinite(value.mid)
-		       ? text_format("%.2f (%.2f-%.2f)", value.mid, value.low, value.high)
-		       : "-";
-}
-
 const char *text_time(double ns)
 {
 	static const char *const units[] = {"ns", "us", "ms", "s"};

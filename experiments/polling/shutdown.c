@@ -372,13 +372,11 @@ static void judge(struct run *run)
 {
 	int64_t enough = (int64_t)run_bound(run, "enough_loops");
 	struct share slow = run_nonzero(run, SLOW, "late");
-	struct share idle = {0};
+	struct share idle = run_nonzero_in(run, SHORT, LONG, "late");
 	enum verdict of_idle[LONG + 1];
 
-	for (size_t v = SHORT; v <= LONG; v++) {
-		idle = share_add(idle, run_nonzero(run, v, "late"));
+	for (size_t v = SHORT; v <= LONG; v++)
 		of_idle[v] = never_happens(run_nonzero(run, v, "late"), enough);
-	}
 	run_judge(
 		run, "poll-shutdown-interval",
 		by_case(verdict_all(of_idle, LONG + 1), never_happens(slow, 1)),

@@ -283,8 +283,7 @@ static void note_plain(struct run *run)
  */
 static struct share wrong_trials(struct run *run)
 {
-	return share_add(run_nonzero(run, SPLIT, "error_updates"),
-			 run_nonzero(run, VOLATILE, "error_updates"));
+	return run_nonzero_in(run, SPLIT, VOLATILE, "error_updates");
 }
 
 /* The updates under the mutex, and those of them that are missing at the end. */

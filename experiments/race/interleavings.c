@@ -239,8 +239,7 @@ static void measure(struct run *run, int n, struct counted *c)
 
 static void judge(struct run *run)
 {
-	struct share gaps = share_add(run_nonzero(run, PLUS_MINUS, "unreached"),
-				      run_nonzero(run, INCREMENTS, "unreached"));
+	struct share gaps = run_nonzero_in(run, PLUS_MINUS, INCREMENTS, "unreached");
 
 	run_judge(
 		run, "race-interleavings",

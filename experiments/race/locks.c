@@ -381,10 +381,8 @@ static struct share lost_of(struct run *run, size_t variant)
 
 		if (!exists(&cells[c]))
 			continue;
-		all = share_add(all, share_of((int64_t)stats_sum(run_values_where(
-						      run, variant, "lost_updates", where)),
-					      (int64_t)stats_sum(run_values_where(
-						      run, variant, "updates", where))));
+		all = share_add(all,
+				run_part_where(run, variant, "lost_updates", "updates", where));
 	}
 	return all;
 }

@@ -273,8 +273,7 @@ static struct interval speedup(struct run *run, int way, int count)
 /* Of the trials of 2 and 4 threads. */
 static struct share share_in(struct run *run, int way, const char *field)
 {
-	return share_add(run_nonzero(run, variant_of(way, 1), field),
-			 run_nonzero(run, variant_of(way, 2), field));
+	return run_nonzero_in(run, variant_of(way, 1), variant_of(way, 2), field);
 }
 
 static void judge_parallelism(struct run *run)

@@ -172,10 +172,7 @@ static struct share zero_of(struct run *run, int64_t n)
 	struct share all = {0};
 
 	for (size_t v = 0; v < RACY; v++)
-		all = share_add(
-			all,
-			share_of((int64_t)stats_sum(run_values_where(run, v, "zero_runs", where)),
-				 (int64_t)stats_sum(run_values_where(run, v, "runs", where))));
+		all = share_add(all, run_part_where(run, v, "zero_runs", "runs", where));
 	return all;
 }
 

@@ -368,22 +368,12 @@ static void measure(struct run *run)
 
 /* --- judge --------------------------------------------------------------- */
 
-/* Of the variants from first to last. */
-static struct share share_in(struct run *run, size_t first, size_t last, const char *field)
-{
-	struct share all = {0};
-
-	for (size_t v = first; v <= last; v++)
-		all = share_add(all, run_nonzero(run, v, field));
-	return all;
-}
-
 static void judge(struct run *run)
 {
 	int64_t enough = (int64_t)run_bound(run, "enough_trials");
-	struct share ends = share_in(run, SHUTDOWN, KILLED, "zero");
+	struct share ends = run_nonzero_in(run, SHUTDOWN, KILLED, "zero");
 	struct share open = run_nonzero(run, OPEN, "zero");
-	struct share nobody = share_in(run, UDP_EMPTY, LENGTH_0, "zero");
+	struct share nobody = run_nonzero_in(run, UDP_EMPTY, LENGTH_0, "zero");
 
 	run_judge(
 		run, "tcp-eof",
@@ -391,9 +381,9 @@ static void judge(struct run *run)
 			never_happens(nobody, enough)),
 		"over TCP 0 came in {ends} orderly ends, after all bytes, and in {open} connections still open; after a reset it was ECONNRESET in {reset}; without an end 0 came in {nobody} empty datagrams and recvs of 0 bytes; a process that wrote to a peer that was gone died of SIGPIPE in {dead} trials",
 		number_share("ends", ends), number_share("open", open),
-		number_share("reset", share_in(run, UNREAD, CRASHED, "reset")),
+		number_share("reset", run_nonzero_in(run, UNREAD, CRASHED, "reset")),
 		number_share("nobody", nobody),
-		number_share("dead", share_in(run, CLOSE, CRASHED, "signal")));
+		number_share("dead", run_nonzero_in(run, CLOSE, CRASHED, "signal")));
 }
 
 static const struct experiment about = {

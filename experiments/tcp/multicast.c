@@ -270,22 +270,20 @@ static struct found measure(size_t variant)
 
 /* --- judge --------------------------------------------------------------- */
 
+/* On loopback, and over the cable where there is one. */
+static struct share everywhere(struct run *run, size_t loopback, size_t link, const char *field)
+{
+	struct share all = run_nonzero(run, loopback, field);
+
+	return run_selected(run, link) ? share_add(all, run_nonzero(run, link, field)) : all;
+}
+
 static void judge(struct run *run)
 {
 	int64_t enough = (int64_t)run_bound(run, "enough_trials");
-	struct share broadcast = share_add(run_nonzero(run, BROADCAST, "reached_all"),
-					   run_selected(run, BROADCAST_LINK)
-						   ? run_nonzero(run, BROADCAST_LINK, "reached_all")
-						   : (struct share){0});
-	struct share multicast = share_add(run_nonzero(run, MULTICAST, "reached_all"),
-					   run_selected(run, MULTICAST_LINK)
-						   ? run_nonzero(run, MULTICAST_LINK, "reached_all")
-						   : (struct share){0});
-	struct share trapped =
-		share_add(run_nonzero(run, MULTICAST, "trapped_datagrams"),
-			  run_selected(run, MULTICAST_LINK)
-				  ? run_nonzero(run, MULTICAST_LINK, "trapped_datagrams")
-				  : (struct share){0});
+	struct share broadcast = everywhere(run, BROADCAST, BROADCAST_LINK, "reached_all");
+	struct share multicast = everywhere(run, MULTICAST, MULTICAST_LINK, "reached_all");
+	struct share trapped = everywhere(run, MULTICAST, MULTICAST_LINK, "trapped_datagrams");
 
 	run_judge(
 		run, "udp-reaches-several",

@@ -155,8 +155,8 @@ static void test_spread(void **state)
 static void test_nonzero(void **state)
 {
 	(void)state;
-	assert_int_equal(stats_nonzero(VALUES(0, -1, 0, 5)), 2);
-	assert_int_equal(stats_nonzero(none), 0);
+	assert_int_equal(share_nonzero(VALUES(0, -1, 0, 5)).k, 2);
+	assert_int_equal(share_nonzero(none).k, 0);
 }
 
 static void test_millionths(void **state)
