@@ -37,6 +37,9 @@ const char *text_errno(int error);
 /* printf(3) into one of the 32 buffers. */
 const char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Whether one line, a comma-separated list, has the item. */
+bool text_has_item(const char *list, const char *item);
+
 /* True if the locale (setlocale) can show the block characters. */
 bool text_unicode(void);
 

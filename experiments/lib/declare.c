@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "run.h"
+#include "text.h"
 
 static void add_fields(struct run *run, const struct row_field *fields)
 {
@@ -75,23 +76,10 @@ static bool find_sham(const char *id, const char *sham, void *argument)
 	return strcmp(id, wanted->id) == 0;
 }
 
-/* Whether a comma-separated list has the item. */
-static bool has_item(const char *list, const char *item)
-{
-	size_t length = strlen(item);
-
-	for (const char *at = list; at; at = strchr(at, ',')) {
-		at += *at == ',';
-		if (strncmp(at, item, length) == 0 && (!at[length] || at[length] == ','))
-			return true;
-	}
-	return false;
-}
-
 static bool sets_hook(const char *id, const char *sham, void *hook)
 {
 	(void)id;
-	return has_item(sham, hook);
+	return text_has_item(sham, hook);
 }
 
 static const char *active_sham(const struct run *run)
@@ -109,7 +97,7 @@ bool run_sham(const struct run *run, const char *hook)
 
 	if (!each_sham(run, sets_hook, (void *)hook))
 		errx(EXIT_USAGE, "'%s' stands in no sham", hook);
-	return sham && has_item(sham, hook);
+	return sham && text_has_item(sham, hook);
 }
 
 size_t declare_variant(const struct run *run, const char *name, size_t length, const char *whose)

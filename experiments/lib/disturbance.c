@@ -84,16 +84,6 @@ static FILE *open_in(const char *folder, const char *name)
 	return fopen(path, "re");
 }
 
-static bool list_has(const char *list, const char *word)
-{
-	size_t length = strlen(word);
-
-	for (; list; list = strchr(list, ','), list += list != NULL)
-		if (strncmp(list, word, length) == 0 && strcspn(list, ",\n") == length)
-			return true;
-	return false;
-}
-
 /*
  * Finds a cgroup by its path in its hierarchy: v1's with that controller, or v2's.  A container may
  * have but a part of the hierarchy mounted: the path must be in that part.
@@ -117,7 +107,7 @@ static void find_folder(struct cgroup *group, const char *path, const char *cont
 		if (!end || sscanf(line, "%*s %*s %*s %4095s %4095s", part, mount) != 2 ||
 		    sscanf(end, " - %15s %*s %1023s", type, options) != 2 ||
 		    strcmp(type, group->v2 ? "cgroup2" : "cgroup") != 0 ||
-		    (!group->v2 && !list_has(options, controller)))
+		    (!group->v2 && !text_has_item(options, controller)))
 			continue;
 		length = strcmp(part, "/") == 0 ? 0 : strlen(part);
 		if (strncmp(path, part, length) != 0 || (path[length] && path[length] != '/'))
@@ -149,7 +139,7 @@ static void find_cgroup(struct cgroup *group, const char *controller)
 		if (!end)
 			continue;
 		*end = '\0';
-		group->v2 = !list_has(names + 1, controller);
+		group->v2 = !text_has_item(names + 1, controller);
 		if (!group->v2 || !names[1])
 			snprintf(path, sizeof(path), "%.*s", (int)strcspn(end + 1, "\n"), end + 1);
 	}

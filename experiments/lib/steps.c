@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
+
 /* Single-steps the stopped child until it stops itself again, or `most` are counted. */
 static int64_t count(pid_t child, int64_t most)
 {
@@ -24,7 +26,7 @@ static int64_t count(pid_t child, int64_t most)
 
 int64_t steps_count(void (*call)(void *argument), void *argument, int64_t most)
 {
-	pid_t child = fork();
+	pid_t child = child_fork(); /* which dies with this process, stopped or not */
 	int64_t steps = -1;
 	int status = 0;
 	int error;
@@ -37,7 +39,7 @@ int64_t steps_count(void (*call)(void *argument), void *argument, int64_t most)
 		raise(SIGSTOP);
 		_exit(0);
 	}
-	if (child < 0 || waitpid(child, &status, 0) != child)
+	if (waitpid(child, &status, 0) != child)
 		return -1;
 	if (WIFEXITED(status)) {
 		errno = WEXITSTATUS(status);

@@ -128,6 +128,16 @@ const char *text_time(double ns)
 			   ns, units[unit]);
 }
 
+bool text_has_item(const char *list, const char *item)
+{
+	size_t length = strlen(item);
+
+	for (; list; list = strchr(list, ','), list += list != NULL)
+		if (strncmp(list, item, length) == 0 && strcspn(list, ",\n") == length)
+			return true;
+	return false;
+}
+
 bool text_unicode(void)
 {
 	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;

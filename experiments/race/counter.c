@@ -78,6 +78,7 @@ static int64_t threads = 2;
 static int64_t iterations; /* 0 = calibrated */
 static bool same_sign;
 static const char *placement = "spread";
+static double plain_instructions;
 
 static const struct opt opts[] = {
 	{'t', "threads", "threads; one adds 1, the next subtracts 1", .num = &threads, .min = 2,
@@ -232,6 +233,23 @@ static int64_t calibrate(void)
 	}
 }
 
+static void one_plain_update(void *n)
+{
+	plain_update(*(int64_t *)n, 1);
+}
+
+/* The instructions of an update in the plain loop; NAN where they cannot be counted. */
+static double count_instructions(void)
+{
+	enum { FEW = 100, MANY = 1100, MOST = 1000000 };
+	int64_t few = FEW;
+	int64_t many = MANY;
+	int64_t of_few = steps_count(one_plain_update, &few, MOST);
+	int64_t of_many = steps_count(one_plain_update, &many, MOST);
+
+	return of_few < 0 || of_many < 0 ? NAN : (double)(of_many - of_few) / (MANY - FEW);
+}
+
 static void record(struct run *run, bool increments_only)
 {
 	struct span all = {0};
@@ -254,27 +272,17 @@ static void record(struct run *run, bool increments_only)
 
 /* --- judge --------------------------------------------------------------- */
 
-static void one_plain_update(void *n)
-{
-	plain_update(*(int64_t *)n, 1);
-}
-
-/* What the compiler made of the plain loop, from the instructions that it executes. */
+/* What the compiler made of the plain loop: its 0 proves nothing. */
 static void note_plain(struct run *run)
 {
-	enum { FEW = 100, MANY = 1100, MOST = 1000000 };
-	int64_t few = FEW;
-	int64_t many = MANY;
-	double each = (double)(steps_count(one_plain_update, &many, MOST) -
-			       steps_count(one_plain_update, &few, MOST)) /
-		      (MANY - FEW);
+	const char *note =
+		"plain: this compiler, with these flags, kept the loop, with {instructions} instructions an update";
 
-	run_note(
-		run,
-		each < 0.5
-			? "plain: the compiler made one addition of the whole loop, which leaves next to nothing to interleave; it is as racy as volatile, and its 0 proves nothing"
-			: "plain: this compiler, with these flags, kept the loop, with {instructions} instructions an update",
-		number_real("instructions", each));
+	if (isnan(plain_instructions))
+		note = "plain: what the compiler made of the loop could not be counted here (ptrace)";
+	else if (plain_instructions < 0.5)
+		note = "plain: the compiler made one addition of the whole loop, which leaves next to nothing to interleave; it is as racy as volatile, and its 0 proves nothing";
+	run_note(run, note, number_real("instructions", plain_instructions));
 }
 
 /*
@@ -373,6 +381,8 @@ int main(int argc, char *argv[])
 		iterations = 10;
 	if (iterations == 0)
 		iterations = calibrate();
+	if (run_selected(run, PLAIN))
+		plain_instructions = count_instructions();
 	while (run_next(run)) {
 		if (!same_sign)
 			record(run, false);
