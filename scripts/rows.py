@@ -134,6 +134,7 @@ class Bench(Measured):
     kinds = {}  # no rows
     interrupted = None  # it keeps nothing of an interrupted run,
     controls_held = True  # nor of one with a program that failed
+    disturbed = False  # it does not measure that
     skipped = None
 
     def __init__(self, path, document):

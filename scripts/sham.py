@@ -8,9 +8,10 @@ import json
 import os
 import subprocess
 
+from rows import NO_ORDER
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TRIES = 3  # a disturbed run cannot tell; a longer one may
-NO_ORDER = 9999  # of a program that declares none: the last
 
 
 def describe(program):
@@ -19,16 +20,18 @@ def describe(program):
                                      stdout=subprocess.PIPE).stdout)
 
 
-def programs(build):
-    """{path: what it declares} of the experiments that are built, in the order they declare.
-
-    Tools, which are folders, are none.
-    """
+def built(build):
+    """The experiments that are built; tools, which are folders, are none."""
     groups = os.path.join(ROOT, "experiments")
     sources = [(group, name[:-2]) for group in os.listdir(groups) if group != "lib"
                for name in os.listdir(os.path.join(groups, group)) if name.endswith(".c")]
     paths = [os.path.join(build, *source) for source in sources]
-    found = {path: describe(path) for path in paths if os.access(path, os.X_OK)}
+    return sorted(path for path in paths if os.access(path, os.X_OK))
+
+
+def programs(build):
+    """{path: what it declares} of the experiments that are built, in the order they declare."""
+    found = {path: describe(path) for path in built(build)}
     return dict(sorted(found.items(), key=lambda item: (item[1]["order"] or NO_ORDER, item[0])))
 
 

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: MIT
 """The programs under test, how to run one, and how to read what it leaves."""
 import contextlib
-import json
 import os
 import re
 import signal
 import subprocess
-import time
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))  # sham, sentence
+
+from sham import built, parse, verdicts_of as verdicts  # noqa: E402
+
 BUILD = ROOT / os.environ.get("BUILD", "build")
 # Only to end a test that would hang: sanitizer builds are many times slower.
 TIMEOUT = 300 if os.environ.get("SAN") else 60
@@ -24,10 +26,8 @@ SUFFIX = {"N": "", "BYTES": "_bytes", "BYTES/S": "_bytes_per_s", "MS": "_ms"}
 
 
 def programs():
-    """Every experiment, a file of a group; tools, which are folders, are none."""
-    sources = (ROOT / "experiments").glob("*/*.c")
-    found = (BUILD / path.parent.name / path.stem for path in sources)
-    return sorted(path for path in found if path.is_file() and os.access(path, os.X_OK))
+    """Every experiment that is built."""
+    return [Path(path) for path in built(BUILD)]
 
 
 # What a user, or the make that runs the tests, may have set, and what would change the answer.
@@ -108,10 +108,6 @@ def busy_loops(count):
             loop.wait()
 
 
-def parse(text):
-    return [json.loads(line) for line in text.splitlines()]
-
-
 def kind(rows, name):
     return [row for row in rows if row["row"] == name]
 
@@ -121,11 +117,6 @@ def quick_rows(program, *arguments, **how):
     ended = run(program, "--quick", "-o", "-", *arguments, **how)
     assert ended.returncode == 0, ended.stderr
     return parse(ended.stdout)
-
-
-def verdicts(rows):
-    """What the run says of each claim: "holds" ..."""
-    return {row["claim"]: row["verdict"] for row in kind(rows, "verdict")}
 
 
 def verdict_of(rows):

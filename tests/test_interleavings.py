@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What is special to race/interleavings: its counts are exact."""
 import re
-import subprocess
-import sys
 from fractions import Fraction
 from functools import partial
 from math import comb, factorial
 
 import pytest
-from program import BUILD, kind, quick_rows, run
+from program import BUILD, busy_loops, kind, quick_rows, run
 
 PROGRAM = BUILD / "race" / "interleavings"
 
@@ -58,13 +56,8 @@ def test_extremes(rows):
 
 def test_beside_busy_loops():
     """Trials of microseconds, in which others take no share that could be measured."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
-    try:
+    with busy_loops(2):
         shown = run(PROGRAM, "--quick", "--iterations", "10").stdout
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
     shares = [float(share) for share in re.findall(r"([0-9.]+) % of\s+the CPU time", shown)]
     assert "HOLDS" in shown and all(share <= 100 for share in shares)
 

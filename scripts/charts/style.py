@@ -132,7 +132,7 @@ def made_by(result):
     return " · ".join([
         run.get("utc", "?").replace("T", " ").replace("Z", " UTC"),
         result.name,
-        *(["every trial was disturbed"] if getattr(result, "disturbed", False) else []),
+        *(["every trial was disturbed"] if result.disturbed else []),
         *(parameter(name, value) for name, value in run.get("params", {}).items()
           if matters(name, value)),
     ])
