@@ -101,10 +101,16 @@ class Result(Measured):
         return {row.get("claim"): row for row in self.kinds.get("verdict", [])}
 
     def number(self, claim, name):
-        """A number behind a verdict, or None: for titles, which say what the verdict says."""
-        number = self.verdicts.get(claim, {}).get("numbers", {})
+        """A number behind a verdict, for titles, which say what the verdict says.
+
+        None for a claim that was not judged, and for what could not be measured; KeyError for a
+        name that the verdict does not have: a mistake in the chart.
+        """
+        if self.verdict(claim) in (None, "skipped"):
+            return None
+        number = self.verdicts[claim]["numbers"]
         for part in name.split("."):  # "wrong.k" of a share, "ratio.mid" of an interval
-            number = number.get(part) if isinstance(number, dict) else None
+            number = number[part]
         return number
 
     @property

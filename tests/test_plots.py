@@ -156,6 +156,13 @@ def test_a_reference_result_is_drawn(path, drawn):
         assert xml.etree.ElementTree.parse(str(picture)).getroot().tag.endswith("svg")
 
 
+def test_a_chart_asks_for_what_rows_have():
+    asked = subprocess.run([PYTHON, "matplotlib,numpy", "--", ROOT / "tests" / "asked.py",
+                            *(path for path in REFERENCE if path.suffix == ".jsonl")],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert (asked.returncode, asked.stdout) == (0, ""), asked.stderr
+
+
 def test_every_reference_experiment_has_a_chart_of_its_own():
     for path in REFERENCE:
         result = rows.read(path)

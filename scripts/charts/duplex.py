@@ -15,7 +15,7 @@ def median(samples, field):
 
 
 def title_of(result):
-    there, back, turns = (result.number("tcp-full-duplex", f"{name}_ratio")
+    there, back, turns = (result.number("tcp-full-duplex", f"{name}.mid")
                           for name in ("there", "back", "turns"))
     if there is None:
         return "Sending and receiving at the same time: bytes over time"

@@ -45,8 +45,9 @@ def draw_looks(axes, samples):
 
 def draw(result):
     samples = result.samples
-    calls, slept, listen, accept = (result.number("tcp-listen-blocks", name) for name in (
-        "listen_calls", "listen_asleep_calls", "listen_ns", "accept_ns"))
+    calls, slept, listen = (result.number("tcp-listen-blocks", name) for name in (
+        "asleep.n", "asleep.k", "each_ns"))
+    accept = np.median(each_ns(samples, "accept"))
     wait = style.time_of(result.run["params"]["wait_ms"] * 1e6)
     page = style.Page(
         result,

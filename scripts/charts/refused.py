@@ -34,11 +34,11 @@ def look_of(variant):
 
 
 def title_of(result):
-    refused = result.number("tcp-connect-refused", "median_ns")
+    refused = result.number("tcp-connect-refused", "longest_ns")
     if not refused:
         return "What connect says where nobody listens"
-    return (f"A port nobody listens on refuses in {style.time_of(refused)}; a host that does not "
-            "answer costs all the time the program gives it")
+    return (f"A port nobody listens on refuses within {style.time_of(refused)}; a host that does "
+            "not answer costs all the time the program gives it")
 
 
 def draw(result):
@@ -50,7 +50,7 @@ def draw(result):
     style.rows_of(axes, [VARIANTS.get(variant, variant) for variant in shown])
     axes.set_xscale("log")
     for at, (variant, samples) in enumerate(shown.items()):
-        told = style.column(samples, "told_ns")
+        told = style.column(samples, "known_ns")
         style.dots(axes, told, at, *look_of(variant))
         style.median_bar(axes, told, at)
         colour = look_of(variant)[0]

@@ -35,9 +35,9 @@ def by_place(result):
 
 def title_of(result):
     told = []
-    for place, words in (("one_cpu", "On one CPU"), ("cpus", "On two CPUs")):
-        new, kept = (result.number("tcp-udp-setup", f"{place}_{name}_times_udp")
-                     for name in ("new", "kept"))
+    for place, words in (("one", "On one CPU"), ("two", "On two CPUs")):
+        new, kept = (result.number("tcp-udp-setup", name)
+                     for name in (f"{place}.mid", f"{place}_kept.mid"))
         if new and kept and not told:
             told.append(f"{words} a new TCP connection takes {new:.2f} times as long as UDP, "
                         f"a kept one {kept:.2f} times")

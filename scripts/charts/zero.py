@@ -65,7 +65,7 @@ def draw(result):
         raise ValueError("no racy program was run")
     page = style.Page(result, title_of([s for samples in racy.values() for s in samples]),
                       note_of(variants.get("atomic", [])))
-    axes = page.fig.add_subplot(page.grid(1, 1, left=0.075, above=0.03, below=0.155)[0])
+    axes = page.fig.add_subplot(page.grid(1, 1, left=0.075, right=0.95, above=0.03, below=0.155)[0])
     axes.set_xscale("log")
     for at, (name, samples) in enumerate(racy.items()):
         draw_curve(axes, result, name, samples, 10 ** ((at - (len(racy) - 1) / 2) * 0.035))
