@@ -125,6 +125,7 @@ static void measure(struct run *run, size_t kind, int64_t bytes)
 /* --- judge --------------------------------------------------------------- */
 
 /* A field of every kind of socket (the pipe is none) where so many bytes were asked for. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written, through the values */
 static struct values of_sockets(struct run *run, const char *field, int64_t asked, int64_t *at)
 {
 	struct values all = {.at = at};

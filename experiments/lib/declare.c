@@ -9,22 +9,21 @@
 #include "run.h"
 #include "text.h"
 
-static void add_fields(struct run *run, const struct row_field *fields)
+static void add_field(struct run *run, const struct row_field *field)
 {
-	for (const struct row_field *f = fields; f && (f->name || f->also); f++) {
-		if (f->also) {
-			add_fields(run, f->also);
-			continue;
-		}
-		if (run->fields_n == MAX_FIELDS)
-			errx(EXIT_USAGE, "more than %d fields", MAX_FIELDS);
-		run->fields[run->fields_n++] = f;
-	}
+	if (run->fields_n == MAX_FIELDS)
+		errx(EXIT_USAGE, "more than %d fields", MAX_FIELDS);
+	run->fields[run->fields_n++] = field;
 }
 
 void declare_fields(struct run *run)
 {
-	add_fields(run, run->about->fields);
+	for (const struct row_field *f = run->about->fields; f && (f->name || f->also); f++) {
+		if (f->name)
+			add_field(run, f);
+		for (const struct row_field *also = f->also; also && also->name; also++)
+			add_field(run, also);
+	}
 }
 
 const struct row_field *declare_field(const struct run *run, const char *row, const char *name)

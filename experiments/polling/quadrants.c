@@ -159,8 +159,10 @@ static void watch(struct trial *t)
 	int tid;
 
 	while ((tid = atomic_load(&t->tid)) >= 0) {
-		char state = tid ? thread_state(tid) : '?';
+		char state = '?';
 
+		if (tid)
+			state = thread_state(tid);
 		if (state != '?' && atomic_load(&t->tid) == tid) {
 			t->looks++;
 			t->asleep += state == 'S' || state == 'D';
