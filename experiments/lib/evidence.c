@@ -68,6 +68,11 @@ struct share share_rest(struct share share)
 	return share_of(share.n - share.k, share.n);
 }
 
+/* What one of LOOKS looks may err by; a share on one of two sides. */
+static const double look_level = 0.99;
+static const double seven_level = 0.984;
+static const double look_chance = 0.05 / LOOKS;
+
 /* --- rules --------------------------------------------------------------- */
 
 enum verdict can_happen(struct share seen)
@@ -103,11 +108,34 @@ enum verdict case_by_case(struct share have, int64_t enough)
 	return have.k == have.n ? HOLDS : have.k == 0 ? REFUTED : DEPENDS;
 }
 
+/*
+ * How probable k or more of n are where the true share is `bound`: binomial, summed up from k on,
+ * where the terms only fall.  1 if k is no more than what is expected, so not worth the sum.
+ */
+static double chance(int64_t k, int64_t n, double bound)
+{
+	double odds = bound / (1 - bound);
+	double term = exp(lgamma((double)n + 1) - lgamma((double)k + 1) -
+			  lgamma((double)(n - k) + 1) + (double)k * log(bound) +
+			  (double)(n - k) * log1p(-bound));
+	double sum = 0;
+
+	if ((double)k <= bound * (double)n)
+		return 1;
+	for (int64_t i = k; i <= n && term > sum * 1e-9; i++) {
+		sum += term;
+		term *= (double)(n - i) / (double)(i + 1) * odds;
+	}
+	return sum;
+}
+
 enum verdict share_above(struct share share, double bound)
 {
 	if (share.n <= 0)
 		return UNCLEAR;
-	return share.low > bound ? HOLDS : share.high < bound ? REFUTED : UNCLEAR;
+	if (chance(share.k, share.n, bound) <= look_chance)
+		return HOLDS;
+	return chance(share.n - share.k, share.n, 1 - bound) <= look_chance ? REFUTED : UNCLEAR;
 }
 
 enum verdict share_below(struct share share, double bound)
@@ -182,9 +210,6 @@ enum verdict by_case(enum verdict here, enum verdict there)
 		return DEPENDS;
 	return REFUTED; /* one is refuted, the other only not seen */
 }
-
-static const double look_level = 0.99;
-static const double seven_level = 0.984;
 
 struct interval look_median(struct values values)
 {

@@ -57,6 +57,14 @@ static void test_shares(void **state)
 	assert_int_equal(share_above(share_of(10, 100), 0.5), REFUTED);
 	assert_int_equal(share_above(share_of(52, 100), 0.5), UNCLEAR);
 	assert_int_equal(share_above(share_of(0, 0), 0.5), UNCLEAR);
+	assert_int_equal(share_above(share_of(6, 6), 0.5), UNCLEAR); /* 1 / 64 by chance */
+	assert_int_equal(share_above(share_of(7, 7), 0.5), HOLDS);
+	assert_int_equal(share_above(share_of(41, 41), 0.9), UNCLEAR);
+	assert_int_equal(share_above(share_of(42, 42), 0.9), HOLDS);
+	assert_int_equal(share_above(share_of(6, 9), 0.9), UNCLEAR); /* 5.3 % */
+	assert_int_equal(share_above(share_of(5, 9), 0.9), REFUTED); /* 0.8 % */
+	assert_int_equal(share_above(share_of(501000, 1000000), 0.5), UNCLEAR); /* 2.0 sigma */
+	assert_int_equal(share_above(share_of(501200, 1000000), 0.5), HOLDS);   /* 2.4 */
 	assert_int_equal(share_below(share_of(10, 100), 0.5), HOLDS);
 	assert_int_equal(share_below(share_of(0, 0), 0.5), UNCLEAR);
 }
@@ -293,38 +301,66 @@ static struct share drawn_share(struct rng *rng, double p, int64_t n)
 	return share_of(k, n);
 }
 
+/* The verdict after the looks of a whole run, likewise. */
+static enum verdict simulate_share(struct rng *rng, double p, int64_t trials, double bound)
+{
+	struct share share = {0};
+	enum verdict verdict = UNCLEAR;
+
+	for (int look = 0; look < LOOKS && verdict == UNCLEAR; look++) {
+		share = share_add(share, drawn_share(rng, p, (trials << look) - share.n));
+		verdict = share_above(share, bound);
+		assert_int_equal(share_below(share, bound), verdict == HOLDS     ? REFUTED
+							    : verdict == REFUTED ? HOLDS
+										 : UNCLEAR);
+	}
+	return verdict;
+}
+
 /*
  * Wrong is `holds` where the share is at the bound or on its other side, and `refuted` likewise: each
- * in at most 5 % of runs that look once, at 50 trials.  Not tested, for it is not so: bounds near 0
- * and 1 with few trials (0.9 with 10: 7 %), and four looks, as each of them is at 95 %.
+ * in at most 5 % of runs, however many looks they took; at the bound, the worst case, too.
  */
 static void test_shares_seldom_wrong(void **state)
 {
-	static const double bounds[] = {0.2, 0.5, 0.8};
+	static const double bounds[] = {0.05, 0.2, 0.5, 0.8, 0.95};
+	static const int64_t trials[] = {1, 4, 7, 10, 25};
 
 	(void)state;
 	for (size_t b = 0; b < sizeof(bounds) / sizeof(bounds[0]); b++)
-		for (int step = -1; step <= 1; step++) {
-			double p = bounds[b] + 0.1 * step;
-			struct rng rng = {b};
-			int above = 0; /* said where it is not so */
-			int below = 0;
+		for (size_t i = 0; i < sizeof(trials) / sizeof(trials[0]); i++)
+			for (int step = -1; step <= 1; step++) {
+				double p = bounds[b] + 0.04 * step;
+				struct rng rng = {b};
+				int above = 0; /* said where it is not so */
+				int below = 0;
 
-			for (int run = 0; run < RUNS; run++) {
-				struct share share = drawn_share(&rng, p, 50);
-				enum verdict verdict = share_above(share, bounds[b]);
+				for (int run = 0; run < RUNS; run++) {
+					enum verdict verdict =
+						simulate_share(&rng, p, trials[i], bounds[b]);
 
-				above += step <= 0 && verdict == HOLDS;
-				below += step >= 0 && verdict == REFUTED;
-				assert_int_equal(share_below(share, bounds[b]),
-						 verdict == HOLDS     ? REFUTED
-						 : verdict == REFUTED ? HOLDS
-								      : UNCLEAR);
+					above += step <= 0 && verdict == HOLDS;
+					below += step >= 0 && verdict == REFUTED;
+				}
+				if (above > RUNS / 20 || below > RUNS / 20)
+					fail_msg("true share %g, bound %g: %d and %d of %d wrong",
+						 p, bounds[b], above, below, RUNS);
 			}
-			if (above > RUNS / 20 || below > RUNS / 20)
-				fail_msg("true share %g, bound %g: %d and %d of %d wrong", p,
-					 bounds[b], above, below, RUNS);
-		}
+}
+
+/* A true share clearly on one side is told by most runs of 7 trials. */
+static void test_shares_mostly_told(void **state)
+{
+	struct rng rng = {1};
+	int holds = 0;
+	int refuted = 0;
+
+	(void)state;
+	for (int run = 0; run < RUNS; run++) {
+		holds += simulate_share(&rng, 0.9, 7, 0.5) == HOLDS;
+		refuted += simulate_share(&rng, 0.1, 7, 0.5) == REFUTED;
+	}
+	assert_true(holds > RUNS * 9 / 10 && refuted > RUNS * 9 / 10);
 }
 
 /* A 95 % interval of a median holds the true one in 93 to 97 % of all runs, from 6 values on. */
@@ -388,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_most_runs_tell),
 		cmocka_unit_test(test_half_as_much_again),
 		cmocka_unit_test(test_shares_seldom_wrong),
+		cmocka_unit_test(test_shares_mostly_told),
 		cmocka_unit_test(test_median_coverage),
 		cmocka_unit_test(test_share_coverage),
 	};
