@@ -15,7 +15,8 @@
  *
  * Evidence is of the label's samples; in a .timed experiment of calm trials only.  Reading a
  * variant that --variants or the machine left out gives nothing; a claim that is unclear for that
- * becomes skipped, with the reason, by itself.  So each claim's evidence is read right before its
+ * becomes skipped, with the reason, by itself; and any claim is unclear if one of the variants that
+ * it was read of has no calm trial at all, however many the others have.  So each claim's evidence is read right before its
  * run_judge(), also what another has read already.
  */
 #ifndef JUDGE_H

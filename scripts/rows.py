@@ -67,16 +67,19 @@ class Result(Measured):
     @property
     def samples(self):
         """Those that the verdicts are made of: of an experiment that measures times, of trials that
-        nothing disturbed; all of them where there is no other."""
+        nothing disturbed; but all of a variant that has no other (disturbed)."""
         if not self.run.get("timed", True):
             return self.all_samples
-        calm = [row for row in self.all_samples if "disturbed" not in row]
-        return calm or self.all_samples
+        shown = self.disturbed
+        return [row for row in self.all_samples
+                if "disturbed" not in row or row.get("variant") in shown]
 
     @property
     def disturbed(self):
-        """Whether no trial was calm, so that what is shown was disturbed."""
-        return bool(self.all_samples) and all("disturbed" in row for row in self.all_samples)
+        """The variants without a calm trial, so that what is shown of them was disturbed."""
+        calm = {row.get("variant") for row in self.all_samples if "disturbed" not in row}
+        return list(dict.fromkeys(row.get("variant") for row in self.all_samples
+                                  if row.get("variant") not in calm))
 
     def bound(self, name):
         """A threshold of the experiment's, by its name."""
@@ -140,7 +143,7 @@ class Bench(Measured):
     kinds = {}  # no rows
     interrupted = None  # it keeps nothing of an interrupted run,
     controls_held = True  # nor of one with a program that failed
-    disturbed = False  # it does not measure that
+    disturbed = ()  # it does not measure that
     skipped = None
 
     def __init__(self, path, document):

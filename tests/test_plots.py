@@ -330,9 +330,11 @@ def test_the_reader_flags_what_is_readable(tmp_path):
     disturbed = [{**row, "disturbed": "quota"} for row in sample(0, "split", 5)]
     calm = [*sample(1, "split", 6)]
     both = rows.read(write(tmp_path / "f", result(samples=disturbed + calm)))
-    assert (both.samples, both.all_samples, both.disturbed) == (calm, disturbed + calm, False)
+    assert (both.samples, both.all_samples, both.disturbed) == (calm, disturbed + calm, [])
     none = rows.read(write(tmp_path / "g", result(samples=disturbed)))
-    assert (none.samples, none.disturbed) == (disturbed, True)
+    assert (none.samples, none.disturbed) == (disturbed, ["split"])
+    one = rows.read(write(tmp_path / "i", result(samples=disturbed + [*sample(1, "atomic", 6)])))
+    assert (one.samples, one.disturbed) == (one.all_samples, ["split"])
     assert rows.read(write(tmp_path / "h", result(sham="a"))).sham == "a" and good.sham is None
     for lines, error in ((result(schema=9), rows.UnknownSchema), (result()[:-1], rows.Truncated),
                          ([""], rows.NotAResult)):

@@ -64,22 +64,27 @@ static struct values select_values(struct run *run, size_t variant, const char *
 {
 	const struct row_field *declared = declare_field(run, "sample", needed);
 	struct values values = keep(run, json_array_size(run->samples));
+	bool left_out = false;
 	json_t *sample;
 	size_t i;
 
 	declare_field(run, "sample", field);
 	for (const struct field *f = where; f->name; f++)
 		declare_field(run, "sample", f->name);
-	if (!run_selected(run, variant))
-		run->missed[variant] = true;
+	run->missed[variant] |= !run_selected(run, variant);
 	json_array_foreach(run->samples, i, sample)
 	{
 		if (!json_is_integer(json_object_get(sample, needed)) ||
-		    !judge_matches(run, sample, variant, where) || !counts(run, sample, declared))
+		    !judge_matches(run, sample, variant, where))
 			continue;
+		if (!counts(run, sample, declared)) {
+			left_out = true;
+			continue;
+		}
 		values.round[values.n] = json_integer_value(json_object_get(sample, "trial"));
 		values.at[values.n++] = json_integer_value(json_object_get(sample, field));
 	}
+	run->none_calm[variant] |= left_out && values.n == 0;
 	return values;
 }
 
@@ -234,8 +239,8 @@ static void say(struct said *said, enum verdict verdict, const char *template,
 			      sentence_numbers(numbers)};
 }
 
-/* The variants that were read and are not there, with why; to be freed; "" for none. */
-static char *name_missed(const struct run *run)
+/* The variants among these, with why they were left out; to be freed; "" for none. */
+static char *name_variants(const struct run *run, const bool *among)
 {
 	const struct variant *variants = run->about->variants;
 	const char *comma = "";
@@ -244,30 +249,51 @@ static char *name_missed(const struct run *run)
 	FILE *out = check_alloc(open_memstream(&text, &size));
 
 	for (size_t i = 0; variants && variants[i].name; i++)
-		if (run->missed[i]) {
-			fprintf(out, "%s%s (%s)", comma, variants[i].name,
-				run->left_out[i] ? run->left_out[i] : "--variants");
+		if (among[i]) {
+			fprintf(out, "%s%s", comma, variants[i].name);
+			if (!run_selected(run, i))
+				fprintf(out, " (%s)",
+					run->left_out[i] ? run->left_out[i] : "--variants");
 			comma = ", ";
 		}
 	fclose(out);
 	return text;
 }
 
+static void forget_reads(struct run *run)
+{
+	memset(run->missed, 0, sizeof(run->missed));
+	memset(run->none_calm, 0, sizeof(run->none_calm));
+}
+
+/* Whether some of these were read. */
+static bool any(const bool *variants)
+{
+	return memchr(variants, true, MAX_VARIANTS) != NULL;
+}
+
 enum verdict run_judge_with(struct run *run, const char *claim, enum verdict verdict,
 			    const char *template, const struct number *numbers)
 {
 	struct said *said = &run->claims[claim_index(run, claim)];
-	char *missed = name_missed(run);
+	char *missed = name_variants(run, run->missed);
+	char *none_calm = name_variants(run, run->none_calm);
 
 	if (said->judged)
 		errx(EXIT_USAGE, "two verdicts on '%s'", claim);
-	if (verdict == UNCLEAR && *missed)
+	if (any(run->none_calm) && verdict != SKIPPED) {
+		run_note(run, "{claim} is unclear: every trial was disturbed of {variants}",
+			 number_text("claim", claim), number_text("variants", none_calm));
+		verdict = UNCLEAR;
+	}
+	if (verdict == UNCLEAR && any(run->missed))
 		say(said, SKIPPED, "left out: {variants}",
 		    (struct number[]){number_text("variants", missed), {0}});
 	else
 		say(said, verdict, template, numbers);
 	free(missed);
-	memset(run->missed, 0, sizeof(run->missed));
+	free(none_calm);
+	forget_reads(run);
 	return said->verdict;
 }
 
@@ -279,7 +305,7 @@ void run_check_with(struct run *run, const char *control, enum verdict verdict,
 	if (said->judged)
 		errx(EXIT_USAGE, "two checks of '%s'", control);
 	say(said, verdict, template, numbers);
-	memset(run->missed, 0, sizeof(run->missed));
+	forget_reads(run);
 }
 
 void run_note_with(struct run *run, const char *template, const struct number *numbers)
@@ -304,7 +330,7 @@ void judge_look(struct run *run)
 		else
 			run->notes[kept++] = run->notes[i];
 	run->notes_n = kept;
-	memset(run->missed, 0, sizeof(run->missed));
+	forget_reads(run);
 	run->judging = true;
 	run->about->judge(run);
 	run->judging = false;

@@ -69,7 +69,8 @@ struct run {
 	struct note notes[MAX_NOTES];
 	size_t notes_n;
 	bool judging;              /* judge() is being called */
-	bool missed[MAX_VARIANTS]; /* left out, and read since the last verdict */
+	bool missed[MAX_VARIANTS];   /* left out, and read since the last verdict */
+	bool none_calm[MAX_VARIANTS]; /* no calm trial of what was read since then */
 	bool control_failed;
 	struct values *kept; /* what run_values() handed out */
 	size_t kept_n;

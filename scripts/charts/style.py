@@ -115,9 +115,11 @@ def machine_of(result):
     run = result.run
     cpus = run.get("cpus_online", "?")
     guest = run.get("virtualisation", "unknown")
+    quota = run.get("cpu_quota_cpus")
     return " · ".join([
         run.get("cpu_model") or run.get("arch", "unknown CPU"),
-        f"{cpus} CPU{'' if cpus == 1 else 's'}",
+        f"{cpus} CPU{'' if cpus == 1 else 's'}"
+        + (f", quota {quota:.3g}" if quota else ""),
         {"none": "bare metal"}.get(guest, f"{guest} guest"),
         f"Linux {run.get('kernel', '?')}",
         f"{run.get('compiler', '?')} {run.get('flags', '')}".strip(),
@@ -132,10 +134,19 @@ def made_by(result):
     return " · ".join([
         run.get("utc", "?").replace("T", " ").replace("Z", " UTC"),
         result.name,
-        *(["every trial was disturbed"] if result.disturbed else []),
+        *disturbed(result),
         *(parameter(name, value) for name, value in run.get("params", {}).items()
           if matters(name, value)),
     ])
+
+
+def disturbed(result):
+    """That what is shown was disturbed, and of which variants, as a list of one; or an empty one."""
+    if not result.disturbed:
+        return []
+    if {row.get("variant") for row in result.samples} == set(result.disturbed):
+        return ["every trial was disturbed"]
+    return ["every trial was disturbed of " + ", ".join(result.disturbed)]
 
 
 def matters(name, value):

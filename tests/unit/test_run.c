@@ -782,7 +782,10 @@ static void test_disturbed_samples(void **state)
 	(void)state;
 }
 
-/* Timed trials are made up for while the budget lasts; what is not timed needs none. */
+/*
+ * Timed trials are made up for while the budget lasts, and what has no calm one then is unclear,
+ * whatever judge() made of nothing.  What is not timed needs none.
+ */
 static void test_disturbed_trials_are_made_up_for(void **state)
 {
 	struct scenario s = {"-o rows --budget 1s --variants a", be_stopped_always,
@@ -792,11 +795,14 @@ static void test_disturbed_trials_are_made_up_for(void **state)
 	(void)state;
 	assert_true(samples_of_a(rows, true) > TRIALS);
 	assert_int_equal(number_of(rows, "first-claim", "n"), 0);
+	assert_string_equal(text_of(verdict_on(rows, "first-claim"), "verdict"), "unclear");
+	assert_string_equal(text_of(verdict_on(rows, "second-claim"), "verdict"), "not-seen");
 	json_decref(rows);
 	s.timed = false;
 	rows = rows_after(&s, 0);
 	assert_int_equal(samples_of_a(rows, true), TRIALS);
 	assert_int_equal(number_of(rows, "first-claim", "n"), TRIALS);
+	assert_string_equal(text_of(verdict_on(rows, "first-claim"), "verdict"), "holds");
 	json_decref(rows);
 }
 
