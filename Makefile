@@ -84,7 +84,6 @@ demo: ## set up, measure every group quickly, write the report, say where it is
 	@scripts/bootstrap
 	@$(MAKE) --no-print-directory all
 	@failed=; for g in $(GROUPS); do scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; \
-	scripts/shootout $(BUILD) --quick || failed=$$?; \
 	scripts/report.py || [ $$? -eq 77 ] || failed=$$?; \
 	echo "rows: results/    longer runs: make run-GROUP (make help)"; \
 	exit $$failed
@@ -100,9 +99,6 @@ $(GROUPS:%=run-%): run-%: all
 smoke: all ## run every experiment quickly, keep no rows: does it all work here?
 	@failed=; for g in $(GROUPS); do \
 		RESULTS=/dev/null scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; exit $$failed
-
-run-echo: all ## compare the models of the echo server, about 10 minutes (ARGS=--quick: under half of one)
-	@scripts/shootout $(BUILD) $(ARGS)
 
 bench: all ## time whole programs with hyperfine, into results/bench/
 	@scripts/bench $(BUILD) || [ $$? -eq 77 ]
@@ -140,7 +136,7 @@ lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy an
 install: all ## the programs, into PREFIX/libexec/stallrace/build
 	@for f in $(BINS:$(BUILD)/%=%) $(TOOLS:$(BUILD)/%=%); do \
 		install -D -m 755 $(BUILD)/$$f "$(INSTALLED)/build/$$f" || exit; done
-	@for f in $(wildcard experiments/*/*.py); do install -D -m 644 $$f "$(INSTALLED)/$$f" || exit; done
+	@for f in $(wildcard experiments/*/*.py experiments/*/*/*.py); do install -D -m 644 $$f "$(INSTALLED)/$$f" || exit; done
 	@echo "programs: $(INSTALLED)/build"
 
 clean: ## remove what was built; results stay
@@ -192,5 +188,5 @@ prune:
 -include $(wildcard $(addprefix $(BUILD)/obj/,*.d */*.d */*/*.d */*/*/*.d))
 
 FORCE:
-.PHONY: all help demo test smoke run-echo bench shams plots report reference fields deps doctor format lint install clean units prune FORCE \
+.PHONY: all help demo test smoke bench shams plots report reference fields deps doctor format lint install clean units prune FORCE \
 	$(GROUPS:%=run-%)

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import ctypes
 import fcntl
+import functools
 import os
 import signal
 import subprocess
@@ -91,23 +92,18 @@ signals = Signals()
 
 # --- children -------------------------------------------------------------------------------------
 
-def kept_to(cpus):
-    """What a child does first: it dies with this script, whatever ends that, on its CPUs."""
-    parent = os.getpid()
-
-    def prepare():
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(127)  # it died before
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # in the background shells have it ignored
-        if cpus:
-            os.sched_setaffinity(0, cpus)
-    return prepare
+def die_with(parent):
+    """What a child does first, so that it ends with this script, whatever ends that."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(127)  # it died before
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # in the background shells have it ignored
 
 
-def start(command, cpus=None, **how):
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True,
-                            preexec_fn=kept_to(cpus), **how)
+def start(command):
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, start_new_session=True,
+                            preexec_fn=functools.partial(die_with, os.getpid()))
 
 
 def kill(child):
@@ -121,12 +117,12 @@ def kill(child):
     child.wait()
 
 
-def run(command, cpus=None):
+def run(command):
     """Status, output and errors of a program that ends by itself."""
     child = None
     try:
         with signals.hold():  # else there could be a child that nobody knows
-            child = start(command, cpus, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            child = start(command)
         out, error = child.communicate()
     except BaseException:
         kill(child)

@@ -31,7 +31,7 @@ def test_every_experiment_has_a_reference_run():
     sources = {path.stem for path in (ROOT / "experiments").glob("*/*.c")
                if path.parent.name != "lib"}
     measured = {path.stem for path in (ROOT / "results" / "reference").glob("*.jsonl")}
-    assert measured == sources | {"shootout"}
+    assert measured == sources
 
 
 def test_fields_are_those_that_the_programs_declare():

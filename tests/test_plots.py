@@ -115,7 +115,10 @@ def test_what_is_declared_is_in_the_rows(tmp_path):
     assert (read.verdict("a"), read.verdict("b")) == ("holds", None)
     there = [read.number("a", name) for name in ("wrong.k", "wrong.low", "took_ns")]
     assert there == [2, 0.1, 5.5]
-    assert not any(read.number("a", name) for name in ("wrong.x", "took_ns.mid", "none"))
+    assert read.number("b", "wrong") is None  # which was not judged
+    for name in ("wrong.x", "none"):
+        with pytest.raises(KeyError):
+            read.number("a", name)
 
 
 # --- what can be drawn ----------------------------------------------------------------------------

@@ -147,10 +147,9 @@ class Declared:
         self.document.parent.mkdir()
         self.write("")
 
-    def write(self, by_hand, fields=""):
+    def write(self, fields):
         self.document.write_text(
-            f"before\n<!-- fields: how -->\n{fields}<!-- end fields -->\n"
-            f"between\n<!-- by hand -->\n{by_hand}<!-- end by hand -->\nafter\n", encoding="utf-8")
+            f"before\n<!-- fields: how -->\n{fields}<!-- end fields -->\nafter\n", encoding="utf-8")
 
     def add(self, name="x", with_sham="not-seen", disturbed=0, lost=1, **changes):
         rows = "\n".join(json.dumps(row) for row in (
@@ -221,12 +220,11 @@ def test_shams_and_fields_usage(declared, name, arguments):
 
 
 def test_fields_are_written(declared):
-    """In the declared order; what is not built keeps its text, what is declared needs none."""
-    declared.write("**x** by hand.\n\n**old** by hand,\nin two lines.\n",
-                   "**gone** of no program.\n\n**lacking** of a program that is not built.\n")
+    """In the declared order; what is not built keeps its text, what is gone loses it."""
+    declared.write("**gone** of no program.\n\n**lacking** of a program that is not built.\n")
     declared.add()
     declared.add("first", order=101)
-    declared.add("old", order=0, fields=[])
+    declared.add("bare", order=0, fields=[])
     declared.add("lacking", order=103)
     (declared.folder / "build/group/lacking").unlink()
     assert declared.run("fields", "--check", "build").returncode == 1
@@ -235,8 +233,7 @@ def test_fields_are_written(declared):
            "(`call`): `begin_ns` (when it began).")
     assert " ".join(declared.document.read_text(encoding="utf-8").split()) == (
         f"before <!-- fields: how --> **first** {own} **x** {own} "
-        "**lacking** of a program that is not built. <!-- end fields --> between "
-        "<!-- by hand --> **old** by hand, in two lines. <!-- end by hand --> after")
+        "**lacking** of a program that is not built. <!-- end fields --> after")
     ended = declared.run("fields", "--check", "build")
     assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", "")
 

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ideal - is there a server that blocks least, overlaps I/O with other work, and uses the fewest
+ * threads and the least CPU and memory?
+ *
+ * Each model is measured on the four criteria:
+ *
+ *	blocks    how often its threads sleep for a request, in a closed loop
+ *	overlaps  at a rate that all of them can serve (an open loop) a counting program with the least
+ *	          priority (SCHED_IDLE) shares the server's CPU: the share of the CPU it gets is work
+ *	          that is done beside the requests.  A server that spins leaves none
+ *	threads   how many there are, in that closed loop
+ *	CPU, memory  of a request in that loop, and of a connection that is held: half a criterion each
+ *
+ * A model's rank on a criterion is one more than the number of models that are better by a stated
+ * margin, with the whole interval.  A first place counts where the criterion sets any models apart: a
+ * tie of all is none.  With many idle connections beside, a first one must keep its rate as well.
+ */
+#include <err.h>
+#include <math.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "child.h"
+#include "exp.h"
+#include "judge.h"
+#include "lib/load.h"
+#include "lib/rank.h"
+#include "scratch.h"
+#include "span.h"
+
+enum { BUSY = 16, LEAST_IDLE = 100, RATE_PART = 3, LEAST_RATE = 1000 };
+
+static const struct variant variants[] = {MODEL_VARIANTS, {0}};
+
+static const struct claim claims[] = {
+	{"srv-ideal",
+	 "the ideal server blocks least, overlaps I/O with work, uses the fewest threads and the least CPU and memory",
+	 "*=epoll", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "one thread that waits for all connections in one call has no stack for each, sleeps only when none is ready, and leaves the CPU to others then."}},
+	{0}};
+
+static const struct row_field fields[] = {
+	{"connections", "of the closed loop"},
+	{.also = load_fields},
+	{.also = load_columns},
+	{.also = memory_fields},
+	{"rate_per_s", "requests a second of the open loop, of 16 connections"},
+	{"open_requests", "answered in it"},
+	{"work_ns", "CPU time that the other program got on the server's CPU meanwhile",
+	 "other work|done", .per = "work_elapsed_ns"},
+	{"work_elapsed_ns", "from the start of the open loop's load to its end"},
+	{"open_p50_ns", "latency from when a request was due", "open loop|p50"},
+	{"open_p99_ns", "99th percentile", "open loop|p99"},
+	{"open_p999_ns", "99.9th percentile", "open loop|p99.9"},
+	{"open_max_ns", "longest"},
+	{"open_errors", "as errors, of the open loop", .zero = true, .sham = "greet"},
+	{"idle_connections",
+	 "that never ask, beside 16 that do; absent where they are not measured"},
+	{"idle_rate_per_s", "requests answered a second beside them", "of it beside|idle ones",
+	 .per = "alone_rate_per_s"},
+	{"alone_rate_per_s", "the same without them"},
+	{"idle_grown_bytes", "the server's own memory that they take", "bytes an|idle one",
+	 .per = "idle_connections"},
+	{"at_most_ns", "a point of the open loop's latencies: so long at most", .row = "curve"},
+	{"beyond_ppm", "millionths of the requests that took longer", .row = "curve"},
+	{0}};
+
+static const struct bound bounds[] = {
+	{"alike_ratio", 0.75,
+	 "a difference of less than a quarter is none: by a fifth now one of two alike is better, now the other"},
+	{"step_sleeps", 0.1, "nor is one of less than a sleep in ten requests,"},
+	{"step_share", 0.02, "2 % of a CPU,"},
+	{"step_threads", 0.5, "half a thread,"},
+	{"step_ns", 100, "0.1 us of CPU a request,"},
+	{"step_bytes", 100, "or 100 bytes a connection"},
+	{"kept_rate_ratio", 0.9, "of the rate without idle connections: a tenth less is a loss"},
+	{0}};
+
+static const struct criterion criteria[RANK_CRITERIA] = {
+	{"blocks", "voluntary_switches", "requests", "step_sleeps", 1},
+	{"overlaps", "work_ns", "work_elapsed_ns", "step_share", 1, .more = true},
+	{"threads", "threads", NULL, "step_threads", 1},
+	{"CPU", "server_cpu_ns", "requests", "step_ns", 0.5},
+	{"memory", "memory_bytes", "more_connections", "step_bytes", 0.5},
+};
+
+static int64_t first_models = MODELS;
+static int64_t connections = 128;
+static int64_t held = 500;
+static int64_t idle = 2000;
+static int64_t rate; /* 0 = calibrated */
+static int64_t duration_ms = 100;
+
+static const struct opt opts[] = {
+	{0, "first", "models of the list below, from its begin", .num = &first_models, .min = 1,
+	 .quick = 4, .max = MODELS},
+	{'c', "connections", "of the closed loop", .num = &connections, .min = 2, .max = 1000},
+	{0, "held", "connections whose memory is looked at", .num = &held, .min = 2, .quick = 100,
+	 .max = 1000},
+	{0, "idle", "connections that never ask; fewer than 100 are not measured", .num = &idle,
+	 .quick = 1, .max = 100000},
+	{'r', "rate", "requests a second of the open loop", .num = &rate, .max = 1000000,
+	 .zero = "a third of what the thread model answers"},
+	{'d', "duration", "of a load, without its warm-up", .num = &duration_ms, .min = 50,
+	 .quick = 50, .max = 60000, .unit = OPT_MS},
+	{0}};
+
+/* --- the open loop, with other work beside ------------------------------- */
+
+/* Counts on the server's CPU, whenever nobody else wants to run there, until it is killed. */
+static pid_t start_work(void)
+{
+	const struct sched_param none = {0};
+	pid_t child = child_fork();
+	volatile uint64_t count = 0;
+
+	if (child > 0)
+		return child;
+	run_pin(SERVER_CPU);
+	if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+		_exit(EXIT_USAGE);
+	for (;;)
+		count = count + 1;
+}
+
+/* The points of a curve: value in ms, percentile, count, 1 / (1 - percentile). */
+static void record_curve(struct run *run, const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char line[256];
+	double ms, share;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		/* NOLINTNEXTLINE(cert-err34-c): what is no point is a heading */
+		if (sscanf(line, " %lf %lf %*d %*f", &ms, &share) != 2)
+			continue;
+		run_row(run, "curve",
+			(struct field[]){{"at_most_ns", llround(ms * 1e6)},
+					 {"beyond_ppm", llround((1 - share) * 1e6)},
+					 {0}});
+	}
+	if (file)
+		fclose(file);
+}
+
+static void measure_overlap(struct run *run, const struct model *model, struct row *row)
+{
+	struct server server = server_start(run, model, SERVER_CPU, BUSY, NULL);
+	const char *path = scratch_path("hgrm");
+	struct row load = {.n = 0};
+	pid_t work = start_work();
+	int64_t begin_ns = span_now();
+	int64_t begin_cpu_ns = program_cpu_ns(work);
+
+	load_run(&server,
+		 &(struct load_ask){.cpu = LOAD_CPU,
+				    .connections = BUSY,
+				    .rate = rate,
+				    .hgrm = path,
+				    .duration_ms = duration_ms},
+		 &load);
+	row_add(row, (struct field[]){{"work_ns", program_cpu_ns(work) - begin_cpu_ns},
+				      {"work_elapsed_ns", span_now() - begin_ns},
+				      {"rate_per_s", rate},
+				      {"open_requests", row_number(&load, "requests")},
+				      {"open_errors", row_number(&load, "errors")},
+				      {0}});
+	if (row_number(&load, "requests") > 0)
+		row_add(row, (struct field[]){{"open_p50_ns", row_number(&load, "p50_ns")},
+					      {"open_p99_ns", row_number(&load, "p99_ns")},
+					      {"open_p999_ns", row_number(&load, "p999_ns")},
+					      {"open_max_ns", row_number(&load, "max_ns")},
+					      {0}});
+	kill(work, SIGKILL);
+	server_stop(&server); /* first: beside one that spins the other would take long to end */
+	check_fd(waitpid(work, NULL, 0), "waitpid");
+	record_curve(run, path);
+}
+
+/* --- the other loads ----------------------------------------------------- */
+
+/* Requests a second of a closed loop with so many idle connections beside; *grown: memory then. */
+static int64_t closed_rate(const struct run *run, const struct model *model, int64_t asking,
+			   int64_t idlers, int64_t *grown)
+{
+	struct row row = {.n = 0};
+	int64_t elapsed_ns;
+
+	load_model(run, model, SERVER_CPU,
+		   &(struct load_ask){.cpu = LOAD_CPU,
+				      .connections = asking,
+				      .idle = idlers,
+				      .duration_ms = duration_ms},
+		   &row);
+	*grown = row_number(&row, "grown_bytes");
+	elapsed_ns = row_number(&row, "elapsed_ns");
+	return elapsed_ns ? row_number(&row, "in_window") * 1000000000 / elapsed_ns : 0;
+}
+
+static void measure_idle(const struct run *run, const struct model *model, struct row *row)
+{
+	int64_t without, with;
+	int64_t alone = closed_rate(run, model, BUSY, 0, &without);
+	int64_t beside = closed_rate(run, model, BUSY, idle, &with);
+
+	row_add(row, (struct field[]){{"idle_connections", idle},
+				      {"alone_rate_per_s", alone},
+				      {"idle_rate_per_s", beside},
+				      {"idle_grown_bytes", with > without ? with - without : 0},
+				      {0}});
+}
+
+static void measure(struct run *run)
+{
+	const struct model *model = run_how(run);
+	struct row row = {.fields = {{"connections", connections}}, .n = 1};
+
+	load_model(run, model, SERVER_CPU,
+		   &(struct load_ask){
+			   .cpu = LOAD_CPU, .connections = connections, .duration_ms = duration_ms},
+		   &row);
+	server_memory(run, model, held, &row);
+	measure_overlap(run, model, &row);
+	if (idle >= LEAST_IDLE && (model->most == 0 || model->most >= BUSY + idle))
+		measure_idle(run, model, &row);
+	run_record(run, row.fields);
+}
+
+/* --- judge --------------------------------------------------------------- */
+
+/* Not shown to lose a tenth of its rate by idle connections, where they were measured. */
+static bool bears_idle(struct run *run, size_t v)
+{
+	struct interval kept;
+
+	if (idle < LEAST_IDLE)
+		return true;
+	kept = run_ratio(run, run_values(run, v, "idle_rate_per_s"),
+			 run_values(run, v, "alone_rate_per_s"));
+	return kept.high >= run_bound(run, "kept_rate_ratio");
+}
+
+static void judge(struct run *run)
+{
+	struct number numbers[RANK_VARIANTS + 8] = {{0}};
+	struct ranking ranking;
+	char *texts[RANK_VARIANTS];
+	char *first = NULL;
+	size_t size, n;
+	size_t fit = 0;
+	bool perhaps = false;
+	bool apart = true;
+	FILE *names = check_alloc(open_memstream(&first, &size));
+
+	rank_all(run, criteria, MODELS, &ranking);
+	for (size_t c = 0; c < RANK_CRITERIA; c++)
+		apart = apart && ranking.apart[c];
+	for (size_t i = 0; i < ranking.n; i++) {
+		const struct rank *rank = &ranking.ranks[i];
+
+		texts[i] = rank_text(rank);
+		numbers[i] = number_text(variants[rank->variant].name, texts[i]);
+		if (!bears_idle(run, rank->variant))
+			continue;
+		perhaps = perhaps || rank_is_first(rank) == UNCLEAR;
+		if (rank_is_first(rank) == HOLDS)
+			fprintf(names, "%s%s", fit++ ? ", " : "", variants[rank->variant].name);
+	}
+	fclose(names);
+	n = ranking.n;
+	numbers[n++] = number_int("models", (int64_t)ranking.n);
+	numbers[n++] = number_text("first", first);
+	numbers[n++] =
+		number_text("best", ranking.n ? variants[ranking.ranks[0].variant].name : "none");
+	numbers[n++] = number_real("sum", ranking.n ? ranking.ranks[0].sum : NAN);
+	run_judge_with(
+		run, "srv-ideal",
+		ranking.n < 2 ? UNCLEAR
+		: !apart      ? NOT_SEEN
+		: fit > 0     ? HOLDS
+		: perhaps     ? UNCLEAR
+			      : NOT_SEEN,
+		ranking.n < 2
+			? "{models} models have an interval on each criterion, which is too few to compare"
+		: !apart
+			? "a tie of all on one criterion at least is no first place there; {models} models"
+		: fit > 0 ? "first on all four criteria, among {models} models: {first}"
+		: perhaps
+			? "of {models} models some are perhaps first on all four criteria; the least sum of ranks is {sum}, of {best}"
+			: "none of {models} models is first on all four criteria; the least sum of ranks is {sum}, of {best}",
+		numbers);
+	for (size_t i = 0; i < ranking.n; i++)
+		free(texts[i]);
+	free(first);
+	load_note(run, MODELS);
+	server_note_cpus(run);
+}
+
+static void draw(struct run *run)
+{
+	struct ranking ranking;
+
+	rank_all(run, criteria, MODELS, &ranking);
+	if (ranking.n == 0)
+		return;
+	run_say(run,
+		"Ranks: one more than how many models are better by a quarter and a step, with the whole interval; CPU and memory count half each.");
+	fprintf(run_out(run), "\n  %-15s", "variant");
+	for (size_t c = 0; c < RANK_CRITERIA; c++)
+		fprintf(run_out(run), "%10s", criteria[c].name);
+	fprintf(run_out(run), "%8s\n", "sum");
+	for (size_t i = 0; i < ranking.n; i++) {
+		fprintf(run_out(run), "  %-15s", variants[ranking.ranks[i].variant].name);
+		for (size_t c = 0; c < RANK_CRITERIA; c++)
+			fprintf(run_out(run), "%10d", ranking.ranks[i].of[c]);
+		fprintf(run_out(run), "%8g\n", ranking.ranks[i].sum);
+	}
+	fputc('\n', run_out(run));
+}
+
+static const struct experiment about = {
+	.name = "ideal",
+	.group = "echo",
+	.order = 606,
+	.summary = "Which server is ideal: blocks least, overlaps most, uses least?",
+	.intro =
+		"Closed loop of {connections} connections; open loop of {rate} requests/s of 16; 64 bytes a request, for {duration_ms} each; memory of {held} connections.",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.fields = fields,
+	.bounds = bounds,
+	.trials = 10,
+	.quick_trials = 7,
+	.timed = true,
+	.judge = judge,
+	.draw = draw,
+	.scatter = "server_cpu_ns",
+};
+
+/* What is not compared here. */
+static void leave_out(struct run *run)
+{
+	for (size_t v = 0; v < MODELS; v++) {
+		if (models[v].script)
+			run_leave_out(run, v, "the models in C are compared");
+		else if (models[v].most == 1)
+			run_leave_out(run, v, "%s", models[v].most_why);
+		else if ((int64_t)v >= first_models)
+			run_leave_out(run, v, "--first %lld", (long long)first_models);
+	}
+	models_leave_out(run, variants);
+}
+
+/* What busy neighbours take away is no rate of a model: the best of three. */
+static int64_t calibrate(const struct run *run)
+{
+	int64_t best = (int64_t)LEAST_RATE * RATE_PART;
+	int64_t grown;
+
+	for (int i = 0; i < 3; i++) {
+		int64_t found = closed_rate(run, &models[THREAD], connections, 0, &grown);
+
+		best = found > best ? found : best;
+	}
+	return best / RATE_PART;
+}
+
+int main(int argc, char *argv[])
+{
+	struct run *run = run_begin(&about, argc, argv);
+
+	leave_out(run);
+	scratch_begin();
+	if (rate == 0)
+		rate = calibrate(run);
+	while (run_next(run))
+		measure(run);
+	scratch_end();
+	return run_end(run);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * load.h - what echo-load measures of a server, as fields of a sample.
+ */
+#ifndef ECHO_LOAD_H
+#define ECHO_LOAD_H
+
+#include <stdint.h>
+
+#include "server.h"
+#include "stats.h"
+
+struct load_ask {
+	int cpu; /* of the load: LOAD_CPU or ALL_CPUS */
+	int64_t connections, duration_ms;
+	int64_t size_bytes; /* of a request; 0 = 64 */
+	int64_t idle, rate; /* as of echo-load; 0 = none, a closed loop */
+	int64_t processes;  /* of the load; 0 = one */
+	const char *hgrm;   /* a file for the latencies; NULL = none */
+};
+
+/* The fields, and columns of the more telling ones. */
+extern const struct row_field load_fields[], load_columns[];
+
+/*
+ * Makes a load and adds what came of it.  Errors and wrong bytes are fields that must be 0; a load that
+ * ended otherwise counts as one error.
+ */
+void load_run(const struct server *server, const struct load_ask *ask, struct row *row);
+
+/* The field's number in a row to which it was added. */
+int64_t row_number(const struct row *row, const char *name);
+
+/* The same of a server of its own, started and stopped. */
+void load_model(const struct run *run, const struct model *model, int server_cpu,
+		const struct load_ask *ask, struct row *row);
+
+/* A note if the load used its CPU up as often as not: then no rate is a server's limit; for judge(). */
+void load_note(struct run *run, size_t variants);
+
+/* The i-th of n numbers of connections from 1 to most, each the same multiple of the one before. */
+int64_t load_level(int64_t most, int64_t i, int64_t n);
+
+/*
+ * For judge(): one field of a variant's samples by another, such as CPU time by requests: each in
+ * millionths, their median with its interval, and the ratio to that of `base` within rounds.  Of the
+ * samples with these fields ({0}-ended).
+ */
+struct values load_each(struct run *run, size_t variant, const char *field, const char *of,
+			const struct field *where);
+struct interval load_mean(struct run *run, size_t variant, const char *field, const char *of,
+			  const struct field *where);
+struct interval load_ratio(struct run *run, size_t variant, size_t base, const char *field,
+			   const char *of, const struct field *where);
+
+#define LOAD_ALL ((const struct field[]){{0}})
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "rank.h"
+
+#include <err.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "judge.h"
+#include "load.h"
+
+static struct interval value_of(struct run *run, const struct criterion *criterion, size_t variant)
+{
+	return criterion->of ? load_mean(run, variant, criterion->field, criterion->of, LOAD_ALL)
+			     : run_interval(run, variant, criterion->field);
+}
+
+/* Whether one is better than the other by the factor and the step: with whole intervals, or perhaps. */
+static enum verdict is_better(struct run *run, const struct criterion *criterion,
+			      struct interval one, struct interval other)
+{
+	double alike = run_bound(run, "alike_ratio");
+	double step = run_bound(run, criterion->step);
+	struct interval less = criterion->more ? other : one;
+	struct interval more = criterion->more ? one : other;
+
+	if (less.high < alike * more.low && more.low - less.high >= step)
+		return HOLDS;
+	return less.low >= alike * more.high || more.high - less.low < step ? REFUTED : UNCLEAR;
+}
+
+static int by_sum(const void *a, const void *b)
+{
+	const struct rank *one = a;
+	const struct rank *other = b;
+
+	if (one->sum != other->sum)
+		return one->sum < other->sum ? -1 : 1;
+	return one->variant < other->variant ? -1 : 1;
+}
+
+/* Adds a variant if it was measured on every criterion. */
+static void add(struct run *run, const struct criterion *criteria, size_t variant,
+		struct ranking *ranking)
+{
+	struct rank *rank = &ranking->ranks[ranking->n];
+
+	*rank = (struct rank){.variant = variant};
+	for (size_t c = 0; c < RANK_CRITERIA; c++) {
+		rank->value[c] = value_of(run, &criteria[c], variant);
+		if (isnan(rank->value[c].low))
+			return;
+	}
+	ranking->n++;
+}
+
+static void compare(struct run *run, const struct criterion *criterion, size_t c, struct rank *mine,
+		    struct ranking *ranking)
+{
+	mine->of[c] = 1;
+	for (size_t k = 0; k < ranking->n; k++) {
+		enum verdict better =
+			is_better(run, criterion, ranking->ranks[k].value[c], mine->value[c]);
+
+		mine->of[c] += better == HOLDS;
+		mine->perhaps = mine->perhaps || (better == UNCLEAR && mine != &ranking->ranks[k]);
+	}
+	mine->sum += criterion->weight * mine->of[c];
+	ranking->apart[c] = ranking->apart[c] || mine->of[c] > 1;
+}
+
+void rank_all(struct run *run, const struct criterion criteria[RANK_CRITERIA], size_t variants,
+	      struct ranking *ranking)
+{
+	*ranking = (struct ranking){0};
+	for (size_t v = 0; v < variants; v++)
+		if (run_selected(run, v))
+			add(run, criteria, v, ranking);
+	for (size_t i = 0; i < ranking->n; i++)
+		for (size_t c = 0; c < RANK_CRITERIA; c++)
+			compare(run, &criteria[c], c, &ranking->ranks[i], ranking);
+	qsort(ranking->ranks, ranking->n, sizeof(ranking->ranks[0]), by_sum);
+}
+
+enum verdict rank_is_first(const struct rank *rank)
+{
+	for (size_t c = 0; c < RANK_CRITERIA; c++)
+		if (rank->of[c] != 1)
+			return REFUTED;
+	return rank->perhaps ? UNCLEAR : HOLDS;
+}
+
+char *rank_text(const struct rank *rank)
+{
+	char *text;
+
+	if (asprintf(&text, "%d,%d,%d,%d,%d", rank->of[0], rank->of[1], rank->of[2], rank->of[3],
+		     rank->of[4]) < 0)
+		err(EXIT_USAGE, "asprintf");
+	return text;
+}

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""The ideal server: ranks on the four criteria, latencies at a common rate, CPU and memory."""
+import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from . import servers, style
+
+# In the order of a model's ranks: heading, what of a sample, words.
+CRITERIA = (
+    ("blocks\nsleeps a request", lambda s: servers.each(s, "voluntary_switches", "requests"),
+     "{:,.2f}".format),
+    ("overlaps\nother work done", lambda s: 100 * servers.each(s, "work_ns", "work_elapsed_ns"),
+     "{:,.0f} %".format),
+    ("threads", lambda s: style.column(s, "threads"), "{:,.0f}".format),
+    ("CPU\na request", servers.cpu, style.time_of),
+    ("memory\na connection", servers.memory, style.bytes_of))
+
+
+def draw(result):
+    """The pictures by what is added to their names."""
+    variants = servers.of_run(result, [s for s in result.samples if s.get("requests")])
+    pictures = {"": ranks, "-latency": latency, "-costs": costs}
+    drawn = {suffix: picture(result, variants) for suffix, picture in pictures.items()}
+    return {suffix: figure for suffix, figure in drawn.items() if figure}
+
+
+def ranks_of(result, name):
+    return [int(rank) for rank in (result.number("srv-ideal", name) or "").split(",") if rank]
+
+
+def title_of(result):
+    verdict = result.verdict("srv-ideal")
+    first = result.number("srv-ideal", "first")
+    if verdict == "holds" and first:
+        return f"First on all four criteria: {first}"
+    if verdict == "not-seen":
+        return "No model is first on all four criteria"
+    return "The four criteria of the ideal server"
+
+
+def ranks(result, variants):
+    page = style.Page(
+        result, title_of(result),
+        "In each cell the median, and in brackets the rank: one more than how many models are better "
+        "by a quarter and a step, with the whole interval.")
+    axes = page.fig.add_subplot(page.grid(1, 1, left=0.13, above=0.09, below=0.02)[0])
+    names = sorted(variants, key=lambda name: (sum(ranks_of(result, name)[:3])
+                                               + sum(ranks_of(result, name)[3:]) / 2))
+    values, words = [], []
+    for name in names:
+        of = ranks_of(result, name) or [np.nan] * len(CRITERIA)
+        medians = [np.median(figure(variants[name])) for _, figure, _ in CRITERIA]
+        values.append(of)
+        words.append([say(median) + (f"   ({rank})" if np.isfinite(rank) else "")
+                      for (_, _, say), median, rank in zip(CRITERIA, medians, of)])
+    if names:
+        style.heat(axes, values, words, names, [heading for heading, _, _ in CRITERIA])
+        axes.xaxis.tick_top()
+    return page.fig
+
+
+def curves_of(result):
+    """{model: [of each trial (at most ns, share beyond)]}."""
+    found = {}
+    for point in result.kinds.get("curve", []):
+        curve = found.setdefault(point["variant"], {}).setdefault(point["trial"], [])
+        curve.append((point["at_most_ns"], point["beyond_ppm"]))
+    return {name: [np.array(curve, dtype=float) for curve in trials.values()]
+            for name, trials in found.items()}
+
+
+def latency(result, variants):
+    curves = curves_of(result)
+    names = [name for name in variants if name in curves]
+    late = {name: np.median(style.column(variants[name], "open_p99_ns")) for name in names}
+    if not names:
+        return None
+    low, high = min(late, key=late.get), max(late, key=late.get)
+    page = style.Page(
+        result, f"At {result.run['params']['rate']:,} requests/s p99 is {style.time_of(late[low])} "
+        f"with {low} and {style.time_of(late[high])} with {high}",
+        "Open loop beside other work: latency counts from when a request was due. A line is a trial; "
+        "grey: all other models.")
+    for at, name, axes in servers.panels(page, names, left=0.085, above=0.05, below=0.085):
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for other, trials in curves.items():
+            for curve in trials:
+                shown = curve[(curve[:, 1] <= 5e5) & (curve[:, 1] > 0)]
+                mine = other == name
+                axes.plot(1e6 / shown[:, 1], shown[:, 0],
+                          color=style.CYCLE[at % len(style.CYCLE)][0] if mine else style.PALE,
+                          linewidth=1.6 if mine else 0.8, zorder=3 if mine else 1)
+        axes.set_xlim(2, 1e4)
+        axes.xaxis.set_major_locator(FixedLocator([2, 10, 100, 1000, 10000]))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{100 - 100 / n:.6g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
+        axes.minorticks_off()
+    servers.common_labels(page, "percentile", "latency at most (log)")
+    return page.fig
+
+
+def costs(result, variants):
+    cpu = {name: servers.cpu(samples) for name, samples in variants.items()}
+    names = sorted(variants, key=lambda name: np.median(cpu[name]))
+    if not names:
+        return None
+    page = style.Page(
+        result, f"CPU time a request: {style.time_of(np.median(cpu[names[0]]))} of {names[0]}, "
+        f"{style.time_of(np.median(cpu[names[-1]]))} of {names[-1]}",
+        f"{result.run['params']['connections']:,} connections of 64 bytes a request, and memory of "
+        "connections that are only held. A dot is a trial, a bar the median.")
+    servers.side_by_side(page, names, (
+        ("CPU a request", "of the server", cpu, style.time_of),
+        ("Sleeps a request", "of all threads",
+         {name: CRITERIA[0][1](samples) for name, samples in variants.items()},
+         lambda n: style.figures(n, 2)),
+        ("Memory a connection", "with kernel stacks",
+         {name: servers.memory(samples) for name, samples in variants.items()}, style.bytes_of)))
+    return page.fig

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""What is special to echo/crowd: sizes, numbers of connections, what descriptors allow."""
+import re
+import resource
+
+from program import BUILD, kind, parse, quick_rows, run, verdict_of
+
+PROGRAM = BUILD / "echo" / "crowd"
+
+
+def samples_of(rows, variant):
+    return [sample for sample in kind(rows, "sample") if sample["variant"] == variant]
+
+
+def test_every_size_and_number():
+    rows = quick_rows(PROGRAM, "--connections", "4", "--levels", "3", "--large", "1000",
+                      "--crowd", "0")
+    for variant in rows[0]["variants"]:
+        counts = (1,) if variant == "iterative" else (1, 2, 4)
+        sizes = (64,) if variant.startswith("py-") else (64, 1000)
+        found = [(s["connections"], s["size_bytes"]) for s in samples_of(rows, variant)
+                 if "connections" in s]
+        if found:
+            assert found == [(n, size) for n in counts for size in sizes], variant
+    for sample in kind(rows, "sample"):
+        assert ("large_rate_per_s" in sample) <= (sample["size_bytes"] == 1000)
+    assert [s["size_bytes"] for s in samples_of(rows, "limits")] == [64, 1000]
+    assert verdict_of(rows) == "skipped"
+
+
+def test_workers_are_as_many_as_connections():
+    """A pool of threads that each block in one connection would hang with fewer."""
+    rows = quick_rows(PROGRAM, "--connections", "40", "--variants", "pool,prefork")
+    assert all(s["served_connections"] == s["connections"] for s in kind(rows, "sample"))
+
+
+def test_descriptors_decide():
+    one, = samples_of(quick_rows(PROGRAM, "--variants", "one-process", "--crowd", "2000", "--files",
+                                 "100"), "one-process")
+    assert one["asked_connections"] == 100 - 32 + 1000 and one["crowd_connections"] == 2000
+    assert 0 < one["served_connections"] <= one["files_limit"] == 100
+    assert one["beyond_errors"] > 0 and "errors" not in one
+
+
+def test_a_crowd_that_one_process_can_have():
+    rows = quick_rows(PROGRAM, "--variants", "one-process,processes", "--crowd", "1000", "--files",
+                      "2000")
+    for sample in kind(rows, "sample"):
+        assert sample["served_connections"] == 1000
+    assert verdict_of(rows) == "holds"
+
+
+def test_a_load_of_several_processes():
+    """One of the load's may not have as many descriptors as the crowd needs."""
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))
+
+    rows = quick_rows(PROGRAM, "--variants", "processes", "--crowd", "600", preexec_fn=few)
+    sample, = kind(rows, "sample")
+    assert (sample["served_connections"], sample["errors"]) == (600, 0)
+
+
+def test_the_text():
+    ended = run(PROGRAM, "--quick", "--variants", "epoll,iterative,limits", "-o", "-")
+    shown = ended.stderr
+    assert ended.returncode == 0 and parse(ended.stdout)
+    assert re.search(r"^  variant +1 +128$", shown, re.M)
+    assert re.search(r"^  iterative +[\d,]+ +-$", shown, re.M)
+    assert "ping-pong" in shown and "iterative 1 (it serves one at a time)" in " ".join(shown.split())
