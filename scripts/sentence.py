@@ -38,7 +38,7 @@ def time(ns):
     while abs(ns) >= 999.5 and len(units) > 1:
         ns /= 1000
         units.pop(0)
-    digits = 2 if abs(ns) < 9.995 else 1 if abs(ns) < 99.95 else 0
+    digits = 0 if ns == 0 else 2 if abs(ns) < 9.995 else 1 if abs(ns) < 99.95 else 0
     return f"{ns:.{digits}f} {units[0]}"
 
 
@@ -75,7 +75,7 @@ def formatted(name, x, count):
         if name.endswith(suffix):
             return time(x * ns)
     if name.endswith("_bytes"):
-        return f"{whole(x)} bytes"
+        return f"{whole(x)} byte{'' if x == 1 else 's'}"
     if name.endswith("_share"):
         return share(x)
     return whole(x) if count else real(x)

@@ -103,7 +103,7 @@ static const char *format_value(const char *name, double value, bool whole)
 	case TIME:
 		return text_time(value * unit->ns);
 	case BYTES:
-		return text_format("%s bytes", format_whole(value));
+		return text_format("%s byte%s", format_whole(value), value == 1 ? "" : "s");
 	case SHARE:
 		return text_share(value);
 	case BYTE_RATE:

@@ -377,7 +377,16 @@ static void print_block(FILE *out, const struct table *table, const bool *shown)
 			print_line(out, table, shown, (long)i);
 }
 
-/* As many columns side by side as fit, the repeated ones each time. */
+/* Whether a column has something in any line. */
+static bool is_measured(const struct table *table, const struct column *column)
+{
+	for (size_t i = 0; i < table->lines_n; i++)
+		if (strcmp(column->cells[i], "-") != 0)
+			return true;
+	return false;
+}
+
+/* As many columns side by side as fit, the repeated ones each time; none of what was not measured. */
 static void print_blocks(FILE *out, const struct table *table)
 {
 	size_t next = 0;
@@ -393,7 +402,7 @@ static void print_blocks(FILE *out, const struct table *table)
 				width += GAP + table->columns[i].width;
 			}
 		for (; next < table->columns_n; next++) {
-			if (shown[next])
+			if (shown[next] || !is_measured(table, &table->columns[next]))
 				continue;
 			if (any && width + GAP + table->columns[next].width > TEXT_WIDTH)
 				break;

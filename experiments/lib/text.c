@@ -122,7 +122,8 @@ const char *text_time(double ns)
 		unit++;
 	}
 	return text_format("%.*f %s",
-			   fabs(ns) < 9.995   ? 2
+			   ns == 0            ? 0
+			   : fabs(ns) < 9.995 ? 2
 			   : fabs(ns) < 99.95 ? 1
 					      : 0,
 			   ns, units[unit]);

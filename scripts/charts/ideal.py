@@ -92,7 +92,7 @@ def latency(result, variants):
                           color=style.CYCLE[at % len(style.CYCLE)][0] if mine else style.PALE,
                           linewidth=1.6 if mine else 0.8, zorder=3 if mine else 1)
         axes.set_xlim(2, 1e4)
-        axes.xaxis.set_major_locator(FixedLocator([2, 10, 100, 1000, 10000]))
+        axes.xaxis.set_major_locator(FixedLocator([2, 10, 100, 1000]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{100 - 100 / n:.6g}"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
         axes.minorticks_off()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the charts of the echo servers share: figures a request, panels side by side, small panels."""
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from . import style
 
@@ -43,8 +43,9 @@ def interval(values):
 def log_ticks(axis, values, words):
     """A logarithmic axis with few ticks, between powers of ten too where there are hardly any."""
     axis.axes.set_xscale("log") if axis.axis_name == "x" else axis.axes.set_yscale("log")
-    narrow = len(values) and max(values) < 100 * min(values)
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=4))
+    factor = max(values) / min(values) if len(values) else 1
+    axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]) if factor < 10 else
+                           LogLocator(subs=(1, 2, 5) if factor < 100 else (1,), numticks=4))
     axis.set_major_formatter(FuncFormatter(lambda n, _: words(n)))
     axis.set_tick_params(labelsize=style.CAPTION)
     axis.axes.minorticks_off()

@@ -268,7 +268,8 @@ def time_of(ns):
 
 
 def bytes_of(count):
-    return scaled(count, ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes")))
+    return scaled(count, ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"),
+                          (1, "byte" if count == 1 else "bytes")))
 
 
 def octaves(axis, low, high, step):

@@ -20,7 +20,8 @@ static const struct {
 	double value;
 	const char *text;
 } values[] = {
-	{"elapsed_ns", 0, "0.00 ns"},
+	{"elapsed_ns", 0, "0 ns"},
+	{"sent_bytes", 1, "1 byte"},
 	{"elapsed_ns", 3210, "3.21 us"},
 	{"elapsed_ns", 999.4, "999 ns"},
 	{"elapsed_ns", 999.5, "1.00 us"},
@@ -119,7 +120,7 @@ static const struct sample {
 	{"{x}", "1.50", {{"x", NUMBER_REAL, .real = 1.5}}},
 	{"{x}", "-", {{"x", NUMBER_REAL, .real = NAN}}},
 	{"{x_ns}", "-", {{"x_ns", NUMBER_REAL, .real = INFINITY}}},
-	{"{x_ns}", "0.00 ns", {{"x_ns", NUMBER_REAL, .real = -0.0}}},
+	{"{x_ns}", "0 ns", {{"x_ns", NUMBER_REAL, .real = -0.0}}},
 	/* the row holds 1.235, and all digits of what is whole */
 	{"{x}", "1.24", {{"x", NUMBER_REAL, .real = 1.2349999999}}},
 	{"{x_bytes}", "12,345,678,901 bytes", {{"x_bytes", NUMBER_REAL, .real = 12345678901.0}}},
