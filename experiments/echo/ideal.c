@@ -250,26 +250,22 @@ static void judge(struct run *run)
 {
 	struct number numbers[RANK_VARIANTS + 8] = {{0}};
 	struct ranking ranking;
+	bool bears[RANK_VARIANTS];
 	char *texts[RANK_VARIANTS];
 	char *first = NULL;
 	size_t size, n;
 	size_t fit = 0;
-	bool perhaps = false;
-	bool apart = true;
 	FILE *names = check_alloc(open_memstream(&first, &size));
+	enum verdict verdict;
 
 	rank_all(run, criteria, MODELS, &ranking);
-	for (size_t c = 0; c < RANK_CRITERIA; c++)
-		apart = apart && ranking.apart[c];
 	for (size_t i = 0; i < ranking.n; i++) {
 		const struct rank *rank = &ranking.ranks[i];
 
 		texts[i] = rank_text(rank);
 		numbers[i] = number_text(variants[rank->variant].name, texts[i]);
-		if (!bears_idle(run, rank->variant))
-			continue;
-		perhaps = perhaps || rank_is_first(rank) == UNCLEAR;
-		if (rank_is_first(rank) == HOLDS)
+		bears[i] = bears_idle(run, rank->variant);
+		if (bears[i] && rank_is_first(rank) == HOLDS)
 			fprintf(names, "%s%s", fit++ ? ", " : "", variants[rank->variant].name);
 	}
 	fclose(names);
@@ -279,19 +275,15 @@ static void judge(struct run *run)
 	numbers[n++] =
 		number_text("best", ranking.n ? variants[ranking.ranks[0].variant].name : "none");
 	numbers[n++] = number_real("sum", ranking.n ? ranking.ranks[0].sum : NAN);
+	verdict = rank_verdict(&ranking, bears);
 	run_judge_with(
-		run, "srv-ideal",
-		ranking.n < 2 ? UNCLEAR
-		: !apart      ? NOT_SEEN
-		: fit > 0     ? HOLDS
-		: perhaps     ? UNCLEAR
-			      : NOT_SEEN,
+		run, "srv-ideal", verdict,
 		ranking.n < 2
 			? "{models} models have an interval on each criterion, which is too few to compare"
-		: !apart
+		: !rank_tells(&ranking)
 			? "a tie of all on one criterion at least is no first place there; {models} models"
-		: fit > 0 ? "first on all four criteria, among {models} models: {first}"
-		: perhaps
+		: verdict == HOLDS ? "first on all four criteria, among {models} models: {first}"
+		: verdict == UNCLEAR
 			? "of {models} models some are perhaps first on all four criteria; the least sum of ranks is {sum}, of {best}"
 			: "none of {models} models is first on all four criteria; the least sum of ranks is {sum}, of {best}",
 		numbers);

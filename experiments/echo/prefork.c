@@ -37,7 +37,7 @@ static const struct claim claims[] = {
 static const struct row_field fields[] = {
 	{"clients", "connected at the same time"},
 	{"answered_clients", "of these: answered while all of them were connected", "answered"},
-	{"serving_processes", "that answered them: whose CPU time grew", "by|processes"},
+	{"serving_processes", "that answered them: that slept once more than before", "by|processes"},
 	{"parallel", "1: all were answered, each by a process of its own", "parallel",
 	 SHOW_NONZERO},
 	{"go_on_clients", "answered after one of these processes was killed", "one killed:|go on"},
@@ -56,19 +56,21 @@ static const struct opt opts[] = {{0, "hold", "for so long at least an answer is
 				   .num = &hold_ms, .min = 5, .max = 10000, .unit = OPT_MS},
 				  {0}};
 
-/* CPU time so far of each process. */
 struct process {
 	pid_t pid;
-	int64_t cpu_ns;
+	int64_t sleeps; /* so far */
 };
 
+/* When all of them sleep. */
 static size_t look(const struct server *server, struct process all[FAMILY])
 {
 	pid_t pids[FAMILY];
-	size_t n = program_family(server->program.pid, pids, FAMILY);
+	size_t n;
 
+	server_await_sleep(server);
+	n = program_family(server->program.pid, pids, FAMILY);
 	for (size_t i = 0; i < n; i++)
-		all[i] = (struct process){pids[i], program_cpu_ns(pids[i])};
+		all[i] = (struct process){pids[i], program_sleeps(pids[i])};
 	return n;
 }
 
@@ -81,7 +83,7 @@ static int64_t answered(const struct server *server, const int *clients, int64_t
 	return n;
 }
 
-/* How many processes have used CPU time since; *one: one of them, a worker if there are workers. */
+/* How many processes have served, so slept, since; *one: one of them, a worker if there are workers. */
 static int64_t served_by(const struct server *server, const struct process *before, size_t n,
 			 pid_t *one)
 {
@@ -92,7 +94,7 @@ static int64_t served_by(const struct server *server, const struct process *befo
 	*one = server->program.pid;
 	for (size_t i = 0; i < now_n; i++)
 		for (size_t k = 0; k < n; k++)
-			if (now[i].pid == before[k].pid && now[i].cpu_ns > before[k].cpu_ns) {
+			if (now[i].pid == before[k].pid && now[i].sleeps > before[k].sleeps) {
 				serving++;
 				*one = now[i].pid;
 			}

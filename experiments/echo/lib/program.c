@@ -196,9 +196,17 @@ static void read_line(const char *folder, const char *name, char line[512])
 		fclose(file);
 }
 
+static bool add_sleeps(const char *folder, void *argument)
+{
+	int64_t *sleeps = argument;
+
+	*sleeps += program_number(text_format("%s/status", folder), "voluntary_ctxt_switches:");
+	return false;
+}
+
 /*
- * A thread that lost its CPU on its way to sleep, or back, is S as well (proc_pid_stat(5)): only
- * proc_pid_syscall(5) says that it is "running".
+ * D waits for the kernel, so it will soon run.  A thread that lost its CPU on its way to sleep, or back,
+ * is S as well (proc_pid_stat(5)): only proc_pid_syscall(5) says that it is "running".
  */
 static bool is_awake(const char *folder, void *argument)
 {
@@ -210,7 +218,7 @@ static bool is_awake(const char *folder, void *argument)
 	end = strrchr(line, ')'); /* its name; its state follows */
 	if (!end || !end[1] || end[2] == 'Z')
 		return false;
-	if (end[2] == 'R')
+	if (end[2] == 'R' || end[2] == 'D')
 		return true;
 	read_line(folder, "syscall", line);
 	return strncmp(line, "running", strlen("running")) == 0;
@@ -240,18 +248,26 @@ int64_t program_cpu_ns(pid_t pid)
 	return clock_getcpuclockid(pid, &clock) == 0 ? clock_ns(clock) : 0;
 }
 
+int64_t program_sleeps(pid_t pid)
+{
+	int64_t sleeps = 0;
+
+	each_thread(pid, add_sleeps, &sleeps);
+	return sleeps;
+}
+
 int64_t program_asleep(pid_t pid)
 {
 	static pid_t family[MOST_PROCESSES];
 	size_t n = program_family(pid, family, MOST_PROCESSES);
-	int64_t used_ns = (int64_t)n;
+	int64_t all = (int64_t)n;
 
 	for (size_t i = 0; i < n; i++) {
 		if (each_thread(family[i], is_awake, NULL))
 			return -1;
-		used_ns += program_cpu_ns(family[i]);
+		all += program_sleeps(family[i]);
 	}
-	return used_ns;
+	return all;
 }
 
 int64_t program_threads(pid_t pid)

@@ -58,6 +58,12 @@ size_t program_family(pid_t pid, pid_t *family, size_t room);
  */
 int64_t program_asleep(pid_t pid);
 
+/*
+ * How often its threads have slept so far: what sleeps and has served since sleeps once more.  Its CPU
+ * time need not have grown: time that a hypervisor took may be taken off it later.
+ */
+int64_t program_sleeps(pid_t pid);
+
 /* The number behind "VmPTE:" and such in a file of /proc; 0 where there is none. */
 int64_t program_number(const char *path, const char *key);
 

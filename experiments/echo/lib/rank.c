@@ -90,6 +90,28 @@ enum verdict rank_is_first(const struct rank *rank)
 	return rank->perhaps ? UNCLEAR : HOLDS;
 }
 
+bool rank_tells(const struct ranking *ranking)
+{
+	for (size_t c = 0; c < RANK_CRITERIA; c++)
+		if (!ranking->apart[c])
+			return false;
+	return true;
+}
+
+enum verdict rank_verdict(const struct ranking *ranking, const bool *counts)
+{
+	enum verdict verdict = NOT_SEEN;
+
+	if (ranking->n < 2)
+		return UNCLEAR;
+	if (!rank_tells(ranking))
+		return NOT_SEEN;
+	for (size_t i = 0; i < ranking->n; i++)
+		if (counts[i])
+			verdict = any_of(verdict, rank_is_first(&ranking->ranks[i]));
+	return verdict;
+}
+
 char *rank_text(const struct rank *rank)
 {
 	char *text;

@@ -47,6 +47,16 @@ void rank_all(struct run *run, const struct criterion criteria[RANK_CRITERIA], s
 /* First on all criteria; unclear if another one is perhaps better. */
 enum verdict rank_is_first(const struct rank *rank);
 
+/*
+ * Whether any of those that count (as many as ranks) is first on all criteria: not-seen if none is,
+ * and where a criterion sets none apart, for a tie is no first place; unclear of fewer than two, and if
+ * some are perhaps first.
+ */
+enum verdict rank_verdict(const struct ranking *ranking, const bool *counts);
+
+/* Whether every criterion sets some apart. */
+bool rank_tells(const struct ranking *ranking);
+
 /* "1,1,2,1,3": for the numbers of a verdict; to be freed. */
 char *rank_text(const struct rank *rank);
 

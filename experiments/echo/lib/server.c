@@ -239,6 +239,14 @@ static bool sleeps(const struct server *server)
 	       program_asleep(server->program.pid) == first;
 }
 
+bool server_await_sleep(const struct server *server)
+{
+	while (!sleeps(server))
+		if (!run_sleep_until(span_now() + 1000000))
+			return false;
+	return true;
+}
+
 /*
  * Until all that was sent over loopback has arrived.  On a busy machine packets wait in a queue of each
  * CPU's until a thread of the kernel's runs: a datagram to oneself comes after all before it.

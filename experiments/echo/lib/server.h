@@ -119,6 +119,9 @@ bool server_request(int fd);
 enum answer server_answer(const struct server *server, int fd, int64_t hold_ns,
 			  int64_t *wrong_bytes);
 
+/* Waits until all threads of the server sleep, as those do that wait for a request; false if stopped. */
+bool server_await_sleep(const struct server *server);
+
 /* The fields of a sample, added bit by bit. */
 struct row {
 	struct field fields[64]; /* {0}-ended */
