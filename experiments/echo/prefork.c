@@ -37,7 +37,8 @@ static const struct claim claims[] = {
 static const struct row_field fields[] = {
 	{"clients", "connected at the same time"},
 	{"answered_clients", "of these: answered while all of them were connected", "answered"},
-	{"serving_processes", "that answered them: that slept once more than before", "by|processes"},
+	{"serving_processes", "that answered them: that slept once more than before",
+	 "by|processes"},
 	{"parallel", "1: all were answered, each by a process of its own", "parallel",
 	 SHOW_NONZERO},
 	{"go_on_clients", "answered after one of these processes was killed", "one killed:|go on"},

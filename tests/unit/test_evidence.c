@@ -61,8 +61,8 @@ static void test_shares(void **state)
 	assert_int_equal(share_above(share_of(7, 7), 0.5), HOLDS);
 	assert_int_equal(share_above(share_of(41, 41), 0.9), UNCLEAR);
 	assert_int_equal(share_above(share_of(42, 42), 0.9), HOLDS);
-	assert_int_equal(share_above(share_of(6, 9), 0.9), UNCLEAR); /* 5.3 % */
-	assert_int_equal(share_above(share_of(5, 9), 0.9), REFUTED); /* 0.8 % */
+	assert_int_equal(share_above(share_of(6, 9), 0.9), UNCLEAR);            /* 5.3 % */
+	assert_int_equal(share_above(share_of(5, 9), 0.9), REFUTED);            /* 0.8 % */
 	assert_int_equal(share_above(share_of(501000, 1000000), 0.5), UNCLEAR); /* 2.0 sigma */
 	assert_int_equal(share_above(share_of(501200, 1000000), 0.5), HOLDS);   /* 2.4 */
 	assert_int_equal(share_below(share_of(10, 100), 0.5), HOLDS);
