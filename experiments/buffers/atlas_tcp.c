@@ -273,7 +273,7 @@ static void judge(struct run *run)
 			literal = share_add(literal, run_nonzero(run, v, "literal"));
 	run_judge(
 		run, "buf-tcp-capacity",
-		case_by_case(literal, (int64_t)run_bound(run, "enough_fillings")),
+		always_happens(literal, (int64_t)run_bound(run, "enough_fillings")),
 		"held just what was granted in {literal} fillings. The prediction was off by {tcp_share} on loopback (median) and {veth_share} over veth; a segment of {segment_bytes} is charged with {overhead_bytes} more",
 		number_share("literal", literal),
 		number_real("tcp_share",
