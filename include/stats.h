@@ -54,10 +54,10 @@ double stats_spread(struct values values);
 /* Their sum; 0 for none. */
 double stats_sum(struct values values);
 
-/* Each value as millionths of the one beside it in `of`, which must be as many: in its place. */
+/* Each value as millionths of the one beside it in `of`, which must be as many, in its place: of 0, left out. */
 struct values stats_millionths(struct values values, struct values of);
 
-/* How far each value is from the one beside it in `of`, in millionths of that: in its place. */
+/* How far each value is from the one beside it in `of`, in millionths of that, likewise. */
 struct values stats_errors(struct values values, struct values of);
 
 #endif

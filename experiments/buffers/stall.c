@@ -264,7 +264,7 @@ static void judge(struct run *run)
 	struct share peer = run_nonzero(run, SLEEP, "peer_limited");
 	struct share held = run_nonzero(run, SLEEP, "held_bytes");
 	struct share changed = run_nonzero(run, SLEEP, "misplaced_bytes");
-	struct share slow = run_nonzero(run, SLOW, "peer_limited");
+	struct share slow;
 
 	run_judge(
 		run, "buf-send-blocks-full", or_not_seen(always_happens(full, enough)),
@@ -287,6 +287,7 @@ static void judge(struct run *run)
 		number_share("held", held), number_share("changed", changed),
 		number_real("held_bytes", run_median(run, SLEEP, "held_bytes")),
 		number_real("first_ns", run_median(run, SLEEP, "first_call_ns")));
+	slow = run_nonzero(run, SLOW, "peer_limited");
 	run_check(run, "slow-link-is-not-the-peer", never_happens(slow, enough),
 		  "{slow} trials were held up by the peer's window", number_share("slow", slow));
 }

@@ -224,6 +224,15 @@ static void print_version(FILE *out, struct argp_state *state)
 	fprintf(out, "%s, %s\n", state->name, machine_version());
 }
 
+/* Of two options with one name argp would take the first, and none would see it. */
+static void refuse_twice(const struct parse *parse, const struct opt *opt)
+{
+	for (size_t i = 0; i < parse->n; i++)
+		if (strcmp(parse->opts[i]->name, opt->name) == 0 ||
+		    (opt->key && parse->opts[i]->key == opt->key))
+			errx(EXIT_USAGE, "--%s is declared twice, or its letter is", opt->name);
+}
+
 /* Adds a table to the list and to argp's, whose used options are freed by opt_parse(). */
 static size_t add_table(const struct opt_table *table, int group, struct parse *parse,
 			struct argp_option *options)
@@ -234,6 +243,7 @@ static size_t add_table(const struct opt_table *table, int group, struct parse *
 	for (const struct opt *opt = table->opts; opt && opt->name; opt++) {
 		if (parse->n == MAX_OPTS)
 			errx(EXIT_USAGE, "more than %d options", MAX_OPTS);
+		refuse_twice(parse, opt);
 		parse->opts[parse->n++] = opt;
 		options[used++] = (struct argp_option){.name = opt->name,
 						       .key = key_of(parse, parse->n - 1),

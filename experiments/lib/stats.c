@@ -213,8 +213,17 @@ double stats_sum(struct values values)
 
 struct values stats_millionths(struct values values, struct values of)
 {
-	for (size_t i = 0; i < values.n; i++)
-		values.at[i] = llround((double)values.at[i] * 1e6 / (double)of.at[i]);
+	size_t kept = 0;
+
+	for (size_t i = 0; i < values.n; i++) {
+		if (of.at[i] == 0)
+			continue;
+		values.at[kept] = llround((double)values.at[i] * 1e6 / (double)of.at[i]);
+		if (values.round)
+			values.round[kept] = values.round[i];
+		kept++;
+	}
+	values.n = kept;
 	return values;
 }
 
@@ -222,7 +231,7 @@ struct values stats_errors(struct values values, struct values of)
 {
 	for (size_t i = 0; i < values.n; i++)
 		values.at[i] -= of.at[i];
-	stats_millionths(values, of);
+	values = stats_millionths(values, of);
 	for (size_t i = 0; i < values.n; i++)
 		values.at[i] = llabs(values.at[i]);
 	return values;

@@ -395,10 +395,11 @@ static void judge_interval(struct run *run)
 
 static void judge(struct run *run)
 {
-	struct share slept = run_nonzero(run, RECV, "slept");
+	struct share slept;
 
 	judge_polling(run);
 	judge_interval(run);
+	slept = run_nonzero(run, RECV, "slept");
 	run_check(run, "recv-sleeps", share_above(slept, run_bound(run, "usual_share")),
 		  "it slept in {slept} trials", number_share("slept", slept));
 }

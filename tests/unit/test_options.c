@@ -332,6 +332,31 @@ static void test_version(void **state)
 	assert_string_equal(child.err, "");
 }
 
+/* argp would take the first of two and say nothing: also of a common option's name or letter. */
+static int parse_twice(const void *opt)
+{
+	const struct opt twice[] = {*(const struct opt *)opt, {0}};
+	const struct experiment wrong = {.name = "wrong", .claims = claims, .opts = twice};
+	struct common common = {0};
+	char *argv[CHILD_WORDS];
+
+	options_parse(&wrong, &common, child_words("wrong", "", argv), argv);
+	return 0;
+}
+
+static void test_declared_twice(void **state)
+{
+	static const struct opt name = {0, "seed", "a second seed", .num = &threads, .max = 9};
+	static const struct opt letter = {'o', "other", "a second -o", .num = &threads, .max = 9};
+	struct child child;
+
+	(void)state;
+	child_run(&child, parse_twice, &name);
+	assert_error(&child, "--seed is declared twice");
+	child_run(&child, parse_twice, &letter);
+	assert_error(&child, "--output is declared twice, or its letter is");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -345,6 +370,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_usage),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_version),
+		cmocka_unit_test(test_declared_twice),
 	};
 
 	return cmocka_run_group_tests_name("options", tests, NULL, NULL);

@@ -171,6 +171,9 @@ static void test_millionths(void **state)
 	assert_memory_equal(share.at, shares, sizeof(shares));
 	assert_memory_equal(error.at, errors, sizeof(errors));
 	assert_int_equal(stats_millionths(none, none).n, 0);
+	share = stats_millionths(VALUES(1, 5, 1), VALUES(0, 10, 4)); /* not of nothing */
+	assert_int_equal(share.n, 2);
+	assert_true(share.at[0] == 500000 && share.at[1] == 250000);
 }
 
 /* Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I, method 3. */

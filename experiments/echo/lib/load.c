@@ -202,19 +202,8 @@ int64_t load_level(int64_t most, int64_t i, int64_t n)
 struct values load_each(struct run *run, size_t variant, const char *field, const char *of,
 			const struct field *where)
 {
-	struct values values = run_values_where(run, variant, field, where);
-	struct values per = run_values_where(run, variant, of, where);
-	size_t kept = 0;
-
-	for (size_t i = 0; i < values.n; i++) {
-		if (per.at[i] == 0)
-			continue; /* a load that failed has no requests */
-		values.at[kept] = values.at[i];
-		values.round[kept] = values.round[i];
-		per.at[kept++] = per.at[i];
-	}
-	values.n = per.n = kept;
-	return stats_millionths(values, per);
+	return stats_millionths(run_values_where(run, variant, field, where),
+				run_values_where(run, variant, of, where));
 }
 
 struct interval load_mean(struct run *run, size_t variant, const char *field, const char *of,
