@@ -68,16 +68,4 @@ const char *disturbance_text(const struct disturbance *d);
 /* To be called when SIGCONT came: the process had been stopped.  From any thread. */
 void disturbance_stopped(void);
 
-/*
- * The CPU quota of this cgroup or a parent of it, as a number of CPUs (0.2 = 20 ms in each 100 ms);
- * 0 = none, or unknown.
- */
-double disturbance_quota(void);
-
-/* The CPUs that this process's cgroup has, as the kernel lists them ("0-3"); "" where unknown. */
-const char *disturbance_cpuset(void);
-
-/* For tests: /proc and /sys are looked for in this folder from now on; "" for the real ones. */
-void disturbance_root(const char *folder);
-
 #endif

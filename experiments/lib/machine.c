@@ -15,7 +15,7 @@
 #endif
 
 #include "build.h" /* written by the Makefile: BUILD_VERSION, BUILD_COMMIT, BUILD_DIRTY, BUILD_FLAGS */
-#include "disturbance.h"
+#include "cgroup.h"
 #include "rows.h"
 #include "span.h"
 #include "text.h"
@@ -155,7 +155,7 @@ const char *machine_summary(void)
 	struct utsname kernel = {0};
 	const char *dot = text_pick(" · ", " - ");
 	const char *guest = hypervisor();
-	double quota = disturbance_quota();
+	double quota = cgroup_quota();
 	int cpus = machine_cpus();
 	int major = 0;
 	int minor = 0;
@@ -201,8 +201,8 @@ static void describe_sysctls(json_t *row)
 /* What this process may use of the machine's CPUs. */
 static void describe_cpus(json_t *row)
 {
-	const char *cpuset = disturbance_cpuset();
-	double quota = disturbance_quota();
+	const char *cpuset = cgroup_cpuset();
+	double quota = cgroup_quota();
 	cpu_set_t cpus;
 
 	json_object_set_new(row, "cpus_online", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));

@@ -9,7 +9,7 @@
 #include <ftw.h>
 #include <sys/stat.h>
 
-#include "disturbance.h"
+#include "cgroup.h"
 #include "folder.h"
 
 /* Writes a file in the current folder, and the folders above it. */
@@ -41,13 +41,13 @@ static inline int enter_root(void **state)
 {
 	if (folder_enter(state) != 0)
 		return -1;
-	disturbance_root(folder);
+	cgroup_root(folder);
 	return 0;
 }
 
 static inline int leave_root(void **state)
 {
-	disturbance_root("");
+	cgroup_root("");
 	return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0 ? folder_leave(state) : -1;
 }
 

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "child.h"
 #include "disturbance.h"
 #include "root.h"
@@ -72,7 +73,7 @@ static int64_t throttled(void)
 
 static void assert_quota(double expected)
 {
-	double difference = disturbance_quota() - expected;
+	double difference = cgroup_quota() - expected;
 
 	assert_true(difference < 1e-9 && difference > -1e-9);
 }
@@ -83,7 +84,7 @@ static void test_v1(void **state)
 	write_v1();
 	assert_quota(0.2);
 	assert_int_equal(throttled(), 430);
-	assert_string_equal(disturbance_cpuset(), "0-1,7");
+	assert_string_equal(cgroup_cpuset(), "0-1,7");
 }
 
 static void test_v2(void **state)
@@ -98,7 +99,7 @@ static void test_v2(void **state)
 	write_file(V2 "a/b/cpu.stat", "usage_usec 5\nnr_throttled 0\nthrottled_usec 1\n");
 	assert_quota(0.5);
 	assert_int_equal(throttled(), 8000);
-	assert_string_equal(disturbance_cpuset(), "3");
+	assert_string_equal(cgroup_cpuset(), "3");
 }
 
 /* A container without a cgroup namespace: its paths are the host's, what it sees starts below. */
@@ -120,7 +121,7 @@ static void test_a_cgroup_that_is_not_mounted(void **state)
 	write_file(V2 "cpu.stat", "throttled_usec 3\n");
 	assert_quota(0);
 	assert_int_equal(throttled(), -1);
-	assert_string_equal(disturbance_cpuset(), "");
+	assert_string_equal(cgroup_cpuset(), "");
 }
 
 static void test_no_files_at_all(void **state)
@@ -131,7 +132,7 @@ static void test_no_files_at_all(void **state)
 
 	(void)state;
 	assert_quota(0);
-	assert_string_equal(disturbance_cpuset(), "");
+	assert_string_equal(cgroup_cpuset(), "");
 	disturbance_read(&then);
 	assert_false(then.exact);
 	assert_int_equal(then.all_ns, -1);
@@ -196,7 +197,7 @@ static void test_exact_only_with_the_root(void **state)
 	disturbance_read(&now);
 	assert_false(now.exact); /* a container's own cgroup looks like this */
 	write_file(V1 "release_agent", "");
-	disturbance_root(folder);
+	cgroup_root(folder);
 	disturbance_read(&now);
 	assert_true(now.exact);
 	assert_int_equal(now.all_ns, 123);
@@ -517,7 +518,7 @@ static int under_quota(const void *unused)
 	(void)unused;
 	if (!put("cgroup.procs", "0"))
 		return 1;
-	quota = disturbance_quota();
+	quota = cgroup_quota();
 	disturbance_read(&then);
 	burn(60 * MS);
 	disturbance_read(&now);

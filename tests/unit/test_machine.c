@@ -111,7 +111,7 @@ static void test_cgroup(void **state)
 	write_file("proc/self/mountinfo", "30 23 0:26 / /cgroup rw - cgroup2 cgroup rw\n");
 	write_file("cgroup/a/cpu.max", "20000 100000\n");
 	write_file("cgroup/a/cpuset.cpus.effective", "0-3\n");
-	disturbance_root(folder); /* looked up anew */
+	cgroup_root(folder); /* looked up anew */
 	machine_describe(row);
 	assert_string_equal(json_string_value(json_object_get(row, "cpuset")), "0-3");
 	assert_true(json_real_value(json_object_get(row, "cpu_quota_cpus")) > 0.199);
