@@ -183,8 +183,10 @@ static int64_t hang_in_round_2(struct run *run)
 static int64_t fill_stdout(struct run *run)
 {
 	static const char text[4096];
-	int ends[2];
+	static int ends[2];
 
+	if (*ends)
+		return run_trial(run); /* rows are written when the window of their trials ends */
 	if (pipe2(ends, O_NONBLOCK) != 0)
 		err(EXIT_USAGE, "pipe2");
 	while (write(ends[1], text, sizeof(text)) > 0)
