@@ -4,7 +4,7 @@ import shlex
 import shutil
 
 import pytest
-from program import BUILD, finish, kind, left_behind, parse, start
+from program import BUILD, finish, kind, left_behind, parse, run, start
 
 TOOLS = ("echo-server", "echo-load", "echo-limits")
 
@@ -62,3 +62,10 @@ def test_what_goes_wrong_is_a_failed_control(broken, tmp_path, tool, text, name,
     assert rows[-1]["controls_held"] is False
     assert any(sample[field] for sample in kind(rows, "sample"))
     assert any(field in row["text"] for row in kind(rows, "failure"))
+
+
+def test_servers_end_by_sigint_in_a_background_job():
+    """A shell without job control starts those with SIGINT ignored, which Python then never heeds."""
+    ended = run("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", BUILD / "echo" / "waits", "--quick",
+                "--trials", "1", "--variants", "py-threaded,py-asyncio,epoll")
+    assert ended.returncode == 0, ended

@@ -60,6 +60,7 @@ struct program program_start(const char *const argv[], int cpu)
 		dup2(ends[1], STDOUT_FILENO);
 		dup2(program.error, STDERR_FILENO);
 		signal(SIGPIPE, SIG_DFL);
+		signal(SIGINT, SIG_DFL);              /* a background job of a shell's ignores it */
 		execvp(argv[0], (char *const *)argv); /* which changes none of them */
 		_exit(127);
 	}
