@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { DISTURBANCE_CAUSES = 4 };
+
 struct disturbance_reading {
 	int64_t wall_ns;      /* CLOCK_MONOTONIC */
 	int64_t all_ns;       /* CPU time of everybody on the CPUs allowed; -1 unknown */

@@ -22,7 +22,7 @@
 
 enum { LINE = 1024, TICKS = 10, EXACT_MS = 10 };
 
-enum cause { STOPPED, QUOTA, HYPERVISOR, OTHER_PROGRAMS, CAUSES };
+enum cause { STOPPED, QUOTA, HYPERVISOR, OTHER_PROGRAMS, CAUSES = DISTURBANCE_CAUSES };
 
 /* What counts as disturbed, the surest sign first. */
 static const struct {

@@ -281,16 +281,16 @@ enum verdict run_judge_with(struct run *run, const char *claim, enum verdict ver
 
 	if (said->judged)
 		errx(EXIT_USAGE, "two verdicts on '%s'", claim);
-	if (any(run->none_calm) && verdict != SKIPPED) {
-		run_note(run, "{claim} is unclear: every trial was disturbed of {variants}",
-			 number_text("claim", claim), number_text("variants", none_calm));
+	if (any(run->none_calm) && verdict != SKIPPED)
 		verdict = UNCLEAR;
-	}
 	if (verdict == UNCLEAR && any(run->missed))
 		say(said, SKIPPED, "left out: {variants}",
 		    (struct number[]){number_text("variants", missed), {0}});
 	else
 		say(said, verdict, template, numbers);
+	if (said->verdict == UNCLEAR && any(run->none_calm))
+		run_note(run, "{claim} is unclear: every trial was disturbed of {variants}",
+			 number_text("claim", claim), number_text("variants", none_calm));
 	free(missed);
 	free(none_calm);
 	forget_reads(run);

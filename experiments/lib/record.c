@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "run.h"
 
 void record_row(struct run *run, json_t *row)
@@ -100,6 +101,18 @@ static void write_window(struct run *run, const struct disturbance *d, const cha
 	run->window_trials = 0;
 }
 
+static void keep_cause(struct run *run, const char *cause, const char *text)
+{
+	size_t i = 0;
+
+	while (run->disturbed_by[i].cause && strcmp(run->disturbed_by[i].cause, cause) != 0)
+		i++;
+	run->disturbed_by[i].cause = cause;
+	run->disturbed_by[i].trials += (int64_t)run->window_trials;
+	free(run->disturbed_by[i].text);
+	run->disturbed_by[i].text = check_alloc(strdup(text));
+}
+
 void record_end_trial(struct run *run, bool in_any_case)
 {
 	struct disturbance_reading now;
@@ -116,8 +129,7 @@ void record_end_trial(struct run *run, bool in_any_case)
 	run->all_trials += (int64_t)run->window_trials;
 	if (cause) {
 		run->disturbed_trials += (int64_t)run->window_trials;
-		free(run->disturbed_by);
-		run->disturbed_by = strdup(disturbance_text(&d));
+		keep_cause(run, cause, disturbance_text(&d));
 	}
 	pthread_mutex_lock(&run->lock);
 	if (!run_stopped())
@@ -211,7 +223,8 @@ void record_free(struct run *run)
 	}
 	for (size_t i = 0; i < run->notes_n; i++)
 		free(run->notes[i].text);
-	free(run->disturbed_by);
+	for (size_t k = 0; k < DISTURBANCE_CAUSES; k++)
+		free(run->disturbed_by[k].text);
 	json_decref(run->pending);
 	json_decref(run->samples);
 }

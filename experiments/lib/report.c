@@ -225,14 +225,33 @@ static double scatter_of(struct run *run)
 	return n ? stats_quantile((struct values){.at = ppm, .n = n}, 0.5) / 1e6 : 0;
 }
 
+/* "at last: other programs took 44 % ..."; of several causes, in how many trials each; to be freed. */
+static char *disturbed_by(const struct run *run)
+{
+	bool several = run->disturbed_by[0].trials < run->disturbed_trials;
+	char *text = NULL;
+	size_t size;
+	FILE *out = check_alloc(open_memstream(&text, &size));
+
+	for (size_t i = 0; i < DISTURBANCE_CAUSES && run->disturbed_by[i].cause; i++) {
+		if (several)
+			fprintf(out, "%s%s, ", i ? "; " : "",
+				text_count(run->disturbed_by[i].trials));
+		fprintf(out, "at last: %s", run->disturbed_by[i].text);
+	}
+	fclose(out);
+	return text;
+}
+
 /* Names what disturbed the run, and what helps against it. */
 void report_noise(struct run *run)
 {
 	double scatter = scatter_of(run);
+	char *by = disturbed_by(run);
 	const struct number numbers[] = {
 		number_int("disturbed", run->disturbed_trials),
 		number_int("all", run->all_trials),
-		number_text("by", run->disturbed_by ? run->disturbed_by : ""),
+		number_text("by", by),
 		number_text("field", run->about->scatter ? run->about->scatter : ""),
 		number_real("scatter_share", scatter),
 		{0}};
@@ -241,17 +260,18 @@ void report_noise(struct run *run)
 	if (run->disturbed_trials > 0 && run->about->timed)
 		run_note_with(
 			run,
-			"{disturbed} of {all} trials were disturbed (at last: {by}), and are left out of the verdicts",
+			"{disturbed} of {all} trials were disturbed ({by}), and are left out of the verdicts",
 			numbers);
 	else if (run->disturbed_trials > 0)
 		run_note_with(
 			run,
-			"{disturbed} of {all} trials were disturbed (at last: {by}): their times say little",
+			"{disturbed} of {all} trials were disturbed ({by}): their times say little",
 			numbers);
 	else if (scatter > noisy_scatter)
 		run_note_with(
 			run,
 			"unsteady: the middle half of the trials spreads over {scatter_share} of the median {field}; --cpus can choose quiet CPUs",
 			numbers);
+	free(by);
 	tell_notes(run, before);
 }

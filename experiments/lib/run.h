@@ -62,14 +62,18 @@ struct run {
 	json_t *pending; /* its rows, not yet written */
 	size_t window_trials;
 	int64_t disturbed_trials, all_trials;
-	char *disturbed_by; /* of the last window that was disturbed; NULL = none was */
+	struct {
+		const char *cause; /* NULL = no more */
+		int64_t trials;
+		char *text; /* of the last window that it disturbed */
+	} disturbed_by[DISTURBANCE_CAUSES];
 
 	struct said claims[MAX_VARIANTS];
 	struct said controls[MAX_VARIANTS];
 	struct note notes[MAX_NOTES];
 	size_t notes_n;
-	bool judging;              /* judge() is being called */
-	bool missed[MAX_VARIANTS];   /* left out, and read since the last verdict */
+	bool judging;                 /* judge() is being called */
+	bool missed[MAX_VARIANTS];    /* left out, and read since the last verdict */
 	bool none_calm[MAX_VARIANTS]; /* no calm trial of what was read since then */
 	bool control_failed;
 	struct values *kept; /* what run_values() handed out */
