@@ -93,8 +93,8 @@ def draw_again(axes, tcp, udp):
         high = [total(s, part) / max(total(s, whole), 1) * 100 for s in kinds.values()]
         axes.bar(at, high, 0.19, color=colour, label=label, hatch=hatch, edgecolor="white")
         for x, y in zip(at, high):
-            axes.annotate(style.figures(y, 2), (x, y), (0, 2), ha="center",
-                          textcoords="offset points", size=style.CAPTION)
+            axes.annotate(f"{y:.{int(0 < y < 9.95)}f}", (x, y), (0, 2), ha="center",
+                          textcoords="offset points", size=style.CAPTION - 1)
         top = max(top, *high)
     axes.set_ylim(0, max(top, 1) * 1.3)
     axes.legend(loc="upper left", frameon=False)
