@@ -6,11 +6,11 @@ HANDSHAKE = BUILD / "tcp" / "handshake"
 
 
 def test_connections():
-    ended = run(HANDSHAKE, "--quick", "--trials", "2", "--connections", "20", "-o", "-")
+    ended = run(HANDSHAKE, "--quick", "--trials", "2", "--connections", "50", "-o", "-")
     assert ended.returncode == 0, ended.stderr
     rows = parse(ended.stdout)
     samples = kind(rows, "sample")
-    assert len(samples) == 2 * 20
+    assert len(samples) == 2 * 50
     for sample in samples:
         assert (sample["syn"], sample["ack"]) == (1, 0)
         assert 20 <= sample["header_bytes"] <= 60
@@ -20,4 +20,4 @@ def test_connections():
     verdict, = kind(rows, "verdict")
     assert verdict["claim"] == "tcp-handshake"
     assert verdict["verdict"] == "holds" or not verdict["numbers"]["own"]["n"]
-    assert verdict["numbers"]["first"]["n"] == 40
+    assert verdict["numbers"]["first"]["n"] == 100

@@ -3,7 +3,7 @@
 import errno
 from functools import partial
 
-from program import BUILD, kind, quick_rows
+from program import BUILD, kind, quick_rows, verdict_of
 
 REFUSED = BUILD / "tcp" / "refused"
 rows_of = partial(quick_rows, REFUSED, "--limit", "30ms")
@@ -23,7 +23,7 @@ def test_each_case():
             assert "ECONNREFUSED" in told
         if sample["connect"] == "ECONNREFUSED":
             assert sample["connect_errno"] == errno.ECONNREFUSED
-    assert [row["verdict"] for row in kind(rows, "verdict")] == ["holds"]
+    assert verdict_of(rows) in ("holds", "unclear" if rows[-1]["disturbed_trials"] else "holds")
 
 
 def test_udp_is_told_later():

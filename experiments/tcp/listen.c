@@ -348,8 +348,8 @@ static const struct experiment about = {
 	.bounds = bounds,
 	.controls = controls,
 	.opts = opts,
-	.trials = 5,
-	.quick_trials = 4,
+	.trials = 7,
+	.quick_trials = 7,
 	.judge = judge,
 };
 
