@@ -80,9 +80,12 @@ help: ## print this
 	for g in $(GROUPS); do echo "  make run-$$g|measure this group, with its defaults"; done; } | \
 	column -t -s'|'
 
+# Build on all CPUs, unless whoever called make said how.
+JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
+
 demo: ## set up, measure every group quickly, write the report, say where it is
 	@scripts/bootstrap
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(JOBS) all
 	@failed=; for g in $(GROUPS); do scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; \
 	scripts/report.py || [ $$? -eq 77 ] || failed=$$?; \
 	echo "rows: results/    longer runs: make run-GROUP (make help)"; \
@@ -90,7 +93,7 @@ demo: ## set up, measure every group quickly, write the report, say where it is
 
 test: ## set up, build and run all tests (SAN= for a sanitizer build)
 	@scripts/bootstrap
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(JOBS) all
 	@BUILD=$(BUILD) SAN=$(SAN) scripts/test
 
 $(GROUPS:%=run-%): run-%: all
