@@ -35,7 +35,8 @@ def draw_cpu(axes, variants):
 
 def draw_memory(axes, variants):
     style.rows_of(axes, list(variants))
-    servers.log_ticks(axes.xaxis, [], style.bytes_of)
+    servers.log_ticks(axes.xaxis, [n for s in variants.values() for n in servers.memory(s)],
+                      style.bytes_of)
     axes.set_title("Memory a connection (log)")
     for at, (samples, look) in enumerate(zip(variants.values(), style.CYCLE)):
         values = servers.memory(samples)
