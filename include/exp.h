@@ -147,9 +147,10 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[]);
 
 /*
  * Goes to the next trial; false when the run is over or a signal came.  A round runs every variant
- * once, in an order drawn from the seed.  There are `trials` rounds, then a look: while a claim is
- * unclear, or a variant has fewer calm trials than that (.timed), and the budget lasts, there are
- * more, with looks at twice, four and eight times as many.  --trials N: exactly N and one look.
+ * once, in an order drawn from the seed.  There are `trials` rounds, then a look: while a claim or
+ * control is unclear, or a variant has fewer calm trials than that (.timed), and the budget lasts,
+ * there are more, with looks at twice, four and eight times as many.  --trials N: exactly N and one
+ * look.
  * The first call writes the run row, so a program may still set the variables of its options
  * before (a calibrated count), and leave variants out.
  */

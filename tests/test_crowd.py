@@ -13,7 +13,7 @@ def samples_of(rows, variant):
 
 
 def test_every_size_and_number():
-    rows = quick_rows(PROGRAM, "--connections", "4", "--levels", "3", "--large", "1000",
+    rows = quick_rows(PROGRAM, "--first", "20", "--connections", "4", "--levels", "3", "--large", "1000",
                       "--crowd", "0")
     for variant in rows[0]["variants"]:
         counts = (1,) if variant == "iterative" else (1, 2, 4)

@@ -71,6 +71,7 @@ static const struct row_field fields[] = {
 
 static const struct bound bounds[] = {{"enough_connections", 1000, "fewer are no crowd"}, {0}};
 
+static int64_t first_models = MODELS;
 static int64_t connections = 10000;
 static int64_t levels = 5;
 static int64_t size = 64;
@@ -80,6 +81,8 @@ static int64_t files_limit;
 static int64_t duration_ms = 100;
 
 static const struct opt opts[] = {
+	{0, "first", "models of the list below, from its begin", .num = &first_models, .min = 1,
+	 .quick = 9, .max = MODELS},
 	{'c', "connections", "at most, of each model", .num = &connections, .min = 2, .quick = 128,
 	 .max = 1000000},
 	{0, "levels", "numbers of connections, from 1 to those", .num = &levels, .min = 2,
@@ -327,6 +330,8 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	for (size_t v = (size_t)first_models; v < MODELS; v++)
+		run_leave_out(run, v, "--first %lld", (long long)first_models);
 	models_leave_out(run, variants);
 	for (size_t v = ONE_PROCESS; v <= PROCESSES && crowd == 0; v++)
 		run_leave_out(run, v, "--crowd 0");

@@ -304,6 +304,8 @@ void run_check_with(struct run *run, const char *control, enum verdict verdict,
 
 	if (said->judged)
 		errx(EXIT_USAGE, "two checks of '%s'", control);
+	if (verdict == UNCLEAR && any(run->missed))
+		verdict = SKIPPED;
 	say(said, verdict, template, numbers);
 	forget_reads(run);
 }
@@ -346,6 +348,9 @@ bool judge_decided(const struct run *run)
 {
 	for (const struct claim *c = run->about->claims; c->id; c++)
 		if (judge_said(run, c->id)->verdict == UNCLEAR)
+			return false;
+	for (const struct control *c = run->about->controls; c && c->id; c++)
+		if (run->controls[control_index(run, c->id)].verdict == UNCLEAR)
 			return false;
 	return true;
 }
