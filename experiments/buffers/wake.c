@@ -353,8 +353,7 @@ static void judge(struct run *run)
 		soon = all_of(soon, went_on_soon(run, v));
 	}
 	run_judge(
-		run, "buf-wake-when-room",
-		all_of(never_happens(passed, 1), or_not_seen(soon)),
+		run, "buf-wake-when-room", all_of(never_happens(passed, 1), or_not_seen(soon)),
 		all ? "in {passed} trials a blocked send slept on while another one, as small, got through; up to {most_bytes} were free while it slept. POLLOUT came at: TCP {tcp_share} free, AF_UNIX stream {unix_share}, UDP {udp_share}"
 		    : "in {passed} trials a blocked send slept on while another one, as small, got through; up to {most_bytes} were free while it slept",
 		number_share("passed", passed), number_real("most_bytes", most),
