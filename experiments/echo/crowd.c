@@ -108,13 +108,6 @@ static bool fits(const struct model *model, int64_t n)
 	       n * taken <= program_number("/proc/meminfo", "MemAvailable:") * 1024;
 }
 
-static int64_t rate_of(const struct row *row)
-{
-	int64_t elapsed_ns = row_number(row, "elapsed_ns");
-
-	return elapsed_ns ? row_number(row, "in_window") * 1000000000 / elapsed_ns : 0;
-}
-
 static void measure_cell(struct run *run, const struct model *model, int64_t n, int64_t bytes)
 {
 	struct row row = {.fields = {{"connections", n}, {"size_bytes", bytes}}, .n = 2};
@@ -126,9 +119,9 @@ static void measure_cell(struct run *run, const struct model *model, int64_t n, 
 				      .duration_ms = duration_ms},
 		   &row);
 	if (bytes == size)
-		row_add(&row, (struct field[]){{"rate_per_s", rate_of(&row)}, {0}});
+		row_add(&row, (struct field[]){{"rate_per_s", load_rate(&row)}, {0}});
 	if (bytes == large)
-		row_add(&row, (struct field[]){{"large_rate_per_s", rate_of(&row)}, {0}});
+		row_add(&row, (struct field[]){{"large_rate_per_s", load_rate(&row)}, {0}});
 	run_record(run, row.fields);
 }
 

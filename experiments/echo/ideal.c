@@ -190,7 +190,6 @@ static int64_t closed_rate(const struct run *run, const struct model *model, int
 			   int64_t idlers, int64_t *grown)
 {
 	struct row row = {.n = 0};
-	int64_t elapsed_ns;
 
 	load_model(run, model, SERVER_CPU,
 		   &(struct load_ask){.cpu = LOAD_CPU,
@@ -199,8 +198,7 @@ static int64_t closed_rate(const struct run *run, const struct model *model, int
 				      .duration_ms = duration_ms},
 		   &row);
 	*grown = row_number(&row, "grown_bytes");
-	elapsed_ns = row_number(&row, "elapsed_ns");
-	return elapsed_ns ? row_number(&row, "in_window") * 1000000000 / elapsed_ns : 0;
+	return load_rate(&row);
 }
 
 static void measure_idle(const struct run *run, const struct model *model, struct row *row)

@@ -86,6 +86,13 @@ int64_t row_number(const struct row *row, const char *name)
 	errx(EXIT_USAGE, "a row without %s", name);
 }
 
+int64_t load_rate(const struct row *row)
+{
+	int64_t elapsed_ns = row_number(row, "elapsed_ns");
+
+	return elapsed_ns ? row_number(row, "in_window") * 1000000000 / elapsed_ns : 0;
+}
+
 static void add_sample(const json_t *sample, bool ended_well, struct row *row)
 {
 	int64_t errors = json_integer_value(json_object_get(sample, "errors"));
@@ -199,8 +206,9 @@ int64_t load_level(int64_t most, int64_t i, int64_t n)
 
 /* --- judge --------------------------------------------------------------- */
 
-struct values load_each(struct run *run, size_t variant, const char *field, const char *of,
-			const struct field *where)
+/* Each in millionths. */
+static struct values of_each(struct run *run, size_t variant, const char *field, const char *of,
+			     const struct field *where)
 {
 	return stats_millionths(run_values_where(run, variant, field, where),
 				run_values_where(run, variant, of, where));
@@ -209,7 +217,7 @@ struct values load_each(struct run *run, size_t variant, const char *field, cons
 struct interval load_mean(struct run *run, size_t variant, const char *field, const char *of,
 			  const struct field *where)
 {
-	struct interval each = run_interval_of(run, load_each(run, variant, field, of, where));
+	struct interval each = run_interval_of(run, of_each(run, variant, field, of, where));
 
 	return (struct interval){each.mid / 1e6, each.low / 1e6, each.high / 1e6, each.n};
 }
@@ -217,8 +225,8 @@ struct interval load_mean(struct run *run, size_t variant, const char *field, co
 struct interval load_ratio(struct run *run, size_t variant, size_t base, const char *field,
 			   const char *of, const struct field *where)
 {
-	return run_ratio(run, load_each(run, variant, field, of, where),
-			 load_each(run, base, field, of, where));
+	return run_ratio(run, of_each(run, variant, field, of, where),
+			 of_each(run, base, field, of, where));
 }
 
 void load_note(struct run *run, size_t variants)
@@ -227,10 +235,9 @@ void load_note(struct run *run, size_t variants)
 
 	for (size_t v = 0; v < variants; v++)
 		if (run_selected(run, v))
-			full = share_add(full,
-					 share_within(load_each(run, v, "load_cpu_ns", "elapsed_ns",
-								(struct field[]){{0}}),
-						      900000, INFINITY));
+			full = share_add(full, share_within(of_each(run, v, "load_cpu_ns",
+								    "elapsed_ns", LOAD_ALL),
+							    900000, INFINITY));
 	if (full.k * 2 > full.n)
 		run_note(
 			run,

@@ -31,6 +31,9 @@ void load_run(const struct server *server, const struct load_ask *ask, struct ro
 /* The field's number in a row to which it was added. */
 int64_t row_number(const struct row *row, const char *name);
 
+/* Of a row with a load: answers a second; 0 if the load measured nothing. */
+int64_t load_rate(const struct row *row);
+
 /* The same of a server of its own, started and stopped. */
 void load_model(const struct run *run, const struct model *model, int server_cpu,
 		const struct load_ask *ask, struct row *row);
@@ -42,12 +45,10 @@ void load_note(struct run *run, size_t variants);
 int64_t load_level(int64_t most, int64_t i, int64_t n);
 
 /*
- * For judge(): one field of a variant's samples by another, such as CPU time by requests: each in
- * millionths, their median with its interval, and the ratio to that of `base` within rounds.  Of the
- * samples with these fields ({0}-ended).
+ * For judge(): one field of a variant's samples by another, such as CPU time by requests: their median
+ * with its interval, and the ratio to that of `base` within rounds.  Of the samples with these fields
+ * ({0}-ended).
  */
-struct values load_each(struct run *run, size_t variant, const char *field, const char *of,
-			const struct field *where);
 struct interval load_mean(struct run *run, size_t variant, const char *field, const char *of,
 			  const struct field *where);
 struct interval load_ratio(struct run *run, size_t variant, size_t base, const char *field,

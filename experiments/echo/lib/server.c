@@ -287,7 +287,8 @@ static bool await_answer(const struct server *server, int fd, int64_t hold_ns)
 	return true;
 }
 
-bool server_request(int fd)
+/* Sends a request; false if the connection is closed. */
+static bool request(int fd)
 {
 	uint8_t message[MESSAGE];
 
@@ -297,7 +298,7 @@ bool server_request(int fd)
 
 enum answer server_ask(const struct server *server, int fd, int64_t hold_ns, int64_t *wrong_bytes)
 {
-	return server_request(fd) ? server_answer(server, fd, hold_ns, wrong_bytes) : CLOSED;
+	return request(fd) ? server_answer(server, fd, hold_ns, wrong_bytes) : CLOSED;
 }
 
 enum answer server_answer(const struct server *server, int fd, int64_t hold_ns,
@@ -383,7 +384,7 @@ static struct held hold(const struct run *run, const struct model *model, int64_
 	run_pin(LOAD_CPU);
 	for (int64_t i = 0; i < connections; i++) {
 		clients[i] = check_fd(server_connect(&server), "connect");
-		server_request(clients[i]);
+		request(clients[i]);
 	}
 	for (int64_t i = 0; i < (model->most == 1 ? 1 : connections); i++)
 		server_answer(&server, clients[i], INT64_MAX / 2, &wrong);

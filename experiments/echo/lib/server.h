@@ -114,8 +114,7 @@ enum answer {
  */
 enum answer server_ask(const struct server *server, int fd, int64_t hold_ns, int64_t *wrong_bytes);
 
-/* Its two halves: sends the request, false if it is closed; waits for what comes then. */
-bool server_request(int fd);
+/* Its second half: waits for what comes then. */
 enum answer server_answer(const struct server *server, int fd, int64_t hold_ns,
 			  int64_t *wrong_bytes);
 
