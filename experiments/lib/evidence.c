@@ -115,13 +115,13 @@ enum verdict case_by_case(struct share have, int64_t enough)
 static double chance(int64_t k, int64_t n, double bound)
 {
 	double odds = bound / (1 - bound);
-	double term =
-		exp(lgamma((double)n + 1) - lgamma((double)k + 1) - lgamma((double)(n - k) + 1) +
-		    (double)k * log(bound) + (double)(n - k) * log1p(-bound));
 	double sum = 0;
+	double term;
 
 	if ((double)k <= bound * (double)n)
 		return 1;
+	term = exp(lgamma((double)n + 1) - lgamma((double)k + 1) - lgamma((double)(n - k) + 1) +
+		   (double)k * log(bound) + (double)(n - k) * log1p(-bound));
 	for (int64_t i = k; i <= n && term > sum * 1e-9; i++) {
 		sum += term;
 		term *= (double)(n - i) / (double)(i + 1) * odds;
