@@ -54,7 +54,7 @@ static const char *congestion;
 
 static const struct opt opts[] = {
 	{'s', "settle", "a window is full when nothing fitted for so long", .num = &settle_ms,
-	 .min = 20, .max = 10000, .quick = 30, .unit = OPT_MS},
+	 .min = 20, .max = 10000, .quick = 20, .unit = OPT_MS},
 	{0, "congestion", "congestion control of the sender, such as cubic", .text = &congestion},
 	{0}};
 

@@ -94,8 +94,8 @@ static const struct opt opts[] = {
 	 .quick = 1000, .max = 1000000, .zero = "none"},
 	{0, "files", "descriptors of each of these processes", .num = &files_limit, .min = 0,
 	 .quick = 256, .max = 1000000, .zero = "as many as are allowed"},
-	{'d', "duration", "of a load, without its warm-up", .num = &duration_ms, .min = 50,
-	 .quick = 50, .max = 60000, .unit = OPT_MS},
+	{'d', "duration", "of a load, without its warm-up", .num = &duration_ms, .min = 20,
+	 .quick = 20, .max = 60000, .unit = OPT_MS},
 	{0}};
 
 /* --- the models ---------------------------------------------------------- */

@@ -107,8 +107,8 @@ static const struct opt opts[] = {
 	 .quick = 1, .max = 100000},
 	{'r', "rate", "requests a second of the open loop", .num = &rate, .max = 1000000,
 	 .zero = "a third of what the thread model answers"},
-	{'d', "duration", "of a load, without its warm-up", .num = &duration_ms, .min = 50,
-	 .quick = 50, .max = 60000, .unit = OPT_MS},
+	{'d', "duration", "of a load, without its warm-up", .num = &duration_ms, .min = 20,
+	 .quick = 20, .max = 60000, .unit = OPT_MS},
 	{0}};
 
 /* --- the open loop, with other work beside ------------------------------- */

@@ -45,8 +45,8 @@ static int64_t duration_ms = 200;
 
 static const struct opt opts[] = {
 	{'c', "connections", "that send requests", .num = &connections, .min = 17, .max = 10000},
-	{'d', "duration", "of a load, without its warm-up", .num = &duration_ms, .min = 50,
-	 .quick = 50, .max = 60000, .unit = OPT_MS},
+	{'d', "duration", "of a load, without its warm-up", .num = &duration_ms, .min = 20,
+	 .quick = 20, .max = 60000, .unit = OPT_MS},
 	{0}};
 
 /* --- judge --------------------------------------------------------------- */

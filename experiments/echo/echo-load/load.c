@@ -84,7 +84,7 @@ static const struct opt opts[] = {
 	{0, "idle", "more connections, which never send", .num = &plan.idle, .max = 1 << 22},
 	{0, "ramp", "open the connections over so long a time", .num = &ramp_ms, .max = 3600000,
 	 .unit = OPT_MS},
-	{'d', "duration", "measure for so long, such as 10s", .num = &duration_ms, .min = 50,
+	{'d', "duration", "measure for so long, such as 10s", .num = &duration_ms, .min = 20,
 	 .max = 86400000, .unit = OPT_MS},
 	{0, "warmup", "make the load for so long before measuring", .num = &warmup_ms,
 	 .max = 3600000, .unit = OPT_MS},
