@@ -75,7 +75,7 @@ static const struct bound bounds[] = {
 static int64_t spin_ms = 50;
 
 static const struct opt opts[] = {{'s', "spin", "how long a client waits at a full server",
-				   .num = &spin_ms, .min = 5, .quick = 20, .max = 10000,
+				   .num = &spin_ms, .min = 5, .quick = 10, .max = 10000,
 				   .unit = OPT_MS},
 				  {0}};
 

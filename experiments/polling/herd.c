@@ -85,7 +85,7 @@ static int64_t connections = 40;
 static const struct opt opts[] = {{'w', "workers", "processes that wait for a connection",
 				   .num = &workers, .min = 2, .max = MOST_WORKERS},
 				  {'n', "connections", "of a trial, one after the other",
-				   .num = &connections, .min = 5, .quick = 20,
+				   .num = &connections, .min = 5, .quick = 10,
 				   .max = MOST_CONNECTIONS},
 				  {0}};
 

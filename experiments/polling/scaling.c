@@ -86,7 +86,7 @@ static int64_t watched = 20000;
 static int64_t cell_ms = 2;
 
 static const struct opt opts[] = {{'w', "watched", "descriptors at most, as the hard limit allows",
-				   .num = &watched, .min = 512, .quick = 4000, .max = 200000},
+				   .num = &watched, .min = 512, .quick = 2000, .max = 200000},
 				  {'m', "time", "a cell is measured for so long", .num = &cell_ms,
 				   .min = 1, .quick = 1, .max = 1000, .unit = OPT_MS},
 				  {0}};

@@ -89,7 +89,7 @@ static const char *python_list;
 
 static const struct opt opts[] = {
 	{'n', "iterations", "numbers to sum, by all threads together", .num = &iterations,
-	 .max = 1000000000, .quick = 24000000, .zero = "calibrated: one thread takes 24 ms"},
+	 .max = 1000000000, .quick = 16000000, .zero = "calibrated: one thread takes 24 ms"},
 	{0, "python", "the CPython to use (default: the newest that is found)",
 	 .text = &python_list, .metavar = "PATH"},
 	{0}};

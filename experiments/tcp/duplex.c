@@ -81,7 +81,7 @@ static const struct opt opts[] = {
 	{'r', "rate", "of the cable in each direction", .num = &rate, .min = 64 << 10,
 	 .max = 16 << 20, .unit = OPT_BYTES_PER_S},
 	{'n', "total", "what goes each way", .num = &total, .min = 64 << 10, .max = 64 << 20,
-	 .quick = 96 << 10, .unit = OPT_BYTES},
+	 .quick = 64 << 10, .unit = OPT_BYTES},
 	{0, "turns", "turns of each end in turns", .num = &turns, .min = 1, .max = 64},
 	{0, "buffers", "SO_SNDBUF to ask for, less than the cable's queue", .num = &buffers,
 	 .min = 4096, .max = 128 << 10, .unit = OPT_BYTES},
