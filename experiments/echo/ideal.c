@@ -269,6 +269,7 @@ static void judge(struct run *run)
 	fclose(names);
 	n = ranking.n;
 	numbers[n++] = number_int("models", (int64_t)ranking.n);
+	numbers[n++] = number_int("selected", (int64_t)ranking.selected);
 	numbers[n++] = number_text("first", first);
 	numbers[n++] =
 		number_text("best", ranking.n ? variants[ranking.ranks[0].variant].name : "none");
@@ -276,13 +277,13 @@ static void judge(struct run *run)
 	verdict = rank_verdict(&ranking, bears);
 	run_judge_with(
 		run, "srv-ideal", verdict,
-		ranking.n < 2
-			? "{models} models have an interval on each criterion, which is too few to compare"
-		: !rank_tells(&ranking)
+		ranking.n < 2 || ranking.n < ranking.selected
+			? "{models} of {selected} models have an interval on each criterion, which is too few to compare"
+		: rank_tells(&ranking) == REFUTED
 			? "a tie of all on one criterion at least is no first place there; {models} models"
 		: verdict == HOLDS ? "first on all four criteria, among {models} models: {first}"
 		: verdict == UNCLEAR
-			? "of {models} models some are perhaps first on all four criteria; the least sum of ranks is {sum}, of {best}"
+			? "of {models} models some are perhaps first on all four criteria, or all are perhaps alike on one; the least sum of ranks is {sum}, of {best}"
 			: "none of {models} models is first on all four criteria; the least sum of ranks is {sum}, of {best}",
 		numbers);
 	for (size_t i = 0; i < ranking.n; i++)

@@ -62,20 +62,26 @@ static void compare(struct run *run, const struct criterion *criterion, size_t c
 		enum verdict better =
 			is_better(run, criterion, ranking->ranks[k].value[c], mine->value[c]);
 
+		if (mine == &ranking->ranks[k])
+			continue;
 		mine->of[c] += better == HOLDS;
-		mine->perhaps = mine->perhaps || (better == UNCLEAR && mine != &ranking->ranks[k]);
+		mine->perhaps = mine->perhaps || better == UNCLEAR;
+		ranking->apart[c] = any_of(ranking->apart[c], better);
 	}
 	mine->sum += criterion->weight * mine->of[c];
-	ranking->apart[c] = ranking->apart[c] || mine->of[c] > 1;
 }
 
 void rank_all(struct run *run, const struct criterion criteria[RANK_CRITERIA], size_t variants,
 	      struct ranking *ranking)
 {
 	*ranking = (struct ranking){0};
+	for (size_t c = 0; c < RANK_CRITERIA; c++)
+		ranking->apart[c] = REFUTED;
 	for (size_t v = 0; v < variants; v++)
-		if (run_selected(run, v))
+		if (run_selected(run, v)) {
+			ranking->selected++;
 			add(run, criteria, v, ranking);
+		}
 	for (size_t i = 0; i < ranking->n; i++)
 		for (size_t c = 0; c < RANK_CRITERIA; c++)
 			compare(run, &criteria[c], c, &ranking->ranks[i], ranking);
@@ -90,22 +96,19 @@ enum verdict rank_is_first(const struct rank *rank)
 	return rank->perhaps ? UNCLEAR : HOLDS;
 }
 
-bool rank_tells(const struct ranking *ranking)
+enum verdict rank_tells(const struct ranking *ranking)
 {
-	for (size_t c = 0; c < RANK_CRITERIA; c++)
-		if (!ranking->apart[c])
-			return false;
-	return true;
+	return verdict_all(ranking->apart, RANK_CRITERIA);
 }
 
 enum verdict rank_verdict(const struct ranking *ranking, const bool *counts)
 {
 	enum verdict verdict = NOT_SEEN;
 
-	if (ranking->n < 2)
+	if (ranking->n < 2 || ranking->n < ranking->selected)
 		return UNCLEAR;
-	if (!rank_tells(ranking))
-		return NOT_SEEN;
+	if (rank_tells(ranking) != HOLDS)
+		return or_not_seen(rank_tells(ranking));
 	for (size_t i = 0; i < ranking->n; i++)
 		if (counts[i])
 			verdict = any_of(verdict, rank_is_first(&ranking->ranks[i]));

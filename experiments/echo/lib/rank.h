@@ -34,7 +34,8 @@ struct rank {
 struct ranking {
 	struct rank ranks[RANK_VARIANTS]; /* the least sum first; only of those measured on all */
 	size_t n;
-	bool apart[RANK_CRITERIA]; /* whether any is better than another one there */
+	size_t selected; /* of the variants; those without an interval are not compared */
+	enum verdict apart[RANK_CRITERIA]; /* whether any is better than another one there */
 };
 
 /*
@@ -49,13 +50,13 @@ enum verdict rank_is_first(const struct rank *rank);
 
 /*
  * Whether any of those that count (as many as ranks) is first on all criteria: not-seen if none is,
- * and where a criterion sets none apart, for a tie is no first place; unclear of fewer than two, and if
- * some are perhaps first.
+ * and where a criterion sets none apart, for a tie is no first place; unclear of fewer than two, if
+ * one that is not compared may be first, if some are perhaps first, and if all are perhaps alike.
  */
 enum verdict rank_verdict(const struct ranking *ranking, const bool *counts);
 
-/* Whether every criterion sets some apart. */
-bool rank_tells(const struct ranking *ranking);
+/* Whether every criterion sets some apart: refuted if all are alike on one. */
+enum verdict rank_tells(const struct ranking *ranking);
 
 /* "1,1,2,1,3": for the numbers of a verdict; to be freed. */
 char *rank_text(const struct rank *rank);
