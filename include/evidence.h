@@ -60,6 +60,12 @@ enum verdict can_happen(struct share seen);
 /* For an "always" that no number of trials could prove: refuted by one that was seen, else not-seen. */
 enum verdict refuted_if_seen(struct share counter_examples);
 
+/*
+ * The same where chance, or a busy machine, makes a counter-example now and then: refuted if more than
+ * `often` of the trials are some (as by share_above()), not-seen if none is, else unclear.
+ */
+enum verdict refuted_if_often(struct share counter_examples, double often);
+
 /* Refuted by one that was seen; holds if none was in at least `enough` > 0; else unclear. */
 enum verdict never_happens(struct share seen, int64_t enough);
 

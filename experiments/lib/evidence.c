@@ -138,6 +138,13 @@ enum verdict share_above(struct share share, double bound)
 	return chance(share.n - share.k, share.n, 1 - bound) <= look_chance ? REFUTED : UNCLEAR;
 }
 
+enum verdict refuted_if_often(struct share counter_examples, double often)
+{
+	if (counter_examples.k <= 0)
+		return refuted_if_seen(counter_examples);
+	return share_above(counter_examples, often) == HOLDS ? REFUTED : UNCLEAR;
+}
+
 enum verdict share_below(struct share share, double bound)
 {
 	return share_above(share_rest(share), 1 - bound);

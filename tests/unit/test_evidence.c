@@ -41,6 +41,10 @@ static void test_shares(void **state)
 	assert_int_equal(refuted_if_seen(share_of(1, 10)), REFUTED);
 	assert_int_equal(refuted_if_seen(share_of(0, 10)), NOT_SEEN);
 	assert_int_equal(refuted_if_seen(share_of(0, 0)), UNCLEAR);
+	assert_int_equal(refuted_if_often(share_of(7, 7), 0.5), REFUTED);
+	assert_int_equal(refuted_if_often(share_of(1, 10), 0.5), UNCLEAR);
+	assert_int_equal(refuted_if_often(share_of(0, 10), 0.5), NOT_SEEN);
+	assert_int_equal(refuted_if_often(share_of(0, 0), 0.5), UNCLEAR);
 	assert_int_equal(never_happens(share_of(0, 10), 10), HOLDS);
 	assert_int_equal(never_happens(share_of(0, 9), 10), UNCLEAR);
 	assert_int_equal(never_happens(share_of(1, 2), 10), REFUTED); /* one is enough */
