@@ -172,6 +172,9 @@ bool run_sham(const struct run *run, const char *hook);
 /* Whether a variant is among those asked for (--variants) and not left out. */
 bool run_selected(const struct run *run, size_t variant);
 
+/* Whether --variants names those to measure; else it is all of them. */
+bool run_names_variants(const struct run *run);
+
 /* Leaves a variant out, because this machine cannot run it, with the reason; before run_next(). */
 void run_leave_out(struct run *run, size_t variant, const char *why, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -67,3 +67,9 @@ def test_the_text():
     assert re.search(r"^  variant +1 +128$", shown, re.M)
     assert re.search(r"^  iterative +[\d,]+ +-$", shown, re.M)
     assert "ping-pong" in shown and "iterative 1 (it serves one at a time)" in " ".join(shown.split())
+
+
+def test_models_that_are_named_are_measured():
+    """Those that --first, less than all in a quick run, would leave out."""
+    rows = quick_rows(PROGRAM, "--first", "1", "--connections", "4", "--variants", "epoll,select")
+    assert {sample["variant"] for sample in kind(rows, "sample")} == {"epoll", "select"}

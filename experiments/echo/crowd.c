@@ -21,6 +21,7 @@
 #include "files.h"
 #include "judge.h"
 #include "lib/load.h"
+#include "proc.h"
 #include "text.h"
 
 enum {
@@ -105,7 +106,7 @@ static bool fits(const struct model *model, int64_t n)
 	int64_t taken = model->taken_bytes ? model->taken_bytes : TAKEN_BYTES;
 
 	return (model->most == 0 || n <= model->most) && n + OWN_FILES <= files_allow(INT64_MAX) &&
-	       n * taken <= program_number("/proc/meminfo", "MemAvailable:") * 1024;
+	       n * taken <= proc_number("/proc/meminfo", "MemAvailable:", 0) * 1024;
 }
 
 static void measure_cell(struct run *run, const struct model *model, int64_t n, int64_t bytes)
@@ -323,9 +324,7 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	for (size_t v = (size_t)first_models; v < MODELS; v++)
-		run_leave_out(run, v, "--first %lld", (long long)first_models);
-	models_leave_out(run, variants);
+	models_leave_out(run, variants, first_models);
 	for (size_t v = ONE_PROCESS; v <= PROCESSES && crowd == 0; v++)
 		run_leave_out(run, v, "--crowd 0");
 	while (run_next(run))

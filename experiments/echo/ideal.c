@@ -343,10 +343,8 @@ static void leave_out(struct run *run)
 			run_leave_out(run, v, "the models in C are compared");
 		else if (models[v].most == 1)
 			run_leave_out(run, v, "%s", models[v].most_why);
-		else if ((int64_t)v >= first_models)
-			run_leave_out(run, v, "--first %lld", (long long)first_models);
 	}
-	models_leave_out(run, variants);
+	models_leave_out(run, variants, first_models);
 }
 
 /* What busy neighbours take away is no rate of a model: the best of three. */

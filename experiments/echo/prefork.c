@@ -181,7 +181,7 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	models_leave_out(run, variants);
+	models_leave_out(run, variants, MODELS);
 	while (run_next(run)) {
 		struct server server = server_start(run, run_how(run), ALL_CPUS, CLIENTS, NULL);
 

@@ -101,7 +101,7 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	models_leave_out(run, variants);
+	models_leave_out(run, variants, MODELS);
 	while (run_next(run)) {
 		struct row row = {.fields = {{"connections", connections}}, .n = 1};
 

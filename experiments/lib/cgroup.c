@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proc.h"
 #include "text.h"
 
 enum { LINE = 1024 };
@@ -103,22 +104,6 @@ static bool to_parent(struct cgroup *group)
 	return true;
 }
 
-/* The number behind a word in a file of such lines, or of the only line for ""; -1 without one. */
-static int64_t number_after(const char *folder, const char *name, const char *word)
-{
-	char line[LINE];
-	int64_t number = -1;
-	size_t length = strlen(word);
-	FILE *file = cgroup_open(folder, name);
-
-	while (file && number < 0 && fgets(line, sizeof(line), file))
-		if (strncmp(line, word, length) == 0 && (!length || line[length] == ' '))
-			number = strtoll(line + length, NULL, 10);
-	if (file)
-		fclose(file);
-	return number;
-}
-
 /* What is looked up once: the files that each reading needs. */
 static struct {
 	pid_t pid; /* of the process that they are for: a child may be moved before it reads */
@@ -162,8 +147,8 @@ int64_t cgroup_throttled_ns(void)
 	if (!*group.folder)
 		return -1;
 	do {
-		int64_t time = number_after(group.folder, "/cpu.stat",
-					    group.v2 ? "throttled_usec" : "throttled_time");
+		int64_t time = proc_number_in(cgroup_open(group.folder, "/cpu.stat"),
+					      group.v2 ? "throttled_usec " : "throttled_time ", -1);
 
 		if (time >= 0)
 			sum = (sum < 0 ? 0 : sum) + time * (group.v2 ? 1000 : 1);
@@ -186,8 +171,8 @@ static double quota_of(const struct cgroup *group)
 		if (file)
 			fclose(file);
 	} else {
-		quota = number_after(group->folder, "/cpu.cfs_quota_us", "");
-		period = number_after(group->folder, "/cpu.cfs_period_us", "");
+		quota = proc_number_in(cgroup_open(group->folder, "/cpu.cfs_quota_us"), "", -1);
+		period = proc_number_in(cgroup_open(group->folder, "/cpu.cfs_period_us"), "", -1);
 	}
 	return quota > 0 && period > 0 ? (double)quota / (double)period : 0;
 }

@@ -124,6 +124,11 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[])
 	return run;
 }
 
+bool run_names_variants(const struct run *run)
+{
+	return run->options.variants;
+}
+
 void run_leave_out(struct run *run, size_t variant, const char *why, ...)
 {
 	size_t kept = 0;

@@ -11,27 +11,12 @@
 #include <unistd.h>
 
 #include "load.h"
+#include "proc.h"
 
 enum { PROCESSES = 65536, PATH = 64 };
 
 /* Of /proc/PID/stat behind the name: fields 16 and 17. */
 #define CHILD_TIMES " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lld %lld"
-
-/* The number behind a key at the begin of a line ("VmRSS: 12 kB"); -1 if it is not there. */
-static int64_t value_in(const char *path, const char *key)
-{
-	FILE *file = fopen(path, "re");
-	size_t length = strlen(key);
-	char line[256];
-	int64_t value = -1;
-
-	while (file && value < 0 && fgets(line, sizeof(line), file))
-		if (strncmp(line, key, length) == 0)
-			value = strtoll(line + length, NULL, 10);
-	if (file)
-		fclose(file);
-	return value;
-}
 
 /* CPU time of the children that have ended and been waited for: cutime and cstime of proc(5). */
 static int64_t cpu_of_ended(pid_t pid)
@@ -54,11 +39,6 @@ static int64_t cpu_of_ended(pid_t pid)
 	if (name_ends) /* NOLINTNEXTLINE(cert-err34-c): what cannot be read stays 0 */
 		sscanf(name_ends + 1, CHILD_TIMES, &user, &system);
 	return (user + system) * (1000000000 / sysconf(_SC_CLK_TCK));
-}
-
-static int64_t positive(int64_t value)
-{
-	return value > 0 ? value : 0;
 }
 
 /* Adds the children of a thread to the list of processes; returns its new length. */
@@ -84,7 +64,7 @@ static int64_t cpu_of_thread(pid_t pid, const char *thread)
 	char path[PATH + NAME_MAX];
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", pid, thread);
-	return positive(value_in(path, ""));
+	return proc_number(path, "", 0);
 }
 
 static void add_thread(pid_t pid, const char *name, struct load_server *sum)
@@ -102,8 +82,8 @@ static void add_thread(pid_t pid, const char *name, struct load_server *sum)
 	snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, name);
 	thread->id = (pid_t)strtol(name, NULL, 10);
 	thread->cpu_ns = cpu_of_thread(pid, name);
-	thread->voluntary = positive(value_in(path, "voluntary_ctxt_switches:"));
-	thread->involuntary = positive(value_in(path, "nonvoluntary_ctxt_switches:"));
+	thread->voluntary = proc_number(path, "voluntary_ctxt_switches:", 0);
+	thread->involuntary = proc_number(path, "nonvoluntary_ctxt_switches:", 0);
 }
 
 /* Adds one process and its threads; the list gets its children. */
@@ -124,9 +104,9 @@ static size_t add_process(pid_t pid, struct load_server *sum, pid_t *list, size_
 		sum->cpu_ns += clock_ns(clock);
 	sum->cpu_ns += cpu_of_ended(pid);
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	sum->rss_bytes += positive(value_in(path, "VmRSS:")) << 10;
+	sum->rss_bytes += proc_number(path, "VmRSS:", 0) << 10;
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
-	pss = value_in(path, "Pss:");
+	pss = proc_number(path, "Pss:", -1);
 	sum->pss_bytes = pss < 0 || sum->pss_bytes < 0 ? -1 : sum->pss_bytes + (pss << 10);
 	while ((thread = readdir(threads)) != NULL) {
 		if (thread->d_name[0] == '.')
@@ -175,7 +155,7 @@ int64_t load_kernel_bytes(void)
 	int64_t sum = 0;
 
 	for (int i = 0; i < 3; i++)
-		sum += positive(value_in("/proc/meminfo", parts[i])) << 10;
+		sum += proc_number("/proc/meminfo", parts[i], 0) << 10;
 	return sum;
 }
 

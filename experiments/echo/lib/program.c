@@ -16,6 +16,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "proc.h"
 #include "span.h"
 #include "text.h"
 
@@ -201,7 +202,7 @@ static bool add_sleeps(const char *folder, void *argument)
 {
 	int64_t *sleeps = argument;
 
-	*sleeps += program_number(text_format("%s/status", folder), "voluntary_ctxt_switches:");
+	*sleeps += proc_number(text_format("%s/status", folder), "voluntary_ctxt_switches:", 0);
 	return false;
 }
 
@@ -223,23 +224,6 @@ static bool is_awake(const char *folder, void *argument)
 		return true;
 	read_line(folder, "syscall", line);
 	return strncmp(line, "running", strlen("running")) == 0;
-}
-
-int64_t program_number(const char *path, const char *key)
-{
-	FILE *file = fopen(path, "re");
-	size_t length = strlen(key);
-	char line[256];
-	int64_t value = 0;
-
-	while (file && fgets(line, sizeof(line), file))
-		if (strncmp(line, key, length) == 0) {
-			value = strtoll(line + length, NULL, 10);
-			break;
-		}
-	if (file)
-		fclose(file);
-	return value;
 }
 
 int64_t program_cpu_ns(pid_t pid)
@@ -278,6 +262,6 @@ int64_t program_threads(pid_t pid)
 	int64_t threads = 0;
 
 	for (size_t i = 0; i < n; i++)
-		threads += program_number(text_format("/proc/%d/status", family[i]), "Threads:");
+		threads += proc_number(text_format("/proc/%d/status", family[i]), "Threads:", 0);
 	return threads;
 }

@@ -64,9 +64,6 @@ int64_t program_asleep(pid_t pid);
  */
 int64_t program_sleeps(pid_t pid);
 
-/* The number behind "VmPTE:" and such in a file of /proc; 0 where there is none. */
-int64_t program_number(const char *path, const char *key);
-
 /* CPU time of a process so far, with all of its threads; 0 if it is gone. */
 int64_t program_cpu_ns(pid_t pid);
 

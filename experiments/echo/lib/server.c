@@ -17,6 +17,7 @@
 #include "judge.h"
 #include "net.h"
 #include "pattern.h"
+#include "proc.h"
 #include "python.h"
 #include "span.h"
 #include "text.h"
@@ -115,7 +116,7 @@ static bool has_python(const struct run *run, const struct variant *variants)
 	return false;
 }
 
-void models_leave_out(struct run *run, const struct variant *variants)
+void models_leave_out(struct run *run, const struct variant *variants, int64_t first)
 {
 	static struct listed list[LISTED];
 	size_t n = list_models(list);
@@ -123,11 +124,15 @@ void models_leave_out(struct run *run, const struct variant *variants)
 
 	for (size_t v = 0; variants[v].name; v++) {
 		const struct model *model = variants[v].how;
-		const char *why =
-			model && run_selected(run, v) ? missing(model, list, n, python) : NULL;
+		const char *why;
 
+		if (!model || !run_selected(run, v))
+			continue;
+		why = missing(model, list, n, python);
 		if (why)
 			run_leave_out(run, v, "%s", why);
+		else if (model - models >= first && !run_names_variants(run))
+			run_leave_out(run, v, "--first %lld", (long long)first);
 	}
 }
 
@@ -353,7 +358,7 @@ static int64_t kernel_stack(void)
 		everybody = 1;
 	if (load)
 		fclose(load);
-	return program_number("/proc/meminfo", "KernelStack:") * 1024 / everybody;
+	return proc_number("/proc/meminfo", "KernelStack:", 0) * 1024 / everybody;
 }
 
 static struct held memory_of(pid_t pid)
@@ -366,9 +371,9 @@ static struct held memory_of(pid_t pid)
 		const char *status = text_format("/proc/%d/status", family[i]);
 		const char *rollup = text_format("/proc/%d/smaps_rollup", family[i]);
 
-		held.anonymous += program_number(rollup, "Pss_Anon:") << 10;
-		held.page_tables += program_number(status, "VmPTE:") << 10;
-		held.threads += program_number(status, "Threads:");
+		held.anonymous += proc_number(rollup, "Pss_Anon:", 0) << 10;
+		held.page_tables += proc_number(status, "VmPTE:", 0) << 10;
+		held.threads += proc_number(status, "Threads:", 0);
 	}
 	return held;
 }

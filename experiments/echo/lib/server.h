@@ -78,8 +78,11 @@ extern const struct model models[MODELS];
 		MODEL(PY_SELECTORS, "py-selectors", "Python: one thread, selectors"),              \
 		MODEL(PY_ASYNCIO, "py-asyncio", "Python: one thread, asyncio streams")
 
-/* Leaves out those of this table's variants that cannot run here; before run_next(). */
-void models_leave_out(struct run *run, const struct variant *variants);
+/*
+ * Leaves out those of this table's variants that cannot run here and, unless --variants names some, the
+ * models from `first` on; before run_next().
+ */
+void models_leave_out(struct run *run, const struct variant *variants, int64_t first);
 
 /* Says that server and load share a CPU, where it is so; for judge(). */
 void server_note_cpus(struct run *run);
