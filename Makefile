@@ -109,6 +109,10 @@ bench: all ## time whole programs with hyperfine, into results/bench/
 shams: all ## take away what each claim and control is about: does it come out otherwise?
 	@scripts/shams $(BUILD)
 
+kernels: all ## measure under other kernels, in emulated machines, and compare the verdicts
+	@scripts/bootstrap --kernels
+	@scripts/kernels $(BUILD)
+
 plots: ## draw the newest results of every experiment, into results/charts/
 	@scripts/plot.py
 
@@ -133,7 +137,7 @@ format: ## lay the C files out with clang-format
 lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy and shellcheck
 	clang-format --dry-run --Werror $(LIB_SRC) $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) $(UNIT_SRC) $(HEADERS)
 	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) $(SHARED_SRC) $(TOOL_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
-	shellcheck scripts/bootstrap scripts/python scripts/run scripts/test .ci/run
+	shellcheck scripts/bootstrap scripts/kernels-guest scripts/python scripts/run scripts/test .ci/run
 
 # Programs find what they start in other languages beside the folder they are in.
 install: all ## the programs, into PREFIX/libexec/stallrace/build

@@ -117,13 +117,16 @@ def kill(child):
     child.wait()
 
 
-def run(command):
-    """Status, output and errors of a program that ends by itself."""
+def run(command, limit_s=None):
+    """Status, output and errors of a program that ends by itself, within the limit or Failed."""
     child = None
     try:
         with signals.hold():  # else there could be a child that nobody knows
             child = start(command)
-        out, error = child.communicate()
+        out, error = child.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        kill(child)
+        raise Failed(f"{os.path.basename(command[0])} did not end in {limit_s} s") from None
     except BaseException:
         kill(child)
         raise

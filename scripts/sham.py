@@ -11,7 +11,7 @@ import subprocess
 from rows import NO_ORDER
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-TRIES = 3  # a disturbed run cannot tell; a longer one may
+TRIES = 2  # a disturbed run cannot tell; a longer one may
 
 
 def describe(program):

@@ -102,7 +102,10 @@ static const char *cpu_model(char line[LINE])
 	return model;
 }
 
-/* The hypervisor by the name it gives itself (CPUID leaf 0x40000000), or NULL on bare metal. */
+/*
+ * The hypervisor by the name it gives itself (CPUID leaf 0x40000000), or NULL on bare metal.  On an Arm
+ * the firmware names it, or the device tree of the board that QEMU and others invent.
+ */
 static const char *hypervisor(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -125,6 +128,13 @@ static const char *hypervisor(void)
 			return known[i][1];
 	return "unknown";
 #else
+	char line[LINE];
+
+	if (first_line("/sys/class/dmi/id/sys_vendor", line) && strcmp(line, "QEMU") == 0)
+		return "QEMU";
+	if (first_line("/proc/device-tree/compatible", line) &&
+	    strcmp(line, "linux,dummy-virt") == 0)
+		return "unknown";
 	return access("/sys/hypervisor/type", R_OK) == 0 ? "unknown" : NULL;
 #endif
 }
