@@ -8,7 +8,8 @@ PROGRAM = BUILD / "echo" / "async"
 def test_books():
     rows = quick_rows(PROGRAM, "--connections", "27", "--levels", "4", "--held", "5", "--trials", "1")
     samples = kind(rows, "sample")
-    for variant in rows[0]["variants"]:
+    left_out = rows[0]["params"].get("left_out", {})
+    for variant in rows[0]["variants"].keys() - left_out:
         of = [sample for sample in samples if sample["variant"] == variant]
         assert [sample["connections"] for sample in of] == [1, 3, 9, 27]
         assert ["memory_bytes" in sample for sample in of] == [False, False, False, True]

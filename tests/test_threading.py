@@ -2,6 +2,7 @@
 """What is special to echo/threading: how many threads each mapping has."""
 import os
 
+import pytest
 from program import BUILD, kind, quick_rows, verdict_of
 
 PROGRAM = BUILD / "echo" / "threading"
@@ -10,7 +11,10 @@ PROGRAM = BUILD / "echo" / "threading"
 def test_threads():
     rows = quick_rows(PROGRAM, "--connections", "20", "--trials", "1")
     threads = {sample["variant"]: sample["threads"] for sample in kind(rows, "sample")}
-    assert threads["thread"] == 2 + 20 and threads["coroutine"] == 2
+    assert threads["thread"] == 2 + 20
+    if "coroutine" not in threads:
+        pytest.skip("this build has no coroutines")
+    assert threads["coroutine"] == 2
     assert threads["coroutine-nm"] >= 1 + len(os.sched_getaffinity(0))
     assert threads["two-level"] == threads["coroutine-nm"] + 16
 
