@@ -13,6 +13,7 @@ from program import BUILD, TIMEOUT, environment, left_behind, run, session, star
 
 SERVER = BUILD / "echo" / "echo-server"
 SAN = os.environ.get("SAN", "")
+OWN_THREADS = 3 if SAN == "thread" else 2  # for signals, the first one, and a sanitizer's
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

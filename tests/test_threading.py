@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from echo import OWN_THREADS
 from program import BUILD, kind, quick_rows, verdict_of
 
 PROGRAM = BUILD / "echo" / "threading"
@@ -11,10 +12,10 @@ PROGRAM = BUILD / "echo" / "threading"
 def test_threads():
     rows = quick_rows(PROGRAM, "--connections", "20", "--trials", "1")
     threads = {sample["variant"]: sample["threads"] for sample in kind(rows, "sample")}
-    assert threads["thread"] == 2 + 20
+    assert threads["thread"] == OWN_THREADS + 20
     if "coroutine" not in threads:
         pytest.skip("this build has no coroutines")
-    assert threads["coroutine"] == 2
+    assert threads["coroutine"] == OWN_THREADS
     assert threads["coroutine-nm"] >= 1 + len(os.sched_getaffinity(0))
     assert threads["two-level"] == threads["coroutine-nm"] + 16
 

@@ -12,7 +12,7 @@ rows_of = partial(quick_rows, UDP_LOAD)
 
 
 def test_loads():
-    rows = rows_of("--rate", "5000", "--trials", "2")
+    rows = rows_of("--rate", "5000", "--load", "200", "--trials", "2")
     offered = {load["variant"]: load["offered_per_s"] for load in kind(rows, "sample")}
     assert offered == {"load-0.5": 2500, "load-1.05": 5250, "load-1.2": 6000, "load-1.5": 7500,
                        "load-2": 10000, "load-10": 50000}
