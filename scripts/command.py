@@ -100,8 +100,8 @@ def die_with(parent):
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # in the background shells have it ignored
 
 
-def start(command):
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+def start(command, **options):
+    return subprocess.Popen(command, **options, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True, start_new_session=True,
                             preexec_fn=functools.partial(die_with, os.getpid()))
 
@@ -117,12 +117,12 @@ def kill(child):
     child.wait()
 
 
-def run(command, limit_s=None):
+def run(command, limit_s=None, **options):
     """Status, output and errors of a program that ends by itself, within the limit or Failed."""
     child = None
     try:
         with signals.hold():  # else there could be a child that nobody knows
-            child = start(command)
+            child = start(command, **options)
         out, error = child.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
         kill(child)

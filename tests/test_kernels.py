@@ -36,15 +36,15 @@ def test_without_qemu(tmp_path):
 
 
 @pytest.mark.skipif(bool(os.environ.get("SAN")), reason="too slow in an emulated machine")
-def test_a_guest():
+def test_a_guest(tmp_path):
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("QEMU is missing (scripts/bootstrap --kernels)")
     if not os.path.exists(CACHED):
         pytest.skip("no kernel was fetched (make kernels fetches it)")
     ended = subprocess.run([ROOT / "scripts/kernels", "--kernels", KERNEL, "--cpus", "2", "--groups",
-                            "tcp", BUILD], capture_output=True, text=True, timeout=LIMIT_S)
+                            "tcp", "--out", tmp_path, BUILD], capture_output=True, text=True, timeout=LIMIT_S)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    folder = ROOT / "results/kernels" / f"{KERNEL}-2cpu"
+    folder = tmp_path / f"{KERNEL}-2cpu"
     found = {path.name.split("-")[0]: parse(path.read_text(encoding="utf-8"))
              for path in (folder / "tcp").glob("*.jsonl")}
     assert {"handshake", "nagle", "backlog"} <= set(found)
