@@ -277,7 +277,7 @@ static void judge(struct run *run)
 	verdict = rank_verdict(&ranking, bears);
 	run_judge_with(
 		run, "srv-ideal", verdict,
-		ranking.n < 2 || ranking.n < ranking.selected
+		!rank_is_whole(&ranking)
 			? "{models} of {selected} models have an interval on each criterion, which is too few to compare"
 		: rank_tells(&ranking) == REFUTED
 			? "a tie of all on one criterion at least is no first place there; {models} models"

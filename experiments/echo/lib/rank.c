@@ -96,6 +96,11 @@ enum verdict rank_is_first(const struct rank *rank)
 	return rank->perhaps ? UNCLEAR : HOLDS;
 }
 
+bool rank_is_whole(const struct ranking *ranking)
+{
+	return ranking->n >= 2 && ranking->n == ranking->selected;
+}
+
 enum verdict rank_tells(const struct ranking *ranking)
 {
 	return verdict_all(ranking->apart, RANK_CRITERIA);
@@ -104,11 +109,12 @@ enum verdict rank_tells(const struct ranking *ranking)
 enum verdict rank_verdict(const struct ranking *ranking, const bool *counts)
 {
 	enum verdict verdict = NOT_SEEN;
+	enum verdict tells = rank_tells(ranking);
 
-	if (ranking->n < 2 || ranking->n < ranking->selected)
+	if (!rank_is_whole(ranking))
 		return UNCLEAR;
-	if (rank_tells(ranking) != HOLDS)
-		return or_not_seen(rank_tells(ranking));
+	if (tells != HOLDS)
+		return or_not_seen(tells);
 	for (size_t i = 0; i < ranking->n; i++)
 		if (counts[i])
 			verdict = any_of(verdict, rank_is_first(&ranking->ranks[i]));

@@ -55,6 +55,9 @@ enum verdict rank_is_first(const struct rank *rank);
  */
 enum verdict rank_verdict(const struct ranking *ranking, const bool *counts);
 
+/* Whether all that were to be compared were, and are two or more. */
+bool rank_is_whole(const struct ranking *ranking);
+
 /* Whether every criterion sets some apart: refuted if all are alike on one. */
 enum verdict rank_tells(const struct ranking *ranking);
 
