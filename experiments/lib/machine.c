@@ -16,6 +16,7 @@
 
 #include "build.h" /* written by the Makefile: BUILD_VERSION, BUILD_COMMIT, BUILD_DIRTY, BUILD_FLAGS */
 #include "cgroup.h"
+#include "proc.h"
 #include "rows.h"
 #include "span.h"
 #include "text.h"
@@ -180,11 +181,7 @@ const char *machine_summary(void)
 
 int64_t machine_sysctl(const char *name)
 {
-	char path[LINE];
-	char line[LINE];
-
-	snprintf(path, sizeof(path), "/proc/sys/%s", name);
-	return first_line(path, line) ? strtoll(line, NULL, 10) : -1;
+	return proc_number(text_format("/proc/sys/%s", name), "", -1);
 }
 
 static void describe_sysctls(json_t *row)
