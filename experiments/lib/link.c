@@ -18,7 +18,7 @@
 #include "child.h"
 #include "text.h"
 
-enum { OUTPUT = 64 << 10, COMMAND = 512, FRAME = 1500, QUEUE = 256 << 10, BURST = 16 << 10 };
+enum { OUTPUT = 64 << 10, COMMAND = 512, FRAME = 1500, QUEUE = 256 << 10 };
 enum { ATTEMPTS = 500, ATTEMPT_MS = 10 }; /* of a new cable */
 
 /* What the parent asks of the child: a socket, or to run a command. */
@@ -163,6 +163,7 @@ static const char *set_up(struct link_ask ask, char output[OUTPUT + 1])
 {
 	int mtu = ask.mtu ? (int)ask.mtu : FRAME;
 	long long queue = ask.queue ? ask.queue : QUEUE;
+	enum link_host slow = ask.both_ways ? LINK_RX : LINK_TX; /* the last host with the rate */
 	const char *failed;
 
 	widen_path();
@@ -182,11 +183,11 @@ static const char *set_up(struct link_ask ask, char output[OUTPUT + 1])
 		failed = configure(LINK_RX, plug_in(LINK_RX), output);
 	if (!failed)
 		failed = configure(LINK_TX, plug_in(LINK_TX), output);
-	if (!failed && ask.rate)
-		failed = configure(LINK_TX,
+	for (enum link_host host = LINK_TX; !failed && ask.rate && host <= slow; host++)
+		failed = configure(host,
 				   text_format("tc qdisc add dev cable root tbf rate %lldbps "
 					       "burst %d limit %lld",
-					       (long long)ask.rate, BURST, queue),
+					       (long long)ask.rate, LINK_BURST, queue),
 				   output);
 	for (enum link_host host = LINK_TX; !failed && host <= LINK_RX; host++)
 		if (!carries(host))

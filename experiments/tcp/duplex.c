@@ -69,7 +69,7 @@ static const struct bound bounds[] = {
 	 "of its speed alone: two ways that shared one capacity would be left with a half each"},
 	{0}};
 
-enum { MARKS = 40, LINK_BURST = 16 << 10, PAGE = 4 << 10 };
+enum { MARKS = 40, PAGE = 4 << 10 };
 
 static int64_t rate = 5 << 19; /* 21 Mbit/s */
 static int64_t total = 640 << 10;
@@ -82,7 +82,7 @@ static const struct opt opts[] = {
 	 .max = 16 << 20, .unit = OPT_BYTES_PER_S},
 	{'n', "total", "what goes each way", .num = &total, .min = 64 << 10, .max = 64 << 20,
 	 .quick = 64 << 10, .unit = OPT_BYTES},
-	{0, "turns", "turns of each end in turns", .num = &turns, .min = 1, .max = 64},
+	{0, "turns", "turns of each end in turns", .num = &turns, .min = 1, .max = 4},
 	{0, "buffers", "SO_SNDBUF to ask for, less than the cable's queue", .num = &buffers,
 	 .min = 4096, .max = 128 << 10, .unit = OPT_BYTES},
 	{0, "loopback", "no cable: loopback, where each end limits its own rate",
@@ -309,20 +309,7 @@ int main(int argc, char *argv[])
 
 	no_cable = "as asked for";
 	if (!loopback)
-		cable = link_open((struct link_ask){.rate = rate}, &no_cable);
-	if (cable) {
-		const char *said = link_run(
-			cable, LINK_RX,
-			text_format("tc qdisc add dev cable root tbf rate %lldbps burst %d limit "
-				    "%d",
-				    (long long)rate, LINK_BURST, 256 << 10));
-
-		if (*said) {
-			no_cable = text_format("tc: %.*s", (int)strcspn(said, "\n"), said);
-			link_close(cable);
-			cable = NULL;
-		}
-	}
+		cable = link_open((struct link_ask){.rate = rate, .both_ways = true}, &no_cable);
 	no_cable = strdup(no_cable);
 	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
