@@ -115,7 +115,8 @@ static void judge(struct run *run)
 	struct interval open = run_interval(run, OPEN_LOOP, "p99_ns");
 	struct interval ratio = run_ratio(run, run_values(run, CLOSED_LOOP, "p99_ns"),
 					  run_values(run, OPEN_LOOP, "p99_ns"));
-	struct interval seen = load_mean(run, OPEN_LOOP, "p99_ns", "pause_ns", LOAD_ALL);
+	struct interval seen = run_ratio(run, run_values(run, OPEN_LOOP, "p99_ns"),
+					 run_values(run, OPEN_LOOP, "pause_ns"));
 
 	run_judge(
 		run, "srv-closed-loop-latency",
