@@ -318,7 +318,8 @@ def test_shams(program, quick, described, runs_here, alone):
                                                             env=environment())
         same[declared["sham"]] = came[name]
     wrong = {name: word for name, word in came.items()
-             if word not in (described["shams"][name]["then"], "unclear", "skipped")}
+             if word not in (described["shams"][name]["then"], "unclear", "skipped")
+             and not (word == "undecided" and words.get(name) == "unclear")}
     assert not wrong
     unturned = [name for name in came if described["shams"][name]["then"] == words.get(name)]
     if unturned and quick.rows[-1]["disturbed_trials"]:  # by chance a sham's verdict came without it

@@ -48,13 +48,13 @@ def test_eight_threads_on_one_cpu_end(duration):
 
 
 def test_only_the_mutex():
-    rows = rows_of("--variants", "mutex", "--duration", "1")
+    rows = rows_of("--variants", "mutex", "--duration", "20")
     assert verdict_of(rows) == "holds"
 
 
 def test_threads_beside_others_count():
     """What one thread alone did under a mutex proves nothing."""
-    rows = rows_of("--variants", "mutex", "--trials", "1", "--duration", "1")
+    rows = rows_of("--variants", "mutex", "--trials", "1", "--duration", "20")
     beside = [s for s in kind(rows, "sample") if s["threads"] > 1]
     verdict, = kind(rows, "verdict")
     assert verdict["numbers"]["lost"]["n"] == sum(sample["updates"] for sample in beside)
