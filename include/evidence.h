@@ -88,6 +88,12 @@ enum verdict share_below(struct share share, double bound);
 enum verdict is_above(struct interval interval, double bound);
 enum verdict is_below(struct interval interval, double bound);
 
+/*
+ * How much more one is than the other: what a slow machine adds to both is in neither.  Its interval
+ * spans all that both of theirs allow, so it is rather too wide.
+ */
+struct interval more_than(struct interval one, struct interval other);
+
 /* The whole interval within [low, high]: holds; wholly outside: refuted; else unclear. */
 enum verdict is_within(struct interval interval, double low, double high);
 

@@ -161,6 +161,12 @@ enum verdict is_below(struct interval interval, double bound)
 	return interval.high < bound ? HOLDS : interval.low > bound ? REFUTED : UNCLEAR;
 }
 
+struct interval more_than(struct interval one, struct interval other)
+{
+	return (struct interval){one.mid - other.mid, one.low - other.high, one.high - other.low,
+				 one.n < other.n ? one.n : other.n};
+}
+
 enum verdict is_within(struct interval interval, double low, double high)
 {
 	if (interval.low >= low && interval.high <= high)

@@ -80,7 +80,7 @@ static const struct row_field fields[] = {
 
 static const struct bound bounds[] = {
 	{"held_share", 0.5,
-	 "of the block: who asks in its first half waits longer, a busy machine's delay is shorter"},
+	 "of the block, more than where no handler waits: who asks in its first half waits longer"},
 	{0}};
 
 static int64_t block_ms = 100;
@@ -336,19 +336,22 @@ static void judge(struct run *run)
 	struct interval least = run_interval(run, BLOCKS, "least_held_ns");
 	struct interval thread = run_interval(run, THREAD, "worst_ns");
 	struct interval event = run_interval(run, EVENT, "worst_ns");
-	struct interval prompt = run_interval(run, PROMPT, "worst_ns");
+	struct interval prompt =
+		run_interval(run, PROMPT, "worst_ns"); /* the machine's own delay */
 
 	run_judge(
 		run, "poll-loop-blocked",
-		all_of(is_above(least, held_ns), is_below(thread, held_ns),
-		       is_below(event, held_ns)),
+		all_of(is_above(more_than(least, prompt), held_ns),
+		       is_below(more_than(thread, prompt), held_ns),
+		       is_below(more_than(event, prompt), held_ns)),
 		"while one handler waited {block_ms} in the loop, each of the others waited {least_held_ns} or longer at worst; where a thread waits instead {thread_worst_ns}, where epoll does {event_worst_ns} (medians of the trials)",
 		number_int("block_ms", block_ms), number_interval("least_held_ns", least),
 		number_interval("thread_worst_ns", thread),
 		number_interval("event_worst_ns", event));
-	run_check(run, "prompt-holds-up-nobody", is_below(prompt, held_ns),
-		  "the worst answer took {worst_ns} (median of the trials)",
-		  number_interval("worst_ns", prompt));
+	run_check(
+		run, "prompt-holds-up-nobody", is_below(more_than(prompt, event), held_ns),
+		"the worst answer took {worst_ns}, and {event_worst_ns} where epoll waits (medians of the trials)",
+		number_interval("worst_ns", prompt), number_interval("event_worst_ns", event));
 }
 
 static const struct experiment about = {
