@@ -57,6 +57,9 @@ struct share share_rest(struct share share);
 /* Seen at least once: holds.  Else not-seen; unclear for n = 0. */
 enum verdict can_happen(struct share seen);
 
+/* The same of what chance may miss in a few trials: not-seen only after `enough` of them, else unclear. */
+enum verdict can_happen_in(struct share seen, int64_t enough);
+
 /* For an "always" that no number of trials could prove: refuted by one that was seen, else not-seen. */
 enum verdict refuted_if_seen(struct share counter_examples);
 

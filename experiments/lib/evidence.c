@@ -82,6 +82,11 @@ enum verdict can_happen(struct share seen)
 	return seen.k > 0 ? HOLDS : NOT_SEEN;
 }
 
+enum verdict can_happen_in(struct share seen, int64_t enough)
+{
+	return seen.k <= 0 && seen.n < enough ? UNCLEAR : can_happen(seen);
+}
+
 enum verdict refuted_if_seen(struct share counter_examples)
 {
 	if (counter_examples.n <= 0)

@@ -38,6 +38,9 @@ static void test_shares(void **state)
 	assert_int_equal(can_happen(share_of(1, 10)), HOLDS);
 	assert_int_equal(can_happen(share_of(0, 10)), NOT_SEEN);
 	assert_int_equal(can_happen(share_of(0, 0)), UNCLEAR);
+	assert_int_equal(can_happen_in(share_of(1, 1), 8), HOLDS);
+	assert_int_equal(can_happen_in(share_of(0, 7), 8), UNCLEAR);
+	assert_int_equal(can_happen_in(share_of(0, 8), 8), NOT_SEEN);
 	assert_int_equal(refuted_if_seen(share_of(1, 10)), REFUTED);
 	assert_int_equal(refuted_if_seen(share_of(0, 10)), NOT_SEEN);
 	assert_int_equal(refuted_if_seen(share_of(0, 0)), UNCLEAR);
@@ -108,8 +111,10 @@ static void test_intervals(void **state)
 	assert_int_equal(is_above(two_to_three, 2.5), UNCLEAR);
 	assert_int_equal(is_above(two_to_three, 3.1), REFUTED);
 	assert_int_equal(is_above(nothing, 1), UNCLEAR);
-	assert_int_equal(is_above(more_than((struct interval){9, 8, 10, 7}, two_to_three), 4.9), HOLDS);
-	assert_int_equal(is_above(more_than((struct interval){9, 8, 10, 7}, two_to_three), 5), UNCLEAR);
+	assert_int_equal(is_above(more_than((struct interval){9, 8, 10, 7}, two_to_three), 4.9),
+			 HOLDS);
+	assert_int_equal(is_above(more_than((struct interval){9, 8, 10, 7}, two_to_three), 5),
+			 UNCLEAR);
 	assert_int_equal(is_below(more_than(two_to_three, two_to_three), 1.1), HOLDS);
 	assert_int_equal(is_below(more_than(nothing, two_to_three), 1), UNCLEAR);
 	assert_int_equal(is_below(two_to_three, 3.1), HOLDS);
