@@ -14,7 +14,7 @@
 #include "text.h"
 
 /* Keys of options without a letter: above every character. */
-enum { MAX_OPTS = 64, LONG_ONLY = 0x100 };
+enum { MAX_OPTS = 64, LONG_ONLY = 0x100, ARGUMENT = 4096 };
 
 /* What argp's parser works on: all tables as one list. */
 struct parse {
@@ -98,12 +98,36 @@ static const char *number_text(const struct opt *opt, int64_t number)
 	return text_count(number);
 }
 
-/* Messages repeat what is wrong in one line, which such an argument would break. */
-static void refuse_control_characters(const char *option, const char *arg)
+/* ASCII's and, in UTF-8, U+0080 to U+009F, line breaks, and what turns the direction of writing. */
+static bool is_control(const char *text)
 {
-	for (const char *c = arg; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			errx(EXIT_USAGE, "%s: a line break or control character", option);
+	const unsigned char *c = (const unsigned char *)text;
+
+	if (iscntrl(c[0]) && c[0] < 0x80)
+		return true;
+	if (c[0] == 0xc2)
+		return c[1] >= 0x80 && c[1] < 0xa0;
+	if (c[0] != 0xe2 || (c[1] != 0x80 && c[1] != 0x81))
+		return false;
+	return c[1] == 0x80 ? c[2] >= 0xa8 && c[2] <= 0xae : c[2] >= 0xa6 && c[2] <= 0xa9;
+}
+
+/* Messages repeat what is wrong in one line, which such an argument would break. */
+static void refuse_unreadable(const char *what, const char *arg, size_t length)
+{
+	if (length > ARGUMENT)
+		errx(EXIT_USAGE, "%s: longer than %d bytes", what, ARGUMENT);
+	for (size_t i = 0; i < length; i++)
+		if (is_control(&arg[i]))
+			errx(EXIT_USAGE, "%s: a line break or control character", what);
+}
+
+/* The same of the names of options, which getopt would repeat. */
+static void refuse_unreadable_names(int argc, char *argv[])
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strncmp(argv[i], "--", 2) == 0)
+			refuse_unreadable("option", argv[i], strcspn(argv[i], "="));
 }
 
 static void set_number(const struct opt *opt, const char *arg)
@@ -111,7 +135,7 @@ static void set_number(const struct opt *opt, const char *arg)
 	int64_t number;
 	int error = opt_number(arg, opt->unit, &number);
 
-	refuse_control_characters(text_format("--%s", opt->name), arg);
+	refuse_unreadable(text_format("--%s", opt->name), arg, strlen(arg));
 	if (error == EINVAL)
 		errx(EXIT_USAGE, "--%s: '%s' is not a number%s", opt->name, arg,
 		     opt->unit == OPT_MS ? " of milliseconds (2000, 2000ms, 2s)" : "");
@@ -126,7 +150,7 @@ static void set_text(const struct opt *opt, const char *arg)
 	const char *list = "";
 
 	if (!opt->lines)
-		refuse_control_characters(text_format("--%s", opt->name), arg);
+		refuse_unreadable(text_format("--%s", opt->name), arg, strlen(arg));
 	for (const char *const *c = opt->choices; c && *c; c++) {
 		if (strcmp(*c, arg) == 0)
 			break;
@@ -158,7 +182,7 @@ static error_t parse_one(int key, char *arg, struct argp_state *state)
 		return 0;
 	}
 	if (key == ARGP_KEY_ARG) {
-		refuse_control_characters("unexpected argument", arg);
+		refuse_unreadable("unexpected argument", arg, strlen(arg));
 		errx(EXIT_USAGE, "unexpected argument '%s'", arg);
 	}
 	for (size_t i = 0; i < parse->n; i++) {
@@ -267,6 +291,7 @@ void opt_parse(const struct opt_page *page, int argc, char *argv[])
 		used += add_table(&page->tables[t], t + 1, &parse, &options[used]);
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = EXIT_USAGE;
+	refuse_unreadable_names(argc, argv);
 	if (argp_parse(&argp, argc, argv, 0, NULL, &parse) != 0)
 		exit(EXIT_USAGE); /* NOLINT(concurrency-mt-unsafe): no thread runs yet */
 	for (size_t i = 0; page->quick && *page->quick && i < parse.n; i++)
