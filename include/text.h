@@ -40,6 +40,13 @@ const char *text_format(const char *format, ...) __attribute__((format(printf, 1
 /* Whether one line, a comma-separated list, has the item. */
 bool text_has_item(const char *list, const char *item);
 
+/*
+ * The length of the control character that the bytes begin with, 0 for any other: one of ASCII's; in
+ * UTF-8 one of U+0080 to U+009F, a line or paragraph separator, or one that turns the direction of
+ * writing (U+202A to U+202E, U+2066 to U+2069).  A terminal may obey them.
+ */
+size_t text_control(const char *bytes, size_t length);
+
 /* True if the locale (setlocale) can show the block characters. */
 bool text_unicode(void);
 

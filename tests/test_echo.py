@@ -231,10 +231,10 @@ def test_log(model):
         for leave in (socket.socket.close, reset):  # who has reset has no name any more
             client = server.connect()
             name = "{}:{}".format(*client.getsockname())
-            echoes(client, b"two\nl\x7fnes")
+            echoes(client, b"two\nl\x7fn\xc2\x9bs")
             leave(client)
             expected += [
-                f"Connected by {name}", f"{name}: Received 9 bytes: twol.nes", f"{name} closed"]
+                f"Connected by {name}", f"{name}: Received 10 bytes: twol.n.s", f"{name} closed"]
             until(lambda: expected[-1] in server.printed() or "?" in server.printed(), "its end")
         server.end()
         assert server.printed().splitlines()[1:] == expected

@@ -2,7 +2,6 @@
 #include "opt.h"
 
 #include <argp.h>
-#include <ctype.h>
 #include <err.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -98,27 +97,13 @@ static const char *number_text(const struct opt *opt, int64_t number)
 	return text_count(number);
 }
 
-/* ASCII's and, in UTF-8, U+0080 to U+009F, line breaks, and what turns the direction of writing. */
-static bool is_control(const char *text)
-{
-	const unsigned char *c = (const unsigned char *)text;
-
-	if (iscntrl(c[0]) && c[0] < 0x80)
-		return true;
-	if (c[0] == 0xc2)
-		return c[1] >= 0x80 && c[1] < 0xa0;
-	if (c[0] != 0xe2 || (c[1] != 0x80 && c[1] != 0x81))
-		return false;
-	return c[1] == 0x80 ? c[2] >= 0xa8 && c[2] <= 0xae : c[2] >= 0xa6 && c[2] <= 0xa9;
-}
-
 /* Messages repeat what is wrong in one line, which such an argument would break. */
 static void refuse_unreadable(const char *what, const char *arg, size_t length)
 {
 	if (length > ARGUMENT)
 		errx(EXIT_USAGE, "%s: longer than %d bytes", what, ARGUMENT);
 	for (size_t i = 0; i < length; i++)
-		if (is_control(&arg[i]))
+		if (text_control(&arg[i], length - i))
 			errx(EXIT_USAGE, "%s: a line break or control character", what);
 }
 

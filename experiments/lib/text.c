@@ -139,6 +139,21 @@ bool text_has_item(const char *list, const char *item)
 	return false;
 }
 
+size_t text_control(const char *bytes, size_t length)
+{
+	uint8_t c[3] = {0};
+
+	memcpy(c, bytes, length < sizeof(c) ? length : sizeof(c));
+	if (length > 0 && (c[0] < 0x20 || c[0] == 0x7f))
+		return 1;
+	if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+		return 2;
+	if (c[0] == 0xe2 && ((c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae) ||
+			     (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9)))
+		return 3;
+	return 0;
+}
+
 bool text_unicode(void)
 {
 	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;

@@ -255,6 +255,32 @@ static void test_pick(void **state)
 	assert_string_equal(text_pick("·", "-"), "·");
 }
 
+static void test_control(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t length;
+	} cases[] = {{"\n", 1},
+		     {"\x7f", 1},
+		     {"\xc2\x9b", 2},
+		     {"\xe2\x80\xa8", 3},
+		     {"\xe2\x81\xa9", 3},
+		     {"a\n", 0},
+		     {" ", 0},
+		     {"\x9b", 0},
+		     {"\xc2\xa0", 0},
+		     {"\xe2\x80\xa7", 0},
+		     {"\xe2\x81\xaa", 0},
+		     {"\xe2\x80", 0},
+		     {"", 0}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(text_control(cases[i].text, strlen(cases[i].text)),
+				 cases[i].length);
+	assert_int_equal(text_control("\0", 1), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +296,7 @@ int main(void)
 		cmocka_unit_test_setup(test_timeline, use_ascii),
 		cmocka_unit_test_setup(test_bar, use_ascii),
 		cmocka_unit_test_setup(test_pick, use_ascii),
+		cmocka_unit_test(test_control),
 	};
 
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);

@@ -2,8 +2,9 @@
 #include "conn_log.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdio.h>
+
+#include "text.h"
 
 enum { NAME_BYTES = 64, SHOWN_BYTES = 80 };
 
@@ -50,9 +51,14 @@ void conn_log_datagram(const struct sockaddr_in *peer, const char *bytes, size_t
 	char shown[SHOWN_BYTES];
 	size_t n = 0;
 
-	for (size_t i = 0; i < length && n + 1 < sizeof(shown); i++)
+	for (size_t i = 0; i < length && n + 1 < sizeof(shown); i++) {
+		size_t control = text_control(&bytes[i], length - i);
+
 		if (bytes[i] != '\n' && bytes[i] != '\r')
-			shown[n++] = (char)(iscntrl((unsigned char)bytes[i]) ? '.' : bytes[i]);
+			shown[n++] = (char)(control ? '.' : bytes[i]);
+		if (control)
+			i += control - 1;
+	}
 	shown[n] = 0;
 	printf("%s: Received %zu bytes: %s\n", name_of(peer, name), length, shown);
 }
