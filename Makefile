@@ -48,7 +48,7 @@ TOOL_SRC := $(filter-out $(LEFT_OUT),$(TOOL_ALL))
 # Flags for what these source files need.
 pkg       = $(foreach n,$(filter $(addsuffix :%,$2),$(NEEDS)),$(shell pkg-config $1 $(lastword $(subst :, ,$n))))
 UNIT_SRC := $(wildcard tests/unit/*.c)
-HEADERS  := $(wildcard include/*.h include/*/*.h experiments/*/*.h experiments/*/*/*.h experiments/*/*/*/*.h tests/unit/*.h)
+HEADERS  := $(wildcard include/*.h include/*/*.h experiments/*/*.h experiments/*/*/*.h experiments/*/*/*/*.h tests/*/*.h)
 LIB      := $(BUILD)/libexp.a
 LIB_OBJ  := $(LIB_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 BINS     := $(EXP_SRC:experiments/%.c=$(BUILD)/%)
@@ -56,14 +56,16 @@ SHARED_OBJ := $(SHARED_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 TOOL_OBJ := $(TOOL_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 TOOLS    := $(sort $(foreach f,$(TOOL_SRC),$(BUILD)/$(word 2,$(subst /, ,$f))/$(word 3,$(subst /, ,$f))))
 INSTALLED := $(DESTDIR)$(PREFIX)/libexec/stallrace
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
+FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 # Groups come in the order of their first experiment, those that declare none at the end.
 ORDERED  := $(shell grep -Ho '\.order = [0-9]*' /dev/null $(EXP_ALL) | \
 	    sed 's|^experiments/\([^/]*\)/.* = \(.*\)|\2 \1|' | sort -n | awk '!seen[$$2]++ { print $$2 }')
 GROUPS   := $(ORDERED) $(filter-out $(ORDERED),$(sort $(notdir $(patsubst %/,%,$(dir $(EXP_ALL))))))
 # What an earlier build left and no source makes any more.
-FOLDERS  := $(patsubst %/,%,$(sort $(BUILD)/unit/ $(dir $(BINS) $(TOOLS))))
-STALE    := $(filter-out $(BINS) $(TOOLS) $(UNITS) $(FOLDERS) $(addprefix $(BUILD)/,obj libexp.a build.h flags \
+FOLDERS  := $(patsubst %/,%,$(sort $(BUILD)/unit/ $(BUILD)/fuzz/ $(dir $(BINS) $(TOOLS))))
+STALE    := $(filter-out $(BINS) $(TOOLS) $(UNITS) $(FUZZERS) $(FOLDERS) $(addprefix $(BUILD)/,obj libexp.a build.h flags \
 	    sources),$(wildcard $(BUILD)/* $(FOLDERS:%=%/*)))
 PYTEST   := scripts/python pytest -- -m pytest
 
@@ -109,6 +111,9 @@ bench: all ## time whole programs with hyperfine, into results/bench/
 shams: all ## take away what each claim and control is about: does it come out otherwise?
 	@scripts/shams $(BUILD)
 
+fuzz: ## feed inputs that clang's libFuzzer and hypothesis think of, SECONDS=60 in all
+	@scripts/fuzz $(or $(SECONDS),60)
+
 kernels: all ## measure under other kernels, in emulated machines, and compare the verdicts
 	@scripts/bootstrap --kernels
 	@scripts/kernels $(BUILD)
@@ -132,12 +137,12 @@ doctor: ## say what is there, what is missing and what is skipped for it
 	@scripts/bootstrap --doctor
 
 format: ## lay the C files out with clang-format
-	clang-format -i $(LIB_SRC) $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) $(UNIT_SRC) $(HEADERS)
+	clang-format -i $(LIB_SRC) $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) $(UNIT_SRC) $(FUZZ_SRC) $(HEADERS)
 
 lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy and shellcheck
-	clang-format --dry-run --Werror $(LIB_SRC) $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) $(UNIT_SRC) $(HEADERS)
+	clang-format --dry-run --Werror $(LIB_SRC) $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) $(UNIT_SRC) $(FUZZ_SRC) $(HEADERS)
 	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) $(SHARED_SRC) $(TOOL_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
-	shellcheck scripts/bootstrap scripts/kernels-guest scripts/python scripts/run scripts/test .ci/run
+	shellcheck scripts/bootstrap scripts/fuzz scripts/kernels-guest scripts/python scripts/run scripts/test .ci/run
 
 # Programs find what they start in other languages beside the folder they are in.
 install: all ## the programs, into PREFIX/libexec/stallrace/build
@@ -187,6 +192,15 @@ $(UNITS): $(BUILD)/unit/%: tests/unit/%.c $(LIB) $(BUILD)/flags
 	@mkdir -p $(@D) $(BUILD)/obj && echo "  LD $@"
 	$(quiet)$(compile) -MMD -MP -MF $(BUILD)/obj/unit-$*.d $< $(LIB) $(LDFLAGS) $(libs) -lcmocka -o $@
 
+# What is fuzzed of the server has no main().
+$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB) $(BUILD)/obj/echo/echo-server/conn.o \
+		$(BUILD)/obj/echo/echo-server/conn_log.o $(BUILD)/flags
+	@mkdir -p $(@D) && echo "  LD $@"
+	$(quiet)$(compile) -fsanitize=fuzzer -MMD -MP -MF $(BUILD)/obj/fuzz-$*.d \
+		$< $(filter %.o,$^) $(LIB) $(LDFLAGS) $(libs) -o $@
+
+fuzzers: $(FUZZERS) prune
+
 units: $(UNITS) prune
 
 prune:
@@ -195,5 +209,5 @@ prune:
 -include $(wildcard $(addprefix $(BUILD)/obj/,*.d */*.d */*/*.d */*/*/*.d))
 
 FORCE:
-.PHONY: all help demo test smoke bench shams plots report reference fields deps doctor format lint install clean units prune FORCE \
+.PHONY: all help demo test smoke bench shams plots report reference fields deps doctor format lint install clean units fuzz fuzzers prune FORCE \
 	$(GROUPS:%=run-%)

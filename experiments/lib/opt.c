@@ -2,6 +2,7 @@
 #include "opt.h"
 
 #include <argp.h>
+#include <ctype.h>
 #include <err.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -107,12 +108,25 @@ static void refuse_unreadable(const char *what, const char *arg, size_t length)
 			errx(EXIT_USAGE, "%s: a line break or control character", what);
 }
 
-/* The same of the names of options, which getopt would repeat. */
-static void refuse_unreadable_names(int argc, char *argv[])
+static bool takes_value(const struct parse *parse, int letter)
 {
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+	for (size_t i = 0; i < parse->n; i++)
+		if (parse->opts[i]->key == letter)
+			return !parse->opts[i]->flag;
+	return false;
+}
+
+/* The same of the names of options, which getopt would repeat; argp takes the letter 0xff for -?. */
+static void refuse_unreadable_names(const struct parse *parse, int argc, char *argv[])
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		if (strncmp(argv[i], "--", 2) == 0)
 			refuse_unreadable("option", argv[i], strcspn(argv[i], "="));
+		else if (argv[i][0] == '-')
+			for (const char *c = &argv[i][1]; *c && !takes_value(parse, c[-1]); c++)
+				if ((unsigned char)*c >= 0x7f || iscntrl((unsigned char)*c))
+					errx(EXIT_USAGE, "option: a letter that is not ASCII");
+	}
 }
 
 static void set_number(const struct opt *opt, const char *arg)
@@ -276,7 +290,7 @@ void opt_parse(const struct opt_page *page, int argc, char *argv[])
 		used += add_table(&page->tables[t], t + 1, &parse, &options[used]);
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = EXIT_USAGE;
-	refuse_unreadable_names(argc, argv);
+	refuse_unreadable_names(&parse, argc, argv);
 	if (argp_parse(&argp, argc, argv, 0, NULL, &parse) != 0)
 		exit(EXIT_USAGE); /* NOLINT(concurrency-mt-unsafe): no thread runs yet */
 	for (size_t i = 0; page->quick && *page->quick && i < parse.n; i++)

@@ -256,6 +256,7 @@ static void test_wrong_usage(void **state)
 		{"--threads=3\n4", "--threads: a line break or control character"},
 		{"--threads=\xc2\x9b", "--threads: a line break or control character"},
 		{"--peer=\xe2\x80\xae", "--peer: a line break or control character"},
+		{"-Z\xff", "option: a letter that is not ASCII"},
 		{"--\xc2\x85", "option: a line break or control character"},
 		{"--write-size=2M", "--write-size: 2M is not in the range 1 B to 1 MiB"},
 		{"--pause=2m", "--pause: '2m' is not a number of milliseconds"},
