@@ -41,11 +41,13 @@ def locked(name, how):
 
 @pytest.fixture(autouse=True)
 def turn(request):
-    """A test that asks for `alone` has the machine to itself: no other worker runs one meanwhile.
+    """A test of `alone` has the machine to itself: no other worker runs one meanwhile.
 
     Who waits for the machine holds the gate, so that no one overtakes.
     """
-    how = fcntl.LOCK_EX if "alone" in request.fixturenames else fcntl.LOCK_SH
+    how = fcntl.LOCK_SH
+    if "alone" in request.fixturenames and request.getfixturevalue("described")["timed"]:
+        how = fcntl.LOCK_EX
     with contextlib.ExitStack() as stack:
         with locked("gate", fcntl.LOCK_EX):
             stack.enter_context(locked("turn", how))
@@ -54,7 +56,7 @@ def turn(request):
 
 @pytest.fixture
 def alone(turn):
-    """For tests of what another program on the CPUs would disturb."""
+    """For tests of what another program on the CPUs would disturb, if it is .timed."""
 
 
 @pytest.fixture(scope="session")
