@@ -26,11 +26,16 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
 	    -Wwrite-strings -Wno-missing-field-initializers $(WERROR)
 # Sanitizers want frame pointers; a sanitizer that finds something ends the program.
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+# What a compiler can do against a fault of ours; checked here, as compilers differ and -O0 forbids some.
+can       = $(shell $(CC) $(CFLAGS) -Werror $1 -include stdio.h -x c -c /dev/null -o /dev/null 2>/dev/null && echo '$1')
+FORTIFY   = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE
+HARDEN   := $(if $(SAN),,$(or $(call can,$(FORTIFY)=3),$(call can,$(FORTIFY)=2)) $(call can,-fstack-protector-strong -fPIE))
+RELRO    := $(if $(SAN),,$(if $(findstring -fPIE,$(HARDEN)),-pie) -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now)
 JANSSON  := $(shell pkg-config --cflags jansson 2>/dev/null)
 JANSSONL := $(shell pkg-config --libs jansson 2>/dev/null || echo -ljansson)
-compile   = $(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -pthread \
+compile   = $(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(HARDEN) $(SANFLAGS) -pthread \
 	    -Iinclude -I$(BUILD) $(JANSSON)
-link      = $(CC) $(CFLAGS) $(SANFLAGS) -pthread $(LDFLAGS)
+link      = $(CC) $(CFLAGS) $(HARDEN) $(RELRO) $(SANFLAGS) -pthread $(LDFLAGS)
 libs      = $(JANSSONL) -lm $(LDLIBS)
 
 LIB_SRC  := $(wildcard experiments/lib/*.c)
@@ -169,7 +174,7 @@ $(BUILD)/build.h: FORCE
 	@{ echo '#define BUILD_VERSION "$(VERSION)"'; \
 	   echo "#define BUILD_COMMIT \"$$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)\""; \
 	   echo "#define BUILD_DIRTY $$(git diff --quiet HEAD 2>/dev/null && echo 0 || echo 1)"; \
-	   echo '#define BUILD_FLAGS "$(strip $(CFLAGS) $(SANFLAGS))"'; } | { $(write_if_changed); }
+	   echo '#define BUILD_FLAGS "$(strip $(CFLAGS) $(HARDEN) $(SANFLAGS))"'; } | { $(write_if_changed); }
 
 $(BUILD)/obj/%.o: experiments/%.c $(BUILD)/flags | $(BUILD)/build.h
 	@mkdir -p $(@D) && echo "  CC $@"
