@@ -13,10 +13,10 @@
  *
  * Updates can be lost just where a check point lies between the load of x and its store.
  */
-#include <err.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "exp.h"
 #include "gil.h"
 #include "judge.h"
@@ -178,10 +178,8 @@ static struct reached explore(enum gil_policy policy, const struct gil_program *
 		last.reg[i] = s.low + s.xs - 1;
 	}
 	last.x = s.low + s.xs - 1;
-	s.visited = calloc(index_of(&s, &last) + 1, sizeof(*s.visited));
-	s.ends = calloc((size_t)s.xs, sizeof(*s.ends));
-	if (!s.visited || !s.ends)
-		err(EXIT_USAGE, "calloc");
+	s.visited = check_alloc(calloc(index_of(&s, &last) + 1, sizeof(*s.visited)));
+	s.ends = check_alloc(calloc((size_t)s.xs, sizeof(*s.ends)));
 	visit(&s, begin);
 	for (int x = s.low; x < s.low + s.xs; x++) {
 		if (!s.ends[x - s.low])

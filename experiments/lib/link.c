@@ -274,11 +274,9 @@ static int ask_child(struct link *link, const struct request *request)
 struct link *link_open(struct link_ask ask, const char **why)
 {
 	static char reason[COMMAND]; /* it stays, for a report at the end */
-	struct link *link = calloc(1, sizeof(*link));
+	struct link *link = check_alloc(calloc(1, sizeof(*link)));
 	int ends[2];
 
-	if (!link)
-		err(2, "calloc");
 	check_fd(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
 	link->child = child_fork();
 	if (link->child == 0) {

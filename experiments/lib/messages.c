@@ -17,12 +17,10 @@ void messages_begin(struct messages *m, int64_t n)
 	*m = (struct messages){
 		.fd = net_pair(NET_TCP, (struct net_ask){.rcvbuf = 1 << 20}),
 		.n = n,
-		.at_ns = calloc((size_t)n, sizeof(*m->at_ns)),
-		.came = calloc((size_t)n, sizeof(*m->came)),
-		.late_ns = calloc((size_t)n, sizeof(*m->late_ns)),
+		.at_ns = check_alloc(calloc((size_t)n, sizeof(*m->at_ns))),
+		.came = check_alloc(calloc((size_t)n, sizeof(*m->came))),
+		.late_ns = check_alloc(calloc((size_t)n, sizeof(*m->late_ns))),
 	};
-	if (!m->at_ns || !m->came || !m->late_ns)
-		err(EXIT_USAGE, "calloc");
 	net_set(m->fd.tx, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 

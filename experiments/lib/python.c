@@ -218,12 +218,10 @@ static void add_matches(struct search *search, const char *pattern, bool scripts
 static void search_machine(struct search *search, bool scripts)
 {
 	const char *folders = getenv("PATH");
-	char *path = strdup(folders ? folders : "/usr/bin");
+	char *path = check_alloc(strdup(folders ? folders : "/usr/bin"));
 	char *rest = path;
 	char pattern[PATH_MAX];
 
-	if (!path)
-		err(EXIT_USAGE, "strdup");
 	for (const char *folder; (folder = strsep(&rest, ":"));) {
 		snprintf(pattern, sizeof(pattern), "%s/python*", *folder ? folder : ".");
 		add_matches(search, pattern, scripts);

@@ -27,9 +27,7 @@ json_t *rows_text(const char *text)
 
 	if (string)
 		return string;
-	copy = strdup(text); /* not UTF-8: keep what is ASCII */
-	if (!copy)
-		err(2, "strdup");
+	copy = check_alloc(strdup(text)); /* not UTF-8: keep what is ASCII */
 	for (char *c = copy; *c; c++)
 		*c = (char)((unsigned char)*c < 0x80 ? *c : '?');
 	string = json_string(copy);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "stats.h"
 
-#include <err.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+
+#include "check.h"
 
 static int by_value(const void *a, const void *b)
 {
@@ -16,10 +17,8 @@ static int by_value(const void *a, const void *b)
 
 static double *sorted_copy(struct values values)
 {
-	double *copy = calloc(values.n + 1, sizeof(*copy));
+	double *copy = check_alloc(calloc(values.n + 1, sizeof(*copy)));
 
-	if (!copy)
-		err(2, "calloc");
 	for (size_t i = 0; i < values.n; i++)
 		copy[i] = (double)values.at[i];
 	qsort(copy, values.n, sizeof(*copy), by_value);
@@ -159,17 +158,15 @@ static size_t round_medians(struct values values, bool rounds, struct measured *
 /* As doubles, not millionths: a ratio can be beyond 1e13, and below 1e-6 without being 0. */
 struct interval stats_ratio_at(struct values above, struct values below, double level)
 {
-	struct measured *over = calloc(above.n + 1, sizeof(*over));
-	struct measured *under = calloc(below.n + 1, sizeof(*under));
-	double *ratios = calloc(above.n + 1, sizeof(*ratios));
+	struct measured *over = check_alloc(calloc(above.n + 1, sizeof(*over)));
+	struct measured *under = check_alloc(calloc(below.n + 1, sizeof(*under)));
+	double *ratios = check_alloc(calloc(above.n + 1, sizeof(*ratios)));
 	bool rounds = above.round && below.round;
 	struct interval ratio;
 	size_t overs;
 	size_t unders;
 	size_t n = 0;
 
-	if (!over || !under || !ratios)
-		err(2, "calloc");
 	overs = round_medians(above, rounds, over);
 	unders = round_medians(below, rounds, under);
 	for (size_t i = 0, k = 0; i < overs; i++) {

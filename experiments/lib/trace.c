@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "trace.h"
 
-#include <err.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,9 +26,7 @@ static void *grow(void *at, size_t n, size_t *room, size_t size)
 	if (n < *room)
 		return at;
 	*room = *room ? *room * 2 : 1024;
-	at = reallocarray(at, *room, size);
-	if (!at)
-		err(EXIT_USAGE, "reallocarray");
+	at = check_alloc(reallocarray(at, *room, size));
 	return at;
 }
 
@@ -251,12 +248,10 @@ static void draw_sender(const struct trace *trace, FILE *out, int64_t column_ns)
 static void draw_queue(const struct trace *trace, FILE *out, const char *label, bool sender,
 		       int64_t column_ns)
 {
-	int64_t *at = calloc(2 * trace->looks_n, sizeof(*at));
+	int64_t *at = check_alloc(calloc(2 * trace->looks_n, sizeof(*at)));
 	int64_t *depth = at + trace->looks_n;
 	int64_t peak = 0;
 
-	if (!at)
-		err(EXIT_USAGE, "calloc");
 	for (size_t i = 0; i < trace->looks_n; i++) {
 		at[i] = trace->looks[i].at_ns;
 		depth[i] = sender ? trace->looks[i].outq : trace->looks[i].inq;

@@ -410,12 +410,10 @@ static const struct experiment about = {
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
-	struct loop *all = calloc((size_t)LOOPS_MAX, sizeof(*all));
+	struct loop *all = check_alloc(calloc((size_t)LOOPS_MAX, sizeof(*all)));
 	struct rng rng = {1}; /* the moments are the same in each run */
 	sigset_t told;
 
-	if (!all)
-		err(EXIT_USAGE, "calloc");
 	sigemptyset(&told);
 	sigaddset(&told, SIGUSR1);
 	check(pthread_sigmask(SIG_BLOCK, &told, NULL), "pthread_sigmask"); /* threads inherit it */

@@ -287,11 +287,9 @@ static void draw(struct run *run)
 static void find(const char *name, char path[PATH])
 {
 	const char *places = strchr(name, '/') ? NULL : getenv("PATH");
-	char *list = strdup(places ? places : "");
+	char *list = check_alloc(strdup(places ? places : ""));
 	char *rest = list;
 
-	if (!list)
-		err(EXIT_USAGE, "strdup");
 	snprintf(path, PATH, "%s", name);
 	for (const char *place; places && (place = strsep(&rest, ":"));)
 		if (snprintf(path, PATH, "%s/%s", place, name) < PATH && access(path, X_OK) == 0)

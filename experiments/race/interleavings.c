@@ -13,11 +13,11 @@
  *
  * The control: the counts add up to all schedules, and where these are few enough each is executed.
  */
-#include <err.h>
 #include <gmp.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "exp.h"
 #include "judge.h"
 #include "schedule.h"
@@ -85,10 +85,8 @@ static struct counted {
 
 static mpz_t *numbers(size_t n)
 {
-	mpz_t *all = malloc(n * sizeof(*all));
+	mpz_t *all = check_alloc(malloc(n * sizeof(*all)));
 
-	if (!all)
-		err(EXIT_USAGE, "malloc");
 	for (size_t i = 0; i < n; i++)
 		mpz_init(all[i]);
 	return all;

@@ -128,10 +128,8 @@ static void look_ahead(const struct schedules *s, uint8_t *fewest, size_t place)
 static uint8_t *search(const struct schedules *s)
 {
 	size_t size = s->places * (size_t)(s->threads + 1) * s->xs * (size_t)s->threads;
-	uint8_t *fewest = malloc(size);
+	uint8_t *fewest = check_alloc(malloc(size));
 
-	if (!fewest)
-		err(EXIT_USAGE, "malloc");
 	memset(fewest, NO_WAY, size);
 	memset(&fewest[index_of(s, s->places - 1, SCHEDULE_FREE, 0, 0)], 0, (size_t)s->threads);
 	for (size_t place = s->places - 1; place-- > 0 && !run_stopped();)

@@ -259,9 +259,7 @@ static void open_queue(struct queue *q, int64_t n)
 	free(q->clients); /* of the trial before */
 	*q = (struct queue){.asked = n, .room = (int)n + 1 + SPARE + WAITERS};
 	q->fd = net_bound(SOCK_STREAM | SOCK_NONBLOCK, &q->where);
-	q->clients = calloc((size_t)q->room, sizeof(*q->clients));
-	if (!q->clients)
-		err(EXIT_USAGE, "calloc");
+	q->clients = check_alloc(calloc((size_t)q->room, sizeof(*q->clients)));
 	check_fd(listen(q->fd, (int)n), "listen");
 }
 

@@ -14,7 +14,6 @@
  * Who may bind a port that somebody has is asked by bind.c.
  */
 #include <arpa/inet.h>
-#include <err.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,10 +102,8 @@ struct connection {
 
 static struct connection *connect_all(int listener, const struct sockaddr_in *where)
 {
-	struct connection *all = calloc((size_t)clients, sizeof(*all));
+	struct connection *all = check_alloc(calloc((size_t)clients, sizeof(*all)));
 
-	if (!all)
-		err(EXIT_USAGE, "calloc");
 	for (struct connection *c = all; c < all + clients; c++) {
 		struct sockaddr *remote = (struct sockaddr *)&c->name.remote;
 		socklen_t size = sizeof(c->name.remote);

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "check.h"
 #include "exp.h"
 #include "judge.h"
 #include "net.h"
@@ -94,10 +95,8 @@ struct stream {
 
 static void make_stream(struct stream *s, size_t reader, struct rng *rng)
 {
-	*s = (struct stream){malloc((size_t)messages * ((size_t)longest + PREFIX)), 0,
-			     calloc((size_t)messages, sizeof(*s->at))};
-	if (!s->bytes || !s->at)
-		err(EXIT_USAGE, "malloc");
+	*s = (struct stream){check_alloc(malloc((size_t)messages * ((size_t)longest + PREFIX))), 0,
+			     check_alloc(calloc((size_t)messages, sizeof(*s->at)))};
 	for (struct place *at = s->at; at < s->at + messages; at++) {
 		uint32_t prefix;
 

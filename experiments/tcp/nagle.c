@@ -211,9 +211,7 @@ static void measure(struct run *run, size_t variant)
 	double stalled_ns = run_bound(run, "stalled_ns");
 	struct team team;
 
-	t.latency = calloc((size_t)exchanges, 3 * sizeof(*t.latency));
-	if (!t.latency)
-		err(EXIT_USAGE, "calloc");
+	t.latency = check_alloc(calloc((size_t)exchanges, 3 * sizeof(*t.latency)));
 	t.acks = t.latency + exchanges;
 	t.gap = t.acks + exchanges;
 	if (variant == NODELAY)

@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "check.h"
 #include "exp.h"
 #include "filter.h"
 #include "judge.h"
@@ -281,12 +282,10 @@ static void receive_datagrams(struct burst *b)
 static void measure_udp(struct run *run, int in_percent)
 {
 	struct burst b = {.fd = net_pair(NET_UDP, (struct net_ask){0}),
-			  .seen = calloc((size_t)datagrams, 1)};
+			  .seen = check_alloc(calloc((size_t)datagrams, 1))};
 	int64_t begin_ns = span_now();
 	int64_t sent = 0, drops;
 
-	if (!b.seen)
-		err(EXIT_USAGE, "calloc");
 	drop_some(b.fd.rx, in_percent);
 	for (; sent < datagrams && !run_stopped(); sent++) {
 		send_datagram(b.fd.tx, sent);

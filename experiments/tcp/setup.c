@@ -296,14 +296,13 @@ static void work(int member, void *argument)
 
 static void measure(struct run *run, const struct way *way, enum team_place place)
 {
-	struct trial t = {.way = way, .latency = calloc((size_t)requests, 2 * sizeof(*t.latency))};
+	struct trial t = {.way = way,
+			  .latency = check_alloc(calloc((size_t)requests, 2 * sizeof(*t.latency)))};
 	struct values latency = {t.latency, (size_t)requests};
 	struct values setup = {t.latency + requests, (size_t)requests};
 	struct team team;
 	struct span all;
 
-	if (!t.latency)
-		err(EXIT_USAGE, "calloc");
 	t.setup = setup.at;
 	t.server = bound(way, &t.where, &t.where_size);
 	if (way->type == SOCK_STREAM)

@@ -154,13 +154,11 @@ static int64_t receive_all(int fd, const struct sender *s, bool signals, int64_t
 static void measure(struct run *run, size_t variant)
 {
 	struct net_pair fd = net_pair(NET_TCP, (struct net_ask){buffers, buffers, NULL});
-	struct sender s = {.fd = fd.tx, .buffer = malloc((size_t)total)};
+	struct sender s = {.fd = fd.tx, .buffer = check_alloc(malloc((size_t)total))};
 	struct sigaction action = {.sa_handler = handle,
 				   .sa_flags = variant == SIGNAL_RESTART ? SA_RESTART : 0};
 	int64_t misplaced = 0, received, patience_ns;
 
-	if (!s.buffer)
-		err(EXIT_USAGE, "malloc");
 	pattern_fill(s.buffer, (size_t)total, 0);
 	if (variant == NONBLOCK)
 		check_fd(fcntl(fd.tx, F_SETFL, O_NONBLOCK), "O_NONBLOCK");

@@ -192,10 +192,8 @@ int main(int argc, char *argv[])
 
 	opt_parse(&page, argc, argv);
 	window = WINDOW_BYTES / size < WINDOW ? WINDOW_BYTES / size : WINDOW;
-	messages = malloc((size_t)(MESSAGES * size));
-	received = malloc((size_t)size);
-	if (!messages || !received)
-		err(EXIT_USAGE, "malloc");
+	messages = check_alloc(malloc((size_t)(MESSAGES * size)));
+	received = check_alloc(malloc((size_t)size));
 	pattern_fill(messages, (size_t)(MESSAGES * size), 0);
 	check_fd(sched_getaffinity(0, sizeof(allowed), &allowed), "sched_getaffinity");
 	pingpong = measure(&allowed, 1);

@@ -138,11 +138,9 @@ static bool parse_size(char *item)
 
 static void parse_sizes(void)
 {
-	char *copy = strdup(sizes);
+	char *copy = check_alloc(strdup(sizes));
 	char *rest = copy;
 
-	if (!copy)
-		err(EXIT_USAGE, "strdup");
 	while (rest)
 		if (!parse_size(strsep(&rest, ",")))
 			errx(EXIT_USAGE,

@@ -3,13 +3,13 @@
  * What /proc shows of the server, its threads and the processes it has forked.
  */
 #include <dirent.h>
-#include <err.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "load.h"
 #include "proc.h"
 
@@ -74,9 +74,8 @@ static void add_thread(pid_t pid, const char *name, struct load_server *sum)
 
 	if (sum->threads_n == sum->threads_room) {
 		sum->threads_room = 2 * sum->threads_room + 64;
-		sum->threads = realloc(sum->threads, sum->threads_room * sizeof(*sum->threads));
-		if (!sum->threads)
-			err(2, "realloc");
+		sum->threads = check_alloc(
+			realloc(sum->threads, sum->threads_room * sizeof(*sum->threads)));
 	}
 	thread = &sum->threads[sum->threads_n++];
 	snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, name);

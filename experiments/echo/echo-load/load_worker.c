@@ -103,10 +103,8 @@ void load_prepare(const struct load_plan *plan)
 
 static void *allocate(int64_t n, size_t size)
 {
-	void *memory = calloc((size_t)n + 1, size);
+	void *memory = check_alloc(calloc((size_t)n + 1, size));
 
-	if (!memory)
-		err(EXIT_USAGE, "calloc");
 	return memory;
 }
 
