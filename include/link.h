@@ -24,10 +24,10 @@ enum link_host { LINK_TX, LINK_RX };
 enum { LINK_BURST = 4 << 10 };
 
 struct link_ask {
-	int64_t mtu;	/* bytes; 0 = 1,500 */
-	int64_t rate;	/* of what LINK_TX sends, in bytes a second (tbf); 0 = unlimited */
+	int64_t mtu;    /* bytes; 0 = 1,500 */
+	int64_t rate;   /* of what LINK_TX sends, in bytes a second (tbf); 0 = unlimited */
 	bool both_ways; /* of what LINK_RX sends, too, apart */
-	int64_t queue;	/* what waits for the rate before it is dropped, in bytes; 0 = 256 KiB */
+	int64_t queue;  /* what waits for the rate before it is dropped, in bytes; 0 = 256 KiB */
 };
 
 struct link;
