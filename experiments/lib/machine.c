@@ -3,10 +3,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -222,6 +225,18 @@ static void describe_cpus(json_t *row)
 		json_object_set_new(row, "cpu_quota_cpus", json_real(quota));
 }
 
+/* In bytes; 0 = cannot be told.  Asked of a socket: /sys may be that of another network namespace. */
+static int loopback_mtu(void)
+{
+	struct ifreq request = {.ifr_name = "lo"};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool told = fd >= 0 && ioctl(fd, SIOCGIFMTU, &request) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return told ? request.ifr_mtu : 0;
+}
+
 void machine_describe(json_t *row)
 {
 	struct utsname kernel = {0};
@@ -231,6 +246,7 @@ void machine_describe(json_t *row)
 	const char *text;
 	double load[3] = {0};
 	time_t now = time(NULL);
+	int mtu = loopback_mtu();
 	struct tm tm;
 
 	uname(&kernel);
@@ -257,10 +273,8 @@ void machine_describe(json_t *row)
 	text = first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", line);
 	if (text)
 		json_object_set_new(row, "cpu_governor", rows_text(text));
-	text = first_line("/sys/class/net/lo/mtu", line);
-	if (text)
-		json_object_set_new(row, "loopback_mtu_bytes",
-				    json_integer(strtol(text, NULL, 10)));
+	if (mtu > 0)
+		json_object_set_new(row, "loopback_mtu_bytes", json_integer(mtu));
 	describe_sysctls(row);
 }
 

@@ -294,7 +294,9 @@ static void judge_parallelism(struct run *run)
 			: all_of(never_happens(one, (int64_t)run_bound(run, "enough_trials")),
 				 or_not_seen(share_above(all, run_bound(run, "usual_share"))),
 				 can_happen(interleaved)),
-		"on one CPU threads interleaved in {interleaved} trials, and more than one CPU worked in {one}; on {cpus} CPUs in {all}",
+		run_cpus() < 2
+			? "it takes several CPUs, and there is one"
+			: "on one CPU threads interleaved in {interleaved} trials, and more than one CPU worked in {one}; on {cpus} CPUs in {all}",
 		number_share("interleaved", interleaved), number_share("one", one),
 		number_share("all", all), number_int("cpus", run_cpus()));
 }
@@ -315,7 +317,9 @@ static void judge_gil(struct run *run)
 		run_cpus() < 2  ? SKIPPED
 		: here == HOLDS ? no_faster
 				: UNCLEAR,
-		"2 threads were {lock_2} and 4 were {lock_4} times as fast as one with one big lock in C, {python_2} and {python_4} in CPython {python}; without a lock {free_2}",
+		run_cpus() < 2
+			? "it takes several CPUs, and there is one"
+			: "2 threads were {lock_2} and 4 were {lock_4} times as fast as one with one big lock in C, {python_2} and {python_4} in CPython {python}; without a lock {free_2}",
 		number_interval("lock_2", speedup(run, LOCK, 1)),
 		number_interval("lock_4", speedup(run, LOCK, 2)),
 		number_interval("python_2", speedup(run, PYTHON, 1)),

@@ -343,17 +343,23 @@ static void judge(struct run *run)
 {
 	double clear = run_bound(run, "clear_times");
 	struct interval one = times_udp(run, ONE_CPU * WAYS + TCP_NEW);
-	struct interval two = times_udp(run, CPUS * WAYS + TCP_NEW);
+	struct interval one_kept = times_udp(run, ONE_CPU * WAYS + TCP_KEPT);
 	enum verdict on_one = is_above(one, clear);
+	struct interval two;
 
+	if (run_cpus() < 2) {
+		run_judge(
+			run, "tcp-udp-setup", on_one,
+			"a request by a new TCP connection takes {one} times as long as by UDP on the one CPU there is, by a kept connection {one_kept} times",
+			number_interval("one", one), number_interval("one_kept", one_kept));
+		return;
+	}
+	two = times_udp(run, CPUS * WAYS + TCP_NEW);
 	run_judge(
-		run, "tcp-udp-setup",
-		run_cpus() > 1 ? by_case(on_one, is_above(two, clear)) : on_one,
-		run_cpus() > 1
-			? "a request by a new TCP connection takes {one} times as long as by UDP on one CPU, {two} times on two; by a kept connection {one_kept} and {two_kept} times"
-			: "a request by a new TCP connection takes {one} times as long as by UDP on the one CPU there is, by a kept connection {one_kept} times",
+		run, "tcp-udp-setup", by_case(on_one, is_above(two, clear)),
+		"a request by a new TCP connection takes {one} times as long as by UDP on one CPU, {two} times on two; by a kept connection {one_kept} and {two_kept} times",
 		number_interval("one", one), number_interval("two", two),
-		number_interval("one_kept", times_udp(run, ONE_CPU * WAYS + TCP_KEPT)),
+		number_interval("one_kept", one_kept),
 		number_interval("two_kept", times_udp(run, CPUS * WAYS + TCP_KEPT)));
 }
 
