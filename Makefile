@@ -116,8 +116,11 @@ bench: all ## time whole programs with hyperfine, into results/bench/
 shams: all ## take away what each claim and control is about: does it come out otherwise?
 	@scripts/shams $(BUILD)
 
-fuzz: ## feed inputs that clang's libFuzzer and hypothesis think of, SECONDS=60 in all
+fuzz: ## feed inputs that clang's libFuzzer thinks of, SECONDS=60 in all
 	@scripts/fuzz $(or $(SECONDS),60)
+
+soak: all ## kill, stop and starve programs, servers, scripts, SECONDS=60: is anything left?
+	@scripts/soak --seconds $(or $(SECONDS),60) $(BUILD)
 
 kernels: all ## measure under other kernels, in emulated machines, and compare the verdicts
 	@scripts/bootstrap --kernels
@@ -214,5 +217,5 @@ prune:
 -include $(wildcard $(addprefix $(BUILD)/obj/,*.d */*.d */*/*.d */*/*/*.d))
 
 FORCE:
-.PHONY: all help demo test smoke bench shams plots report reference fields deps doctor format lint install clean units fuzz fuzzers prune FORCE \
+.PHONY: all help demo test smoke bench shams fuzz soak kernels plots report reference fields deps doctor format lint install clean units fuzzers prune FORCE \
 	$(GROUPS:%=run-%)
