@@ -386,8 +386,9 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	for (size_t v = 0; v < WAYS && run_cpus() < 2; v++)
-		run_leave_out(run, CPUS * WAYS + v, "there is one CPU");
+	for (size_t v = 0; run_cpus() < 2 && variants[v].name; v++)
+		if (v / WAYS == CPUS)
+			run_leave_out(run, v, "there is one CPU");
 	while (run_next(run))
 		measure(run, &ways[run_variant(run) % WAYS],
 			run_variant(run) / WAYS == ONE_CPU ? TEAM_SAME : TEAM_SPREAD);
