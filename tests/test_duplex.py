@@ -11,7 +11,7 @@ SMALL = ("--total", "64K", "--rate", "4M")
 rows_of = partial(quick_rows, DUPLEX, *SMALL)
 
 
-@pytest.mark.parametrize("arguments", [(), ("--loopback",), ("--loopback", "--turns", "5"),
+@pytest.mark.parametrize("arguments", [(), ("--loopback",), ("--loopback", "--turns", "4"),
                                        ("--buffers", "4096")], ids=" ".join)
 def test_books(arguments):
     rows = rows_of(*arguments)
