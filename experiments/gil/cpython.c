@@ -468,11 +468,11 @@ int main(int argc, char *argv[])
 	if (iterations == 0)
 		iterations = calibrate(&pythons[found / 2]);
 	while (run_next(run)) {
-		const struct subject *subject = &subjects[run_variant(run)];
+		struct subject subject = subjects[run_variant(run)];
 
-		if (run_sham(run, "older") && subject->policy == GIL_FROM_310)
-			subject = &(struct subject){NULL, GIL_UPTO_39};
-		measure(run, subject);
+		if (run_sham(run, "older") && subject.policy == GIL_FROM_310)
+			subject = (struct subject){NULL, GIL_UPTO_39};
+		measure(run, &subject);
 	}
 	return run_end(run);
 }

@@ -75,7 +75,8 @@ static struct values ratios_of(struct run *run, const struct row_field *field, s
 
 	if (!field->per) {
 		for (size_t i = 0; i < values.n; i++)
-			values.at[i] *= 1000000;
+			if (__builtin_mul_overflow(values.at[i], 1000000, &values.at[i]))
+				values.at[i] = INT64_MAX; /* of a garbled one */
 		return values;
 	}
 	per = judge_beside(run, variant, field->name, field->per, where);
