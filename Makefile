@@ -119,8 +119,9 @@ shams: all ## take away what each claim and control is about: does it come out o
 fuzz: ## feed inputs that clang's libFuzzer thinks of, SECONDS=60 in all
 	@scripts/fuzz $(or $(SECONDS),60)
 
-soak: all ## kill, stop and starve programs, servers, scripts, SECONDS=60: is anything left?
+soak: all ## kill, stop and starve programs and scripts, use servers badly, SECONDS=60 each: what is left?
 	@scripts/soak --seconds $(or $(SECONDS),60) $(BUILD)
+	@scripts/soak-servers --seconds $(or $(SECONDS),60) $(BUILD)
 
 kernels: all ## measure under other kernels, in emulated machines, and compare the verdicts
 	@scripts/bootstrap --kernels

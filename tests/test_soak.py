@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""scripts/soak, shortly: whatever is done to programs, servers and scripts, nothing is left."""
+"""scripts/soak and soak-servers, shortly: whatever is done to programs, servers and scripts, nothing is left."""
 import os
 
 import pytest
@@ -17,6 +17,20 @@ def test_wrong_usage(arguments, word):
     ended = run(SOAK, *[str(BUILD) if argument == "build" else argument for argument in arguments])
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
     assert word in ended.stderr
+
+
+def test_servers_used_badly():
+    """Three rounds: too few to tell a growth, enough to keep a descriptor, or to end."""
+    ended = run(ROOT / "scripts" / "soak-servers", "--seconds", "1", "--servers", "epoll,thread,fork", BUILD)
+    assert ended.stderr == ""
+    rows = [line.split() for line in ended.stdout.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["epoll", "thread", "fork"]
+    assert all(row[1] == "3" and row[4] == "0" for row in rows)
+
+
+def test_servers_of_no_name():
+    ended = run(ROOT / "scripts" / "soak-servers", "--servers", "nginx", BUILD)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1) and "epoll" in ended.stderr
 
 
 @pytest.mark.parametrize("fault", ["SIGINT", "SIGTERM", "SIGKILL", "stopped", "child", "EMFILE", "ENOMEM"])
