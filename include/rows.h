@@ -46,8 +46,8 @@ json_t *rows_text(const char *text);
  */
 struct rows *rows_open(const char *path);
 
-/* Its stream, for text that is no row: the file is as whole as one of rows. */
-FILE *rows_stream(struct rows *rows);
+/* Writes text that is no row, likewise: the file is as whole as one of rows. */
+int rows_write_text(struct rows *rows, const char *text, size_t length);
 
 /* Writes one line and flushes it, so that a kill loses nothing written.  0 or an error number. */
 int rows_write(struct rows *rows, const json_t *row);

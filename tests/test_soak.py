@@ -21,11 +21,10 @@ def test_wrong_usage(arguments, word):
 
 def test_servers_used_badly():
     """Three rounds: too few to tell a growth, enough to keep a descriptor, or to end."""
-    ended = run(ROOT / "scripts" / "soak-servers", "--seconds", "1", "--servers", "epoll,thread,fork", BUILD)
+    ended = run(ROOT / "scripts" / "soak-servers", "--seconds", "1", "--servers", "epoll", BUILD)
     assert ended.stderr == ""
     rows = [line.split() for line in ended.stdout.splitlines()[2:]]
-    assert [row[0] for row in rows] == ["epoll", "thread", "fork"]
-    assert all(row[1] == "3" and row[4] == "0" for row in rows)
+    assert [(row[0], row[1], row[4]) for row in rows] == [("epoll", "3", "0")]
 
 
 def test_servers_of_no_name():

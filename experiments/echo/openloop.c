@@ -47,7 +47,7 @@ static const struct row_field fields[] = {
 static const struct bound bounds[] = {
 	{"alike_low_ratio", 0.5, "closed p99 by open p99: half of it or less shows something else"},
 	{"alike_high_ratio", 2, "and so does twice of it"},
-	{"seen_share", 0.3,
+	{"seen_share", 0.5,
 	 "of the pause: of the requests of a tenth of the time the slowest tenth waits for 0.9"},
 	{0}};
 
@@ -56,7 +56,7 @@ static int64_t rate = 5000;
 
 static const struct opt opts[] = {
 	{'d', "duration", "of a load, without its warm-up; a tenth of it is the pause",
-	 .num = &duration_ms, .min = 100, .quick = 100, .max = 60000, .unit = OPT_MS},
+	 .num = &duration_ms, .min = 100, .quick = 150, .max = 60000, .unit = OPT_MS},
 	{'r', "rate", "requests a second of the open loop", .num = &rate, .min = 100,
 	 .max = 1000000},
 	{0}};

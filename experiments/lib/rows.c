@@ -113,11 +113,6 @@ struct rows *rows_open(const char *path)
 	return rows;
 }
 
-FILE *rows_stream(struct rows *rows)
-{
-	return rows->file;
-}
-
 int rows_write(struct rows *rows, const json_t *row)
 {
 	size_t flags = JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(ROWS_DIGITS);
@@ -125,6 +120,14 @@ int rows_write(struct rows *rows, const json_t *row)
 	errno = 0;
 	if (json_dumpf(row, rows->file, flags) != 0 || putc('\n', rows->file) == EOF ||
 	    fflush(rows->file) != 0)
+		return errno ? errno : EIO;
+	return 0;
+}
+
+int rows_write_text(struct rows *rows, const char *text, size_t length)
+{
+	errno = 0;
+	if (fwrite(text, 1, length, rows->file) != length || fflush(rows->file) != 0)
 		return errno ? errno : EIO;
 	return 0;
 }

@@ -527,13 +527,24 @@ static bool measure(struct load_result *result)
 
 static void write_hgrm(const struct histogram *latency)
 {
+	char *text = NULL;
+	size_t length = 0;
+	FILE *memory;
 	int error;
 
 	if (!latencies)
 		return;
-	histogram_write(latency, rows_stream(latencies));
-	error = rows_keep(latencies);
+	memory = check_alloc(open_memstream(&text, &length));
+	histogram_write(latency, memory);
+	if (fclose(memory) != 0)
+		err(EXIT_USAGE, "no memory");
+	error = rows_write_text(latencies, text, length);
+	if (error)
+		rows_drop(latencies);
+	else
+		error = rows_keep(latencies);
 	latencies = NULL;
+	free(text);
 	errno = error;
 	if (error)
 		err(EXIT_USAGE, "%s", hgrm);
