@@ -85,6 +85,17 @@ def assert_one_line(ended, statuses=(2,)):
     assert not UNREADABLE.search(ended.stderr[:-1]), ended
 
 
+def interrupt(process, number):
+    """How it ended: by itself, or by this signal when it has run long enough; nothing of it is left."""
+    try:
+        process.wait(RUN_S)
+    except subprocess.TimeoutExpired:
+        process.send_signal(number)
+    ended = finish(process)
+    assert not left_behind(process)
+    return ended
+
+
 def run_any(program, *arguments, **more):
     """It ends by itself, and leaves nothing."""
     with tempfile.TemporaryDirectory() as folder:
@@ -122,12 +133,7 @@ def test_any_settings(program, opts, quick):
     def check(arguments):
         with tempfile.TemporaryDirectory() as folder:
             process = start(program, "--quick", "--trials=1", "--output=rows.jsonl", *arguments, cwd=folder)
-            try:
-                process.wait(RUN_S)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGINT)
-            ended = finish(process)
-            assert not left_behind(process)
+            ended = interrupt(process, signal.SIGINT)
             assert ended.returncode in (0, 2, 77, -signal.SIGINT), (arguments, ended)
             if ended.returncode == 2:
                 assert_one_line(ended)
@@ -151,12 +157,7 @@ def test_any_arguments_of_a_tool(tool):
     def check(arguments):
         with tempfile.TemporaryDirectory() as folder:
             process = start(tool, *arguments, cwd=folder, errors="surrogateescape")
-            try:
-                process.wait(RUN_S)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGTERM)
-            ended = finish(process)
-            assert not left_behind(process)
+            ended = interrupt(process, signal.SIGTERM)
             if ended.returncode not in (0, -signal.SIGTERM):
                 assert_one_line(ended, (1, 2))  # 1: nobody answers
     check()

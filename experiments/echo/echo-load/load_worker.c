@@ -103,9 +103,7 @@ void load_prepare(const struct load_plan *plan)
 
 static void *allocate(int64_t n, size_t size)
 {
-	void *memory = check_alloc(calloc((size_t)n + 1, size));
-
-	return memory;
+	return check_alloc(calloc((size_t)n + 1, size));
 }
 
 static int64_t earliest(int64_t a, int64_t b)
