@@ -112,7 +112,7 @@ static const struct opt opts[] = {
 	{'r', "rate", "what drain reads, and the slow link takes, a second", .num = &rate,
 	 .min = 1024, .max = 1 << 30, .quick = 2 << 20, .unit = OPT_BYTES_PER_S},
 	{'n', "total", "what the sender writes", .num = &total, .min = 1, .max = 1 << 30,
-	 .quick = 512 << 10, .unit = OPT_BYTES},
+	 .quick = 384 << 10, .unit = OPT_BYTES},
 	{'w', "write", "size of one send", .num = &write_size, .min = 1, .max = 1 << 24,
 	 .unit = OPT_BYTES},
 	{0, "sndbuf", "SO_SNDBUF to ask for", .num = &sndbuf, .max = INT32_MAX, .unit = OPT_BYTES,
@@ -340,7 +340,7 @@ int main(int argc, char *argv[])
 
 		measure(&t);
 		record(run, &t);
-		if (run_trial(run) == 0)
+		if (run_first(run))
 			shown[run_label(run)] = t;
 		else
 			trace_free(&t.trace);

@@ -60,7 +60,7 @@ static const struct opt opts[] = {{'c', "connections", "at most, that send reque
 				  {0, "levels", "numbers of connections, from 1 to those",
 				   .num = &levels, .min = 2, .quick = 2, .max = 8},
 				  {0, "held", "connections whose memory is looked at", .num = &held,
-				   .min = 2, .quick = 100, .max = 10000},
+				   .min = 2, .quick = 50, .max = 10000},
 				  {'d', "duration", "of a load, without its warm-up",
 				   .num = &duration_ms, .min = 20, .quick = 20, .max = 60000,
 				   .unit = OPT_MS},

@@ -45,7 +45,7 @@ static int64_t duration_ms = 150;
 static const struct opt opts[] = {{'c', "connections", "that send requests", .num = &connections,
 				   .min = 1, .quick = 64, .max = 1000},
 				  {0, "held", "connections whose memory is looked at", .num = &held,
-				   .min = 2, .quick = 100, .max = 1000},
+				   .min = 2, .quick = 50, .max = 1000},
 				  {'d', "duration", "of the load, without its warm-up",
 				   .num = &duration_ms, .min = 20, .quick = 20, .max = 60000,
 				   .unit = OPT_MS},

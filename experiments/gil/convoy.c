@@ -97,9 +97,9 @@ static const struct opt opts[] = {
 	{0, "python", "these interpreters, or all; else the oldest and the newest CPython 3",
 	 .text = &list, .metavar = "PATH,..."},
 	{'n', "requests", "paced requests in a trial", .num = &requests, .min = 1, .max = MAX_PACED,
-	 .quick = 8},
+	 .quick = 7},
 	{0, "pace", "from one paced request to the next", .num = &pace_ms, .min = 1, .max = 10000,
-	 .unit = OPT_MS},
+	 .unit = OPT_MS, .quick = 15},
 	{0, "closed", "how long the closed loop goes on", .num = &closed_ms, .min = 1, .max = 10000,
 	 .unit = OPT_MS, .quick = 30},
 	{0}};

@@ -15,7 +15,7 @@
 #include "pattern.h"
 #include "span.h"
 
-enum { READ = 1 << 20, LOOK_NS = 2000000, PATIENCE_NS = 1000000000 };
+enum { READ = 1 << 20, LOOK_NS = 500000, PATIENCE_NS = 1000000000 };
 
 bool filling_datagrams(enum net_kind kind)
 {

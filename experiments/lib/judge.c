@@ -72,6 +72,7 @@ static struct values select_values(struct run *run, size_t variant, const char *
 	for (const struct field *f = where; f->name; f++)
 		declare_field(run, "sample", f->name);
 	run->missed[variant] |= !run_selected(run, variant);
+	run->needed[variant] |= run->judging;
 	json_array_foreach(run->samples, i, sample)
 	{
 		if (!json_is_integer(json_object_get(sample, needed)) ||

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "files.h"
 #include "span.h"
 #include "text.h"
 
@@ -114,6 +115,7 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[])
 		declare_describe(run);
 	choose_variants(run);
 	cpus_choose(run->options.cpus);
+	files_make_room(FILES_FEW);
 	open_rows(run);
 	machine_load(&run->load);
 	current = run;
@@ -168,19 +170,37 @@ static void show_progress(struct run *run)
 	fflush(stderr);
 }
 
-/* The fewest calm rounds that a variant has. */
-static int64_t calm_rounds(struct run *run)
+/* Whether verdicts are made of a variant; others are only shown. */
+static bool is_judged(const struct run *run, size_t label)
 {
-	int64_t fewest = run->trial + 1;
+	return run->needed[label] || run->treatment[label] != label || run->options.trials_given ||
+	       !run->about->variants;
+}
 
-	if (!run->about->timed)
-		return fewest;
-	for (size_t i = 0; i < run->variants; i++) {
-		int64_t calm = judge_rounds(run, run->order[i], judge_anywhere);
+/*
+ * Whether a variant is to be in more rounds, calm ones if the experiment is .timed: in as many as the next
+ * look asks for, if it is judged; else in those before the first look, of a quick run in one.
+ */
+static bool lacks_rounds(const struct run *run, size_t label)
+{
+	int64_t shown = run->options.quick ? 1 : run->options.trials;
+	int64_t wanted = is_judged(run, label) ? run->options.trials << run->looks : shown;
 
-		fewest = calm < fewest ? calm : fewest;
-	}
-	return fewest;
+	return judge_rounds(run, label, judge_anywhere) < wanted;
+}
+
+static bool any_lacks_rounds(const struct run *run)
+{
+	for (size_t i = 0; i < run->variants; i++)
+		if (lacks_rounds(run, run->order[i]))
+			return true;
+	return false;
+}
+
+static bool in_budget(const struct run *run)
+{
+	return !run->options.trials_given &&
+	       span_now() - run->begin_ns < run->options.budget_ms * 1000000;
 }
 
 /*
@@ -190,18 +210,55 @@ static int64_t calm_rounds(struct run *run)
 static bool goes_on(struct run *run)
 {
 	int64_t rounds = run->trial + 1;
-	bool in_budget = span_now() - run->begin_ns < run->options.budget_ms * 1000000;
 
+	if (rounds == 1 && !run->options.trials_given)
+		judge_look(run); /* which variants it reads */
 	if (rounds < run->options.trials)
 		return true;
-	if (run->options.trials_given || !in_budget)
+	if (!in_budget(run))
 		return false;
 	record_end_trial(run, true);
-	if (calm_rounds(run) < run->options.trials << run->looks)
+	if (any_lacks_rounds(run))
 		return true;
 	run->looks++;
 	judge_look(run);
 	return !judge_decided(run) && run->looks < LOOKS;
+}
+
+/* Whether a variant has a trial in this round, or in the repetition of what was disturbed of it. */
+static bool has_turn(const struct run *run, size_t label)
+{
+	const struct field this_round[] = {{"trial", run->trial}, {0}};
+
+	return (is_judged(run, label) || lacks_rounds(run, label)) &&
+	       (!run->repeats || judge_rounds(run, label, this_round) == 0);
+}
+
+/* Goes to the next variant, or to the first one of the next round; false if there is none. */
+static bool next_place(struct run *run)
+{
+	if (run->trial >= 0 && ++run->place < run->variants)
+		return true;
+	if (run->variants == 0 || run_stopped())
+		return false;
+	/* what was disturbed of a round is repeated once, beside the rest of it */
+	run->repeats = run->trial >= 0 && !run->repeats && run->about->timed && in_budget(run);
+	if (!run->repeats && run->trial >= 0 && !goes_on(run))
+		return false;
+	run->place = 0;
+	if (run->repeats)
+		return true;
+	run->trial++;
+	rng_shuffle(&run->rng, run->order, run->variants);
+	return true;
+}
+
+static bool next_trial(struct run *run)
+{
+	while (next_place(run))
+		if (has_turn(run, run_label(run)))
+			return true;
+	return false;
 }
 
 bool run_next(struct run *run)
@@ -214,17 +271,8 @@ bool run_next(struct run *run)
 	} else {
 		record_end_trial(run, false);
 	}
-	if (run->trial < 0 || ++run->place == run->variants) {
-		if (run->variants == 0 || run_stopped() || (run->trial >= 0 && !goes_on(run))) {
-			record_end_trial(run, true);
-			clear_progress(run);
-			return false;
-		}
-		run->trial++;
-		run->place = 0;
-		rng_shuffle(&run->rng, run->order, run->variants);
-	}
-	if (run_stopped()) {
+	if (!next_trial(run) || run_stopped()) {
+		record_end_trial(run, true);
 		clear_progress(run);
 		return false;
 	}
@@ -238,6 +286,11 @@ bool run_next(struct run *run)
 int64_t run_trial(const struct run *run)
 {
 	return run->trial;
+}
+
+bool run_first(const struct run *run)
+{
+	return run->trial == 0 && !run->repeats;
 }
 
 size_t run_label(const struct run *run)

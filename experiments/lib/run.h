@@ -49,9 +49,11 @@ struct run {
 
 	size_t order[MAX_VARIANTS]; /* the variants asked for, in this round's order */
 	size_t variants;
-	int64_t trial; /* the round under way, from 0; -1 before the first */
-	size_t place;  /* in order */
-	int looks;     /* that were taken */
+	int64_t trial;             /* the round under way, from 0; -1 before the first */
+	size_t place;              /* in order */
+	bool repeats;              /* what was disturbed of this round */
+	int looks;                 /* that were taken */
+	bool needed[MAX_VARIANTS]; /* a verdict or check is made of it */
 	struct rng rng;
 	struct machine_load load;
 	int64_t begin_ns; /* of the first trial */

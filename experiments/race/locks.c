@@ -102,7 +102,7 @@ static const struct bound bounds[] = {
 static int64_t duration_ms = 7;
 
 static const struct opt opts[] = {{'d', "duration", "time for each thread that shares a CPU",
-				   .num = &duration_ms, .min = 1, .max = 1000, .quick = 4,
+				   .num = &duration_ms, .min = 1, .max = 1000, .quick = 3,
 				   .unit = OPT_MS},
 				  {0}};
 

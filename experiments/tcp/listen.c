@@ -80,7 +80,7 @@ static int64_t wait_ms = 200;
 static int64_t calls = 2000;
 
 static const struct opt opts[] = {{'w', "wait", "how long accept has to wait for a client",
-				   .num = &wait_ms, .min = 20, .quick = 100, .max = 10000,
+				   .num = &wait_ms, .min = 20, .quick = 40, .max = 10000,
 				   .unit = OPT_MS},
 				  {'n', "calls", "calls of listen, each on a fresh socket",
 				   .num = &calls, .min = 1, .quick = 250, .max = 1000000},

@@ -82,7 +82,7 @@ static int64_t part = 100;
 static const struct opt opts[] = {
 	{'n', "exchanges", "of a trial, at most", .num = &exchanges, .min = 2, .max = 100000},
 	{'m', "time", "a trial ends with the exchange after it", .num = &time_ms, .min = 100,
-	 .quick = 350, .max = 60000, .unit = OPT_MS},
+	 .quick = 400, .max = 60000, .unit = OPT_MS},
 	{'s', "part", "size of a part, and of an answer", .num = &part, .min = 1, .max = 1024,
 	 .unit = OPT_BYTES},
 	{0}};

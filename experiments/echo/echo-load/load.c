@@ -179,6 +179,7 @@ static void check_limit(void)
 		errx(EXIT_USAGE,
 		     "%s descriptors a process, of which %s are allowed: use more --processes",
 		     text_count(needed), text_count(allowed));
+	files_make_room(needed);
 }
 
 static void make_plan(void)

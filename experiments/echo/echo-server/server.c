@@ -230,6 +230,7 @@ int main(int argc, char *argv[])
 		return EXIT_SKIP;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	files_make_room(FILES_FEW);
 	set_signals();
 	files_allow(INT64_MAX);
 	server = listen_now();

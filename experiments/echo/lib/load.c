@@ -15,7 +15,8 @@ enum {
 	ASKED_US = 100, /* so long at least are many connections asked, each */
 	FITTING = 4000, /* so many can be opened at once: the server's backlog is a little longer */
 	SETTLING_US = 50,
-	WARM_UP = 4, /* part of the duration */
+	WARM_UP = 4,  /* part of the duration */
+	WARM_MS = 20, /* at most */
 	WORDS = 32,
 };
 
@@ -147,13 +148,14 @@ static void describe(const struct server *server, const struct load_ask *ask,
 	int64_t settling_ms =
 		opened * (model->settling_us ? model->settling_us : SETTLING_US) / 1000;
 	int64_t least_ms = ask->connections * ASKED_US / 1000;
+	int64_t warm_ms = ask->duration_ms / WARM_UP;
 	int64_t duration_ms = ask->duration_ms > least_ms ? ask->duration_ms : least_ms;
 	const char *const words[][2] = {
 		{"--port", word(ntohs(server->address.sin_port))},
 		{"--server-pid", word(server->program.pid)},
 		{"--connections", word(ask->connections)},
 		{"--duration", word(duration_ms)},
-		{"--warmup", word(ask->duration_ms / WARM_UP + settling_ms)},
+		{"--warmup", word((warm_ms < WARM_MS ? warm_ms : WARM_MS) + settling_ms)},
 		{"--ramp", word(opened > FITTING ? settling_ms : 0)},
 		{"--size", word(ask->size_bytes ? ask->size_bytes : 64)},
 		{"--idle", word(ask->idle)},
