@@ -151,7 +151,6 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[]);
  * control is unclear, or a variant has fewer calm trials than that (.timed), and the budget lasts,
  * there are more, with looks at twice, four and eight times as many.  A variant that judge() does not
  * read is only shown: it is in no more rounds than those before the first look, with --quick in one.
- * What was disturbed of a round is repeated once, within it (.timed).
  * --trials N: exactly N of every variant, and one look.
  * The first call writes the run row, so a program may still set the variables of its options
  * before (a calibrated count), and leave variants out.
@@ -159,8 +158,6 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[]);
 bool run_next(struct run *run);
 
 int64_t run_trial(const struct run *run); /* this trial's round, from 0 */
-bool run_first(
-	const struct run *run); /* whether it is the variant's first: for a time line of one */
 
 /*
  * The index in about->variants of what this trial has to do, and its parameters; under a sham

@@ -340,7 +340,7 @@ int main(int argc, char *argv[])
 
 		measure(&t);
 		record(run, &t);
-		if (run_first(run))
+		if (run_trial(run) == 0)
 			shown[run_label(run)] = t;
 		else
 			trace_free(&t.trace);

@@ -70,7 +70,7 @@ static const struct row_field fields[] = {
 	{0}};
 
 static const struct bound bounds[] = {
-	{"near_share", 0.1, "far above what a wake-up does to a load of 25 ms"},
+	{"near_share", 0.1, "far above what a wake-up does to a load of 30 ms"},
 	{"step_share", 0.25, "of its buffer: what UDP waits for before it gives back room"},
 	{0}};
 
@@ -79,9 +79,9 @@ static int64_t load_ms = 350;
 static int64_t datagram = 100;
 
 static const struct opt opts[] = {{'r', "rate", "datagrams that the receiver reads a second",
-				   .num = &rate, .min = 100, .quick = 20000, .max = 100000},
+				   .num = &rate, .min = 100, .quick = 16000, .max = 100000},
 				  {'l', "load", "how long each load lasts", .num = &load_ms,
-				   .min = 20, .max = 60000, .quick = 25, .unit = OPT_MS},
+				   .min = 20, .max = 60000, .quick = 30, .unit = OPT_MS},
 				  {'d', "datagram", "size of a datagram", .num = &datagram,
 				   .min = 1, .max = MAX_DATAGRAM, .unit = OPT_BYTES},
 				  {0}};

@@ -202,7 +202,7 @@ static void record_line(struct run *run, const struct line *line)
 static void record(struct run *run)
 {
 	size_t variant = run_variant(run);
-	struct line *line = run_first(run) && variant != LOCKED ? &lines[variant] : NULL;
+	struct line *line = run_trial(run) == 0 && variant != LOCKED ? &lines[variant] : NULL;
 	int64_t n = iterations_of(variant);
 	struct gil_race race = measure(variant, GIL_RACE_THREADS, n, line);
 	struct field row[18] = {{"program", .text = gil_programs[setups[variant].program].python},

@@ -197,12 +197,6 @@ static bool any_lacks_rounds(const struct run *run)
 	return false;
 }
 
-static bool in_budget(const struct run *run)
-{
-	return !run->options.trials_given &&
-	       span_now() - run->begin_ns < run->options.budget_ms * 1000000;
-}
-
 /*
  * After a round: whether there is another one.  Looks are at fixed numbers of calm rounds: one that
  * came whenever the evidence happens to be good would err more often.
@@ -210,12 +204,13 @@ static bool in_budget(const struct run *run)
 static bool goes_on(struct run *run)
 {
 	int64_t rounds = run->trial + 1;
+	bool in_budget = span_now() - run->begin_ns < run->options.budget_ms * 1000000;
 
 	if (rounds == 1 && !run->options.trials_given)
 		judge_look(run); /* which variants it reads */
 	if (rounds < run->options.trials)
 		return true;
-	if (!in_budget(run))
+	if (run->options.trials_given || !in_budget)
 		return false;
 	record_end_trial(run, true);
 	if (any_lacks_rounds(run))
@@ -225,30 +220,15 @@ static bool goes_on(struct run *run)
 	return !judge_decided(run) && run->looks < LOOKS;
 }
 
-/* Whether a variant has a trial in this round, or in the repetition of what was disturbed of it. */
-static bool has_turn(const struct run *run, size_t label)
-{
-	const struct field this_round[] = {{"trial", run->trial}, {0}};
-
-	return (is_judged(run, label) || lacks_rounds(run, label)) &&
-	       (!run->repeats || judge_rounds(run, label, this_round) == 0);
-}
-
 /* Goes to the next variant, or to the first one of the next round; false if there is none. */
 static bool next_place(struct run *run)
 {
 	if (run->trial >= 0 && ++run->place < run->variants)
 		return true;
-	if (run->variants == 0 || run_stopped())
+	if (run->variants == 0 || run_stopped() || (run->trial >= 0 && !goes_on(run)))
 		return false;
-	/* what was disturbed of a round is repeated once, beside the rest of it */
-	run->repeats = run->trial >= 0 && !run->repeats && run->about->timed && in_budget(run);
-	if (!run->repeats && run->trial >= 0 && !goes_on(run))
-		return false;
-	run->place = 0;
-	if (run->repeats)
-		return true;
 	run->trial++;
+	run->place = 0;
 	rng_shuffle(&run->rng, run->order, run->variants);
 	return true;
 }
@@ -256,7 +236,7 @@ static bool next_place(struct run *run)
 static bool next_trial(struct run *run)
 {
 	while (next_place(run))
-		if (has_turn(run, run_label(run)))
+		if (is_judged(run, run_label(run)) || lacks_rounds(run, run_label(run)))
 			return true;
 	return false;
 }
@@ -286,11 +266,6 @@ bool run_next(struct run *run)
 int64_t run_trial(const struct run *run)
 {
 	return run->trial;
-}
-
-bool run_first(const struct run *run)
-{
-	return run->trial == 0 && !run->repeats;
 }
 
 size_t run_label(const struct run *run)

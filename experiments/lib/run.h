@@ -51,7 +51,6 @@ struct run {
 	size_t variants;
 	int64_t trial;             /* the round under way, from 0; -1 before the first */
 	size_t place;              /* in order */
-	bool repeats;              /* what was disturbed of this round */
 	int looks;                 /* that were taken */
 	bool needed[MAX_VARIANTS]; /* a verdict or check is made of it */
 	struct rng rng;

@@ -266,7 +266,7 @@ static void record(struct run *run, const struct client *clients, int64_t begin_
 			late += (double)c->latency_ns[k] > late_ns;
 			if (c->latency_ns[k] > worst_ns[i])
 				worst_ns[i] = c->latency_ns[k];
-			if (run_first(run))
+			if (run_trial(run) == 0)
 				run_row(run, "request",
 					(struct field[]){{"client", i},
 							 {"due_ns", c->due_ns[k] - begin_ns},

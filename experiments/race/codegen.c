@@ -208,7 +208,7 @@ static void record(struct run *run, struct cell *cell)
 	bool many = run_cpus() > 1;
 	bool control = cells[run_label(run)].kind == ATOMIC;
 
-	if (run_first(run))
+	if (run_trial(run) == 0)
 		run_row(run, "code",
 			(struct field[]){{"class", .text = assembly_form_names[cell->is.form]},
 					 {"between_instructions", cell->is.between},

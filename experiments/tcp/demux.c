@@ -217,7 +217,7 @@ static void measure(struct run *run)
 	exchange(&found, all);
 	share_with_udp(&found, where, &all[0]);
 	connect_twice(&found, where);
-	if (run_first(run))
+	if (run_trial(run) == 0)
 		record_connections(run, all);
 	count_names(&found, all);
 	for (int64_t i = 0; i < clients; i++) {

@@ -310,7 +310,7 @@ static void measure(struct run *run, const struct way *way, enum team_place plac
 	team_start(&team, 2, place, work, &t);
 	all = team_join(&team);
 	close(t.server);
-	for (int64_t i = 0; i < requests && run_first(run); i++)
+	for (int64_t i = 0; i < requests && run_trial(run) == 0; i++)
 		run_row(run, "request",
 			(struct field[]){{"request", i}, {"latency_ns", t.latency[i]}, {0}});
 	run_record(run, (struct field[]){{"requests", WARM + requests},

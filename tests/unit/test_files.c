@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_files - the soft limit of descriptors: raised as far as the hard one, never lowered; standard
- * descriptors that are closed.
+ * test_files - the soft limit of descriptors: raised as far as the hard one, never lowered; room for
+ * them; standard descriptors that are closed.
  */
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -10,6 +10,7 @@
 #include "child.h"
 
 #include "files.h"
+#include "proc.h"
 
 static int raise_limit(const void *nothing)
 {
@@ -30,6 +31,33 @@ static void test_allow(void **state)
 
 	(void)state;
 	child_run(&child, raise_limit, NULL);
+	assert_exited(&child, 0);
+}
+
+/* The table has room; no descriptor stays open, and no limit is raised. */
+static int make_room(const void *nothing)
+{
+	struct rlimit limit = {.rlim_cur = 600, .rlim_max = 1000};
+	int free = dup(STDIN_FILENO);
+
+	(void)nothing;
+	close(free);
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 1;
+	files_make_room(500);
+	if (proc_number("/proc/self/status", "FDSize:", 0) < 500 || dup(STDIN_FILENO) != free)
+		return 2;
+	files_make_room(5000);
+	return getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur != 600 ||
+	       proc_number("/proc/self/status", "FDSize:", 0) < 600;
+}
+
+static void test_make_room(void **state)
+{
+	struct child child;
+
+	(void)state;
+	child_run(&child, make_room, NULL);
 	assert_exited(&child, 0);
 }
 
@@ -60,6 +88,7 @@ static void test_open_standard(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_allow),
+					   cmocka_unit_test(test_make_room),
 					   cmocka_unit_test(test_open_standard)};
 
 	return cmocka_run_group_tests_name("files", tests, NULL, NULL);

@@ -644,14 +644,27 @@ static void test_wrong_variants(void **state)
 /* --- how long ------------------------------------------------------------------------------------
  */
 
-/* How many rounds a scenario makes. */
+/* How many samples a variant has; of the round given alone, unless that is below 0. */
+static int64_t samples_of(const json_t *rows, const char *variant, int64_t round)
+{
+	int64_t found = 0;
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(rows, i, row) found += strcmp(text_of(row, "row"), "sample") == 0 &&
+						  strcmp(text_of(row, "variant"), variant) == 0 &&
+						  (round < 0 || int_of(row, "trial") == round);
+	return found;
+}
+
+/* How many rounds a scenario makes of the variant that it judges. */
 static int64_t rounds_of(const struct scenario *s)
 {
 	json_t *rows = rows_after(s, 0);
-	int64_t rounds = (int64_t)count(rows, "sample") / 3;
+	int64_t rounds = samples_of(rows, "a", -1);
 
 	assert_whole(rows, NULL);
-	assert_int_equal(int_of(last(rows), "trials"), rounds * 3);
+	assert_int_equal(int_of(last(rows), "trials"), count(rows, "sample"));
 	json_decref(rows);
 	return rounds;
 }
@@ -675,6 +688,29 @@ static void test_looks(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_int_equal(rounds_of(&cases[i].s), cases[i].rounds);
+}
+
+/* A variant that no verdict reads has the rounds before the first look, in a quick run one. */
+static void test_what_is_only_shown(void **state)
+{
+	static const struct {
+		const char *args;
+		void (*judge)(struct run *run);
+		int64_t judged, shown;
+	} cases[] = {{"-o rows", judge_late, 4 * TRIALS, TRIALS},
+		     {"-o rows --quick", judge_never, 1 << (LOOKS - 1), 1},
+		     {"-o rows --quick --trials 5", judge_never, 5, 5}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct scenario s = {cases[i].args, round_number, cases[i].judge};
+		json_t *rows = rows_after(&s, 0);
+
+		assert_int_equal(samples_of(rows, "a", -1), cases[i].judged);
+		assert_int_equal(samples_of(rows, "b", -1), cases[i].shown);
+		assert_int_equal(samples_of(rows, "c", 0), 1);
+		json_decref(rows);
+	}
 }
 
 /* What judge() said at earlier looks is forgotten; the verdict names what could decide it. */
@@ -1253,6 +1289,7 @@ int main(void)
 		in_folder(test_rows_of_another_kind),
 		in_folder(test_wrong_variants),
 		in_folder(test_looks),
+		in_folder(test_what_is_only_shown),
 		in_folder(test_last_look_counts),
 		in_folder(test_swaps_change_what_is_done),
 		in_folder(test_sham_is_shown),
