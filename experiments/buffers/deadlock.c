@@ -113,7 +113,7 @@ static const struct opt opts[] = {
 	{'r', "repeats", "clients at the same time for each amount", .num = &repeats, .min = 1,
 	 .max = MAX_REPEATS, .quick = 8},
 	{0, "patience", "a pair is stuck when nothing moved for so long", .num = &patience_ms,
-	 .min = 220, .max = 5000, .quick = 250, .unit = OPT_MS},
+	 .min = 220, .max = 5000, .quick = 220, .unit = OPT_MS},
 	{'w', "write", "size of one send, and of one recv", .num = &write_size, .min = 256,
 	 .max = 1 << 20, .unit = OPT_BYTES},
 	{0, "congestion", "congestion control of both ends, such as cubic", .text = &congestion},

@@ -99,9 +99,9 @@ static const struct opt opts[] = {
 	{'n', "requests", "paced requests in a trial", .num = &requests, .min = 1, .max = MAX_PACED,
 	 .quick = 7},
 	{0, "pace", "from one paced request to the next", .num = &pace_ms, .min = 1, .max = 10000,
-	 .unit = OPT_MS, .quick = 15},
+	 .unit = OPT_MS, .quick = 12},
 	{0, "closed", "how long the closed loop goes on", .num = &closed_ms, .min = 1, .max = 10000,
-	 .unit = OPT_MS, .quick = 30},
+	 .unit = OPT_MS, .quick = 20},
 	{0}};
 
 /* --- the client, a process of its own ------------------------------------ */

@@ -118,7 +118,7 @@ static int64_t slow_ms = 300;
 static const struct opt opts[] = {{'l', "loops", "loops of a trial, all waiting at the same time",
 				   .num = &loops, .min = 1, .quick = 16, .max = LOOPS_MAX},
 				  {'w', "slow", "how long the slow request takes", .num = &slow_ms,
-				   .min = 1, .quick = 150, .max = 10000, .unit = OPT_MS},
+				   .min = 1, .quick = 100, .max = 10000, .unit = OPT_MS},
 				  {0}};
 
 /* One server.  Its thread writes what it measures; the teller what it told. */
