@@ -304,7 +304,7 @@ static void measure_udp(struct run *run, int in_percent)
 	drop_some(b.fd.rx, in_percent);
 	for (; sent < datagrams && !run_stopped(); sent++) {
 		send_datagram(b.fd.tx, sent);
-		await_datagrams(&b, sent, AT_ONCE, deadline_ns);
+		await_datagrams(&b, sent + 1, AT_ONCE, deadline_ns);
 	}
 	await_datagrams(&b, sent, 0, deadline_ns);
 	drops = net_memory(b.fd.rx).drops;
