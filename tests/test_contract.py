@@ -191,9 +191,9 @@ def test_sample_rows(quick, runs_here):
     rounds = max(trial for trial, _ in order(samples)) + 1
     assert rounds >= params["trials"]
     of_each = {variant: {trial for trial, of in order(samples) if of == variant} for variant in variants}
-    assert {*range(rounds)} in of_each.values()
-    for its in of_each.values():  # no verdict is made of one with fewer
-        assert its == {*range(len(its))}
+    assert set().union(*of_each.values()) == {*range(rounds)}
+    for its in of_each.values():  # later ones are of the variants that need them
+        assert 0 in its
     for row in quick.rows[1:-1]:
         assert list(row)[0] == "row"
         if row["row"] in ("verdict", "disturbance", *SAID):

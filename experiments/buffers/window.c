@@ -19,7 +19,7 @@
 #include "pattern.h"
 
 enum { EARLY, LATE, RAISED };
-enum { SIZES = 3, SMALL = 4 << 10, WRITE = 64 << 10, SNDBUF = 4 << 20 };
+enum { SIZES = 3, SMALL = 4 << 10, WRITE = 64 << 10, SNDBUF = 2 << 20 };
 
 static const struct variant variants[] = {
 	[EARLY] = {"early", "SO_RCVBUF before connect"},

@@ -33,7 +33,7 @@
 #include "scratch.h"
 #include "span.h"
 
-enum { BUSY = 16, LEAST_IDLE = 100, RATE_PART = 3, LEAST_RATE = 1000 };
+enum { BUSY = 16, LEAST_IDLE = 100, RATE_PART = 4, LEAST_RATE = 1000 };
 
 static const struct variant variants[] = {MODEL_VARIANTS, {0}};
 
@@ -106,9 +106,9 @@ static const struct opt opts[] = {
 	{0, "idle", "connections that never ask; fewer than 100 are not measured", .num = &idle,
 	 .quick = 1, .max = 100000},
 	{'r', "rate", "requests a second of the open loop", .num = &rate, .max = 1000000,
-	 .zero = "a third of what the thread model answers"},
+	 .zero = "a quarter of what the thread model answers"},
 	{'d', "duration", "of a load, without its warm-up", .num = &duration_ms, .min = 20,
-	 .quick = 20, .max = 60000, .unit = OPT_MS},
+	 .quick = 24, .max = 60000, .unit = OPT_MS},
 	{0}};
 
 /* --- the open loop, with other work beside ------------------------------- */

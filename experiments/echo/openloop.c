@@ -56,7 +56,7 @@ static int64_t rate = 5000;
 
 static const struct opt opts[] = {
 	{'d', "duration", "of a load, without its warm-up; a tenth of it is the pause",
-	 .num = &duration_ms, .min = 100, .quick = 130, .max = 60000, .unit = OPT_MS},
+	 .num = &duration_ms, .min = 100, .quick = 100, .max = 60000, .unit = OPT_MS},
 	{'r', "rate", "requests a second of the open loop", .num = &rate, .min = 100,
 	 .max = 1000000},
 	{0}};

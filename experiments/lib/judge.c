@@ -176,6 +176,7 @@ struct interval run_interval(struct run *run, size_t variant, const char *field)
 
 struct interval run_ratio(struct run *run, struct values above, struct values below)
 {
+	run->paired |= run->judging;
 	return run->options.trials_given ? stats_ratio(above, below) : look_ratio(above, below);
 }
 

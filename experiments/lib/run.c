@@ -233,10 +233,21 @@ static bool next_place(struct run *run)
 	return true;
 }
 
+/*
+ * Whether a variant is in this round.  One that only makes up for disturbed trials is of those that
+ * lack calm ones, unless variants are compared round by round.
+ */
+static bool has_turn(const struct run *run, size_t label)
+{
+	bool makes_up = run->trial >= run->options.trials << run->looks;
+
+	return (is_judged(run, label) && (run->paired || !makes_up)) || lacks_rounds(run, label);
+}
+
 static bool next_trial(struct run *run)
 {
 	while (next_place(run))
-		if (is_judged(run, run_label(run)) || lacks_rounds(run, run_label(run)))
+		if (has_turn(run, run_label(run)))
 			return true;
 	return false;
 }

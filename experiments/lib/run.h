@@ -53,6 +53,7 @@ struct run {
 	size_t place;              /* in order */
 	int looks;                 /* that were taken */
 	bool needed[MAX_VARIANTS]; /* a verdict or check is made of it */
+	bool paired;               /* one is made of variants compared round by round */
 	struct rng rng;
 	struct machine_load load;
 	int64_t begin_ns; /* of the first trial */

@@ -86,7 +86,7 @@ static const struct bound bounds[] = {
 static int64_t block_ms = 100;
 
 static const struct opt opts[] = {{'b', "block", "how long the back end takes for its answer",
-				   .num = &block_ms, .min = 10, .quick = 20, .max = 500,
+				   .num = &block_ms, .min = 10, .quick = 12, .max = 500,
 				   .unit = OPT_MS},
 				  {0}};
 

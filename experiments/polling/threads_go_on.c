@@ -382,7 +382,7 @@ static const struct experiment about = {
 	.fields = fields,
 	.bounds = bounds,
 	.trials = 7,
-	.quick_trials = 7,
+	.quick_trials = 9,
 	.timed = true,
 	.judge = judge,
 };

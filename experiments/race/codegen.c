@@ -389,7 +389,7 @@ static const struct experiment about = {
 	.opts = opts,
 	.variants = variants,
 	.trials = 5,
-	.quick_trials = 1,
+	.quick_trials = 2,
 	.judge = judge,
 	.draw = draw,
 };
