@@ -136,6 +136,14 @@ static int64_t be_stopped_in_round_1(struct run *run)
 	return run_trial(run);
 }
 
+static int64_t stop_b_in_round_1(struct run *run)
+{
+	sleep_long_enough(run);
+	if (run_trial(run) == 1 && run_label(run) == B)
+		disturbance_stopped();
+	return run_trial(run) + 1;
+}
+
 static int64_t be_stopped_always(struct run *run)
 {
 	sleep_long_enough(run);
@@ -355,6 +363,21 @@ static void judge_late(struct run *run)
 		  number_int("n", (int64_t)values.n));
 }
 
+/* Of two variants, each by itself. */
+static void judge_apart(struct run *run)
+{
+	run_values(run, A, "value");
+	run_values(run, B, "value");
+	judge_both(run);
+}
+
+/* The same two, round by round. */
+static void judge_compared(struct run *run)
+{
+	run_ratio(run, run_values(run, A, "value"), run_values(run, B, "value"));
+	judge_both(run);
+}
+
 /* How many samples of "a" are evidence: of an ordinary field, and of one that must be 0. */
 static void judge_by_evidence(struct run *run)
 {
@@ -475,16 +498,21 @@ static int64_t number_of(const json_t *rows, const char *claim, const char *name
 }
 
 /* How many samples of "a" are calm, or disturbed. */
-static size_t samples_of_a(const json_t *rows, bool disturbed)
+static size_t samples_in(const json_t *rows, const char *variant, bool disturbed)
 {
 	size_t n = 0;
 	size_t i;
 	json_t *row;
 
 	json_array_foreach(rows, i, row) n += strcmp(text_of(row, "row"), "sample") == 0 &&
-					      strcmp(text_of(row, "variant"), "a") == 0 &&
+					      strcmp(text_of(row, "variant"), variant) == 0 &&
 					      (*text_of(row, "disturbed") != '\0') == disturbed;
 	return n;
+}
+
+static size_t samples_of_a(const json_t *rows, bool disturbed)
+{
+	return samples_in(rows, "a", disturbed);
 }
 
 /* Runs a scenario to its end and returns the rows it left in the file `rows`. */
@@ -841,6 +869,25 @@ static void test_disturbed_trials_are_made_up_for(void **state)
 	assert_int_equal(samples_of_a(rows, true), TRIALS);
 	assert_int_equal(number_of(rows, "first-claim", "n"), TRIALS);
 	assert_string_equal(text_of(verdict_on(rows, "first-claim"), "verdict"), "holds");
+	json_decref(rows);
+}
+
+/* By the variants that lack calm trials; by all, if they are compared round by round. */
+static void test_who_makes_up_for_disturbed_trials(void **state)
+{
+	struct scenario s = {"-o rows --budget 3s --variants a,b", stop_b_in_round_1, judge_apart,
+			     .timed = true};
+	json_t *rows = rows_after(&s, 0);
+
+	(void)state;
+	assert_true(samples_in(rows, "b", true) >= 1);
+	assert_true(samples_of(rows, "b", -1) > TRIALS);
+	assert_true(samples_in(rows, "a", false) <= TRIALS); /* fewer on a busy machine */
+	json_decref(rows);
+	s.judge = judge_compared;
+	rows = rows_after(&s, 0);
+	assert_true(samples_of(rows, "b", -1) > TRIALS);
+	assert_int_equal(samples_of(rows, "a", -1), samples_of(rows, "b", -1));
 	json_decref(rows);
 }
 
@@ -1296,6 +1343,7 @@ int main(void)
 		in_folder(test_hook_fails_a_control),
 		in_folder(test_disturbed_samples),
 		in_folder(test_disturbed_trials_are_made_up_for),
+		in_folder(test_who_makes_up_for_disturbed_trials),
 		in_folder(test_stopped_process),
 		in_folder(test_pin),
 		cmocka_unit_test(test_waits_for_a_descriptor),
