@@ -36,6 +36,13 @@ class Measured:
         return self.run.get("order") or NO_ORDER, self.run.get("group", ""), self.name
 
     @property
+    def compiler(self):
+        """With the flags that decide what it makes: optimisation and sanitizers."""
+        deciding = [flag for flag in self.run.get("flags", "").split()
+                    if flag.startswith(("-O", "-fsanitize"))]
+        return " ".join([self.run.get("compiler", "?"), *deciding])
+
+    @property
     def sham(self):
         """The claim or control that was taken away, or None: such a run is no result."""
         return self.run.get("sham")

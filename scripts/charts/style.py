@@ -122,8 +122,7 @@ def machine_of(result):
         + (f", quota {quota:.3g}" if quota else ""),
         {"none": "bare metal"}.get(guest, f"{guest} guest"),
         f"Linux {run.get('kernel', '?')}",
-        " ".join([run.get("compiler", "?"), *(flag for flag in run.get("flags", "").split()
-                                              if flag.startswith(("-O", "-fsanitize")))]),
+        result.compiler,
         f"stallrace {run.get('version', '?')} {run.get('commit', '?')}"
         + (" (changed)" if run.get("dirty") else ""),
     ])
