@@ -44,6 +44,11 @@ def test_one_verdict():
     assert verdict["verdict"] in ("unclear", "refuted")
 
 
+def test_a_request_within_the_interval_decides_nothing():
+    verdict, = kind(rows_of("--slow", "80", "--budget", "0"), "verdict")
+    assert verdict["verdict"] in ("unclear", "refuted")  # that: an idle loop was late
+
+
 def test_no_verdict_without_a_slow_request():
     verdict, = kind(rows_of("--loops", "2", "--variants", "interval-10,eventfd"), "verdict")
     assert verdict["verdict"] == "skipped"
