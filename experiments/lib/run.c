@@ -234,14 +234,12 @@ static bool next_place(struct run *run)
 }
 
 /*
- * Whether a variant is in this round.  One that only makes up for disturbed trials is of those that
- * lack calm ones, unless variants are compared round by round.
+ * Whether a variant is in this round.  One that makes up for disturbed trials is of those that lack
+ * calm ones, unless variants are compared round by round: then of all that are judged.
  */
 static bool has_turn(const struct run *run, size_t label)
 {
-	bool makes_up = run->trial >= run->options.trials << run->looks;
-
-	return (is_judged(run, label) && (run->paired || !makes_up)) || lacks_rounds(run, label);
+	return lacks_rounds(run, label) || (run->paired && is_judged(run, label));
 }
 
 static bool next_trial(struct run *run)
