@@ -81,3 +81,11 @@ def test_calibrated_iterations_are_recorded():
     iterations = rows[0]["params"]["iterations"]
     assert iterations >= 100000
     check_books(rows, 2, iterations)
+
+
+def test_fewer_updates_under_the_mutex_if_calibrated():
+    rows = rows_of("--variants", "split,mutex", "--trials", "1")
+    most = rows[0]["params"]["iterations"]
+    iterations = {sample["variant"]: sample["iterations"] for sample in kind(rows, "sample")}
+    assert iterations == {"split": most, "mutex": most // 8}
+    check_books([row for row in rows if row.get("variant") == "mutex"], 2, most // 8)

@@ -46,7 +46,7 @@ def test_one_verdict():
 
 def test_a_request_within_the_interval_decides_nothing():
     verdict, = kind(rows_of("--slow", "80", "--budget", "0"), "verdict")
-    assert verdict["verdict"] in ("unclear", "refuted")  # that: an idle loop was late
+    assert verdict["verdict"] == "unclear"
 
 
 def test_no_verdict_without_a_slow_request():

@@ -85,7 +85,7 @@ static void *make_pause(void *argument)
 static void measure(struct run *run)
 {
 	struct server server = server_start(run, &models[EPOLL], SERVER_CPU, BUSY, NULL);
-	/* in the middle of the window, which begins after the warm-up */
+	/* within the window, which begins after the warm-up */
 	struct pause pause = {server.program.pid, span_now() + duration_ms * 750000,
 			      duration_ms * 1000000 / PAUSE_PART};
 	struct row row = {.n = 0};

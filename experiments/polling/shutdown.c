@@ -372,11 +372,10 @@ static void record(struct run *run, const struct loop *l)
 static enum verdict of_serving(struct run *run, struct share late, int64_t enough)
 {
 	const struct way *way = variants[SLOW].how;
-	double interval_ns = (double)way->interval_ms * 1e6;
+	int64_t beyond_ns = (slow_ms - way->interval_ms) * 1000000;
 
-	if ((double)slow_ms * 1e6 <= interval_ns + run_bound(run, "grace_ns"))
-		return UNCLEAR;
-	return never_happens(late, enough);
+	return (double)beyond_ns > run_bound(run, "grace_ns") ? never_happens(late, enough)
+							      : UNCLEAR;
 }
 
 static void judge(struct run *run)
