@@ -151,6 +151,8 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[]);
  * control is unclear, or a variant has fewer calm trials than that (.timed), and the budget lasts,
  * there are more, with looks at twice, four and eight times as many.  A variant that judge() does not
  * read is only shown: it is in no more rounds than those before the first look, with --quick in one.
+ * A round that makes up for disturbed trials is of the variants that lack calm ones; of all that are
+ * judged, if judge() compares any round by round (run_ratio()).
  * --trials N: exactly N of every variant, and one look.
  * The first call writes the run row, so a program may still set the variables of its options
  * before (a calibrated count), and leave variants out.
