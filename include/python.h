@@ -47,7 +47,8 @@ const char *python_script(const char *name);
 
 struct python_child {
 	pid_t pid;
-	int out; /* its standard output */
+	int out;    /* its standard output */
+	int errors; /* a file of what it writes to standard error */
 };
 
 /* Starts `python script arguments...`; the arguments end with NULL. */
@@ -67,7 +68,7 @@ bool python_end(struct python_child *child);
 
 /*
  * Runs a script to its end and gives its output.  False if it failed or took longer than limit_ns,
- * after a warning; or, without one, if the run was stopped.
+ * after a warning of one line, with the last of its errors; or, without one, if the run was stopped.
  */
 bool python_run(const struct python *python, const char *script, const char *const *arguments,
 		char *text, size_t size, int64_t limit_ns);

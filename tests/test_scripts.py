@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from program import ROOT, environment, parse, run
+from program import ROOT, environment, finish, parse, run, start, until
 
 TINY = """
 #include "exp.h"
@@ -109,6 +109,18 @@ def test_run_keeps_none_or_elsewhere(group):
     assert not group.files()
     assert group.run(RESULTS="mine").returncode == 0
     assert len(group.files("mine/group")) == 1
+
+
+def test_two_runs_at_once_take_turns(group):
+    """No program of one is measured beside one of the other, and both keep their rows."""
+    group.add("a", "mkdir measuring || exit 2\nuntil [ -e go ]; do sleep 0.01; done\nrmdir measuring")
+    first = start("scripts/run", "build/group", cwd=group.folder)
+    until((group.folder / "measuring").exists, "measurement")
+    second = start("scripts/run", "build/group", cwd=group.folder)
+    assert second.stderr.readline() == "run: waiting for another measurement to end\n"
+    (group.folder / "go").touch()
+    assert [finish(first).returncode, finish(second).returncode] == [0, 0]
+    assert len(group.files()) == 2
 
 
 def test_run_stops_at_a_signal(group):

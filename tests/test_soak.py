@@ -32,9 +32,12 @@ def test_servers_of_no_name():
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1) and "epoll" in ended.stderr
 
 
-@pytest.mark.parametrize("fault", ["SIGINT", "SIGTERM", "SIGKILL", "stopped", "child", "EMFILE", "ENOMEM"])
+@pytest.mark.parametrize("fault", ["SIGINT", "SIGTERM", "SIGKILL", "stopped", "child", "EMFILE", "ENOMEM",
+                                   "EAGAIN", "two", "full disk", "read-only disk"])
 def test_faults(fault):
-    if fault == "ENOMEM" and os.environ.get("SAN"):
-        pytest.skip("a sanitizer needs more address space than that")
+    if fault in ("ENOMEM", "EAGAIN") and os.environ.get("SAN"):
+        pytest.skip("a sanitizer needs more address space and threads than that")
+    if "disk" in fault and os.geteuid():
+        pytest.skip("only root can mount a small disk")
     ended = run(SOAK, "--seconds", "2", "--only", fault, BUILD)
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@
 #include "exp.h"
 #include "span.h"
 
-enum { CANDIDATES = 64 };
+enum { CANDIDATES = 64, ERROR = 256 };
 
 static const int64_t probe_limit_ns = 10000000000; /* a machine under load, not a slow command */
 
@@ -32,30 +33,30 @@ static const char *const managed[] = {"~/.pyenv/versions/*/bin/python",
 /* --- children ------------------------------------------------------------ */
 
 /* Becomes the command; after fork in a program with threads only async-signal-safe calls count. */
-static _Noreturn void become(const char *const argv[], int out, bool silent)
+static _Noreturn void become(const char *const argv[], int out, int errors)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	setpgid(0, 0); /* to kill what a shim starts, too */
 	dup2(null, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
-	if (silent)
-		dup2(null, STDERR_FILENO);
+	dup2(errors, STDERR_FILENO);
 	signal(SIGPIPE, SIG_DFL);
 	execvp(argv[0], (char *const *)argv); /* which changes none of them */
 	_exit(127);
 }
 
-static struct python_child spawn(const char *const argv[], bool silent)
+static struct python_child spawn(const char *const argv[])
 {
 	struct python_child child;
 	int ends[2];
 
 	check_fd(pipe2(ends, O_CLOEXEC), "pipe2");
 	child.out = ends[0];
+	child.errors = check_fd(memfd_create("errors", MFD_CLOEXEC), "memfd_create");
 	child.pid = child_fork();
 	if (child.pid == 0)
-		become(argv, ends[1], silent);
+		become(argv, ends[1], child.errors);
 	setpgid(child.pid, child.pid); /* whoever comes first; it fails after its exec */
 	close(ends[1]);
 	return child;
@@ -70,7 +71,7 @@ struct python_child python_start(const struct python *python, const char *script
 
 	while (*arguments && n + 1 < sizeof(argv) / sizeof(argv[0]))
 		argv[n++] = *arguments++;
-	return spawn(argv, false);
+	return spawn(argv);
 }
 
 /* Reads until the end or, if asked for one, a line. */
@@ -105,8 +106,23 @@ bool python_read_line(struct python_child *child, char *text, size_t size, int64
 	return read_text(child, text, size, deadline_ns, true);
 }
 
-/* Waits for a process that is about to end; or kills it at once. */
-static bool reap(struct python_child *child, bool ending)
+/* What it wrote to standard error last: of a traceback, the exception. */
+static void last_error(const struct python_child *child, char text[ERROR])
+{
+	off_t length = lseek(child->errors, 0, SEEK_END);
+	ssize_t n = pread(child->errors, text, ERROR - 1, length < ERROR ? 0 : length - ERROR + 1);
+	char *before;
+
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	text[n > 0 ? n : 0] = '\0';
+	before = strrchr(text, '\n');
+	if (before)
+		memmove(text, before + 1, strlen(before));
+}
+
+/* Waits for a process that is about to end; or kills it at once.  `error` may be NULL. */
+static bool reap(struct python_child *child, bool ending, char error[ERROR])
 {
 	int status = -1;
 
@@ -116,12 +132,15 @@ static bool reap(struct python_child *child, bool ending)
 	while (waitpid(child->pid, &status, 0) < 0)
 		if (errno != EINTR)
 			err(EXIT_USAGE, "waitpid");
+	if (error)
+		last_error(child, error);
+	close(child->errors);
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 bool python_end(struct python_child *child)
 {
-	return reap(child, false);
+	return reap(child, false, NULL);
 }
 
 bool python_run(const struct python *python, const char *script, const char *const *arguments,
@@ -129,12 +148,13 @@ bool python_run(const struct python *python, const char *script, const char *con
 {
 	struct python_child child = python_start(python, script, arguments);
 	bool ended = python_read(&child, text, size, span_now() + limit_ns);
-	bool succeeded = reap(&child, ended); /* what closes its output is ending */
+	char error[ERROR];
+	bool succeeded = reap(&child, ended, error); /* what closes its output is ending */
 
 	if (!ended && !run_stopped())
 		warnx("%s: %s did not end in %.0f s", python->name, script, (double)limit_ns / 1e9);
 	else if (!succeeded && !run_stopped())
-		warnx("%s: %s failed", python->name, script);
+		warnx("%s: %s failed: %s", python->name, script, error);
 	return ended && succeeded;
 }
 
@@ -305,15 +325,15 @@ static size_t probe_all(const struct search *search, struct python *found, bool 
 	size_t n = 0;
 
 	for (size_t i = 0; i < search->n; i++)
-		children[i] = spawn(
-			(const char *[]){search->tried[i], "-E", "-S", "-c", probe, NULL}, true);
+		children[i] =
+			spawn((const char *[]){search->tried[i], "-E", "-S", "-c", probe, NULL});
 	for (size_t i = 0; i < search->n; i++) {
 		struct python p = {0};
 		bool good =
 			python_read(&children[i], text, sizeof(text), span_now() + probe_limit_ns);
 		size_t twin = 0;
 
-		good = reap(&children[i], good) && good && read_probe(text, &p);
+		good = reap(&children[i], good, NULL) && good && read_probe(text, &p);
 		if (!good && must)
 			errx(EXIT_USAGE, "--python: '%s' is no CPython that runs here",
 			     search->tried[i]);
