@@ -31,6 +31,12 @@ int child_run(void (*work)(void *argument), void *argument);
 bool child_execute(const char *const argv[]);
 
 /*
+ * The last line of a file that a child's standard error went to: of a traceback, the exception.  At most
+ * the last size - 1 bytes; "it said nothing" if that is so.
+ */
+void child_complaint(int file, char *text, size_t size);
+
+/*
  * Zeroed memory that processes forked from now on share with this one, until all of them have ended.
  * Ends the process with status 2 if there is none.
  */

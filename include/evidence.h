@@ -87,6 +87,12 @@ enum verdict case_by_case(struct share have, int64_t enough);
 enum verdict share_above(struct share share, double bound);
 enum verdict share_below(struct share share, double bound);
 
+/*
+ * share_above() where only limits of the share are known, as some trials may count or not: what holds for
+ * the least holds, what is refuted for the most is refuted.
+ */
+enum verdict share_above_between(struct share least, struct share most, double bound);
+
 /* The whole interval above the bound: holds; below it: refuted; across it, or none: unclear. */
 enum verdict is_above(struct interval interval, double bound);
 enum verdict is_below(struct interval interval, double bound);
@@ -126,6 +132,9 @@ struct interval look_ratio(struct values above, struct values below); /* stats_r
 		    sizeof((const enum verdict[]){__VA_ARGS__}) / sizeof(enum verdict))
 enum verdict verdict_all(const enum verdict *parts, size_t n);
 enum verdict verdict_any(const enum verdict *parts, size_t n);
+
+/* A verdict on evidence that means something only if the condition holds: else unclear. */
+enum verdict only_if(enum verdict condition, enum verdict verdict);
 
 /*
  * A claim that is true in one case and not in another: `here` is the verdict on the claim in the

@@ -518,11 +518,11 @@ static void measure(struct run *run)
 
 /* --- judge --------------------------------------------------------------- */
 
-/* Of the plain clients with these buffers for which a field is 1: how many were deadlocked. */
-static struct share deadlocks(struct run *run, size_t size, const char *which)
+/* Of the plain clients with these buffers for which a field is 1: how many were stuck or deadlocked. */
+static struct share how_many(struct run *run, const char *what, size_t size, const char *which)
 {
 	return share_nonzero(run_values_where(
-		run, PLAIN, "deadlocked",
+		run, PLAIN, what,
 		(struct field[]){{which, 1}, {"asked_bytes", sizes[size].asked}, {0}}));
 }
 
@@ -542,12 +542,14 @@ static void judge(struct run *run)
 	enum verdict verdict = HOLDS;
 
 	for (size_t size = 0; size < SIZES; size++) {
-		struct share here = deadlocks(run, size, "most");
+		struct share here = how_many(run, "deadlocked", size, "most");
 
-		verdict = all_of(verdict, share_above(here, run_bound(run, "usual_share")));
+		verdict = all_of(verdict,
+				 share_above_between(here, how_many(run, "stuck", size, "most"),
+						     run_bound(run, "usual_share")));
 		most = share_add(most, here);
-		fewest = share_add(fewest, deadlocks(run, size, "fewest"));
-		proven = share_add(proven, deadlocks(run, size, "stuck"));
+		fewest = share_add(fewest, how_many(run, "deadlocked", size, "fewest"));
+		proven = share_add(proven, how_many(run, "deadlocked", size, "stuck"));
 	}
 	verdict = run_judge(
 		run, "buf-echo-deadlock", or_not_seen(verdict),

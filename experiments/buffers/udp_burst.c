@@ -49,7 +49,7 @@ static const struct row_field fields[] = {
 	{"charge_bytes", "what the receive buffer is charged with for one datagram"},
 	{"beyond",
 	 "by how much the last one may exceed the buffer: 0 (Linux 6.18: what would be there has to fit) or 1 (before: what is there), as seen with one small buffer"},
-	{"predicted_datagrams", "max(1, rcvbuf / charge), rounded up if beyond"},
+	{"predicted_datagrams", "max(1, rcvbuf / charge + beyond)"},
 	{"survivors_datagrams", "that were read"},
 	{"exact", "1: as many survived as predicted"},
 	{"sent_datagrams", "in the burst"},
@@ -97,7 +97,7 @@ static int64_t beyond; /* see the field */
 
 static int64_t predict(int64_t granted, int64_t charge)
 {
-	int64_t fit = beyond && granted % charge ? granted / charge + 1 : granted / charge;
+	int64_t fit = granted / charge + beyond;
 
 	return fit > 1 ? fit : 1;
 }

@@ -3,7 +3,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -72,6 +73,22 @@ bool child_execute(const char *const argv[])
 			return false;
 		}
 	return status == 0;
+}
+
+void child_complaint(int file, char *text, size_t size)
+{
+	off_t begin = lseek(file, 0, SEEK_END) - ((off_t)size - 1);
+	ssize_t n = pread(file, text, size - 1, begin < 0 ? 0 : begin);
+	char *before;
+
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	text[n > 0 ? n : 0] = '\0';
+	before = strrchr(text, '\n');
+	if (before)
+		memmove(text, before + 1, strlen(before));
+	if (n <= 0)
+		snprintf(text, size, "it said nothing");
 }
 
 void *child_share(size_t bytes)

@@ -155,6 +155,13 @@ enum verdict share_below(struct share share, double bound)
 	return share_above(share_rest(share), 1 - bound);
 }
 
+enum verdict share_above_between(struct share least, struct share most, double bound)
+{
+	if (share_above(least, bound) == HOLDS)
+		return HOLDS;
+	return share_above(most, bound) == REFUTED ? REFUTED : UNCLEAR;
+}
+
 /* All comparisons with NAN are false: no interval is unclear. */
 enum verdict is_above(struct interval interval, double bound)
 {
@@ -212,6 +219,11 @@ enum verdict verdict_any(const enum verdict *parts, size_t n)
 		if (any(parts, n, first[i]))
 			return first[i];
 	return n ? REFUTED : UNCLEAR;
+}
+
+enum verdict only_if(enum verdict condition, enum verdict verdict)
+{
+	return condition == HOLDS ? verdict : UNCLEAR;
 }
 
 enum verdict by_case(enum verdict here, enum verdict there)

@@ -106,21 +106,6 @@ bool python_read_line(struct python_child *child, char *text, size_t size, int64
 	return read_text(child, text, size, deadline_ns, true);
 }
 
-/* What it wrote to standard error last: of a traceback, the exception. */
-static void last_error(const struct python_child *child, char text[ERROR])
-{
-	off_t length = lseek(child->errors, 0, SEEK_END);
-	ssize_t n = pread(child->errors, text, ERROR - 1, length < ERROR ? 0 : length - ERROR + 1);
-	char *before;
-
-	while (n > 0 && text[n - 1] == '\n')
-		n--;
-	text[n > 0 ? n : 0] = '\0';
-	before = strrchr(text, '\n');
-	if (before)
-		memmove(text, before + 1, strlen(before));
-}
-
 /* Waits for a process that is about to end; or kills it at once.  `error` may be NULL. */
 static bool reap(struct python_child *child, bool ending, char error[ERROR])
 {
@@ -133,7 +118,7 @@ static bool reap(struct python_child *child, bool ending, char error[ERROR])
 		if (errno != EINTR)
 			err(EXIT_USAGE, "waitpid");
 	if (error)
-		last_error(child, error);
+		child_complaint(child->errors, error, ERROR);
 	close(child->errors);
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

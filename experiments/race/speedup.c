@@ -313,10 +313,7 @@ static void judge_gil(struct run *run)
 		no_faster = all_of(no_faster, is_below(speedup(run, PYTHON, 1), faster),
 				   is_below(speedup(run, PYTHON, 2), faster));
 	run_judge(
-		run, "gil-one-at-a-time",
-		run_cpus() < 2  ? SKIPPED
-		: here == HOLDS ? no_faster
-				: UNCLEAR,
+		run, "gil-one-at-a-time", run_cpus() < 2 ? SKIPPED : only_if(here, no_faster),
 		run_cpus() < 2
 			? "it takes several CPUs, and there is one"
 			: "2 threads were {lock_2} and 4 were {lock_4} times as fast as one with one big lock in C, {python_2} and {python_4} in CPython {python}; without a lock {free_2}",

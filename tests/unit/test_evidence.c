@@ -149,6 +149,25 @@ static void test_several(void **state)
 	assert_int_equal(verdict_any(NULL, 0), UNCLEAR);
 }
 
+static void test_on_a_condition(void **state)
+{
+	(void)state;
+	for (enum verdict verdict = 0; verdict < VERDICTS; verdict++)
+		for (enum verdict condition = 0; condition < VERDICTS; condition++)
+			assert_int_equal(only_if(condition, verdict),
+					 condition == HOLDS ? verdict : UNCLEAR);
+}
+
+static void test_share_of_which_only_limits_are_known(void **state)
+{
+	(void)state;
+	assert_int_equal(share_above_between(share_of(8, 8), share_of(8, 8), 0.5), HOLDS);
+	assert_int_equal(share_above_between(share_of(0, 8), share_of(0, 8), 0.5), REFUTED);
+	assert_int_equal(share_above_between(share_of(0, 8), share_of(8, 8), 0.5), UNCLEAR);
+	assert_int_equal(share_above_between(share_of(4, 8), share_of(8, 8), 0.5), UNCLEAR);
+	assert_int_equal(share_above_between(share_of(0, 0), share_of(0, 0), 0.5), UNCLEAR);
+}
+
 static void test_by_case(void **state)
 {
 	/* in the order of enum verdict; the table is the same in both directions */
@@ -432,6 +451,8 @@ int main(void)
 		cmocka_unit_test(test_share_intervals),
 		cmocka_unit_test(test_intervals),
 		cmocka_unit_test(test_several),
+		cmocka_unit_test(test_on_a_condition),
+		cmocka_unit_test(test_share_of_which_only_limits_are_known),
 		cmocka_unit_test(test_by_case),
 		cmocka_unit_test(test_few_runs_are_wrong),
 		cmocka_unit_test(test_most_runs_tell),

@@ -331,7 +331,7 @@ static void add_request(struct worker *w, struct link *link, int64_t due_ns)
 /* Closed loop: as many requests as may be under way, sent together. */
 static void refill(struct worker *w, struct link *link, int64_t now)
 {
-	if (now >= w->end_ns || link->waiting == w->plan->pipeline || !w->live)
+	if (link->waiting == w->plan->pipeline || !w->live)
 		return;
 	if (link->fd < 0)
 		reopen(w, link);
@@ -462,7 +462,7 @@ static void handle(struct worker *w, struct link *link, uint32_t events)
 		close_link(link);
 	if (w->plan->rate && full && link->waiting < w->plan->pipeline)
 		now_free(w, link);
-	if (!w->plan->rate && (w->plan->churn || link->fd >= 0))
+	if (!w->plan->rate && now < w->end_ns && (w->plan->churn || link->fd >= 0))
 		refill(w, link, now);
 }
 
@@ -511,9 +511,17 @@ static void count_rest_unanswered(struct worker *w, int64_t now)
 		count_unanswered(w, w->due_ns, now);
 }
 
+/*
+ * In a warm-up, each connection of a closed loop is asked once, however long that takes: a slow machine
+ * would begin to measure when some were not yet.
+ */
 static void begin_load(struct worker *w)
 {
-	w->end_ns = atomic_load(&w->window->end_ns);
+	int64_t begin_ns = atomic_load(&w->window->begin_ns);
+	int64_t end_ns = atomic_load(&w->window->end_ns);
+	bool in_any_case = w->count_ns == INT64_MAX && begin_ns < end_ns;
+
+	w->end_ns = end_ns;
 	w->free_n = 0;
 	w->arrivals = w->sizes = (struct rng){(uint64_t)w->plan->seed};
 	w->sizes.state = rng_next(&w->arrivals) + (uint64_t)w->number;
@@ -521,10 +529,10 @@ static void begin_load(struct worker *w)
 	if (w->plan->rate)
 		first_due(w);
 	for (int64_t i = 0; i < w->active; i++)
-		if (!w->plan->rate)
-			refill(w, &w->links[i], span_now());
-		else if (w->links[i].waiting < w->plan->pipeline)
+		if (w->plan->rate && w->links[i].waiting < w->plan->pipeline)
 			now_free(w, &w->links[i]);
+		else if (!w->plan->rate && (in_any_case || span_now() < end_ns))
+			refill(w, &w->links[i], span_now());
 }
 
 /* Sends until the window ends, which the span ({0} at first) covers, and waits for the answers. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,7 +30,15 @@ void program_limit_files(int64_t n)
 	files_limit = n;
 }
 
-/* Between fork and exec. */
+/*
+ * Between fork and exec.  One byte in a transparent huge page is 2 MB more: that is no connection's
+ * memory.
+ */
+static void no_huge_pages(void)
+{
+	prctl(PR_SET_THP_DISABLE, 1UL, 0UL, 0UL, 0UL); /* fails where the kernel has none */
+}
+
 static void limit_files(void)
 {
 	const struct rlimit limit = {(rlim_t)files_limit, (rlim_t)files_limit};
@@ -56,6 +65,7 @@ struct program program_start(const char *const argv[], int cpu)
 		setpgid(0,
 			0); /* a terminal's signals are for us, and program_kill() for them all */
 		run_pin(cpu);
+		no_huge_pages();
 		limit_files();
 		dup2(null, STDIN_FILENO);
 		dup2(ends[1], STDOUT_FILENO);
@@ -103,14 +113,9 @@ void program_kill(struct program *program)
 const char *program_complaint(const struct program *program)
 {
 	static char said[4096];
-	ssize_t n = pread(program->error, said, sizeof(said) - 1, 0);
-	char *last;
 
-	said[n > 0 ? n : 0] = '\0';
-	while (n > 0 && said[n - 1] == '\n')
-		said[--n] = '\0';
-	last = strrchr(said, '\n');
-	return last ? last + 1 : *said ? said : "it said nothing";
+	child_complaint(program->error, said, sizeof(said));
+	return said;
 }
 
 const char *program_tool(const char *name, char path[PATH_MAX])

@@ -25,7 +25,10 @@ struct program {
 /* ALL_CPUS, or one: counted as run_pin() does, modulo the number of those allowed. */
 enum { ALL_CPUS = -1, SERVER_CPU = 0, LOAD_CPU = 1 };
 
-/* Starts argv, which NULL ends; its first word is a path, or is looked for in PATH. */
+/*
+ * Starts argv, which NULL ends; its first word is a path, or is looked for in PATH.  It gets no transparent
+ * huge pages.
+ */
 struct program program_start(const char *const argv[], int cpu);
 
 /* From now on they may have n descriptors at most; 0 = as many as this process. */
