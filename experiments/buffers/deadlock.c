@@ -499,7 +499,7 @@ static void measure(struct run *run)
 	struct rng rng = {(uint64_t)run_trial(run)};
 	bool all = run_label(run) == PLAIN;
 	size_t each = all ? (size_t)(points * repeats) : 1;
-	size_t order[MAX_PAIRS], place[MAX_PAIRS] = {0};
+	size_t order[MAX_PAIRS] = {0}, place[MAX_PAIRS] = {0};
 
 	for (size_t i = 0; i < SIZES * each; i++)
 		order[i] = i;

@@ -271,7 +271,7 @@ static void forget_reads(struct run *run)
 /* Whether some of these were read. */
 static bool any(const bool *variants)
 {
-	return memchr(variants, true, MAX_VARIANTS) != NULL;
+	return memchr(variants, 1, MAX_VARIANTS) != NULL;
 }
 
 enum verdict run_judge_with(struct run *run, const char *claim, enum verdict verdict,

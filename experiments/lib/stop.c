@@ -241,7 +241,7 @@ static void *watch(void *unused)
 	int number = wait_for_signal();
 
 	(void)unused;
-	if (number == SIGRTMAX)
+	if (number == SIGRTMIN)
 		return NULL;
 	if (number == 0)
 		end_hung();
@@ -260,7 +260,7 @@ void stop_watch(void (*end)(const char *interrupted))
 
 	on_stop = end;
 	sigemptyset(&watched);
-	sigaddset(&watched, SIGRTMAX); /* ours, from stop_unwatch() */
+	sigaddset(&watched, SIGRTMIN); /* ours, from stop_unwatch() */
 	sigaddset(&watched,
 		  SIGCONT); /* we were stopped, and go on; blocking it does not hinder that */
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -278,7 +278,7 @@ void stop_watch(void (*end)(const char *interrupted))
 
 void stop_unwatch(void)
 {
-	check(pthread_kill(watcher, SIGRTMAX), "pthread_kill");
+	check(pthread_kill(watcher, SIGRTMIN), "pthread_kill");
 	check(pthread_join(watcher, NULL), "pthread_join");
 	close(stop_fd);
 }

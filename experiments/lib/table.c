@@ -160,7 +160,7 @@ static const char *number_cell(struct run *run, const struct row_field *field, s
 static char *text_cell(struct run *run, const struct row_field *field, size_t variant,
 		       const struct field *where)
 {
-	const char *seen[8];
+	const char *seen[8] = {0};
 	size_t seen_n = 0;
 	char *text = NULL;
 	size_t size;

@@ -482,6 +482,27 @@ static const json_t *only(const json_t *rows, const char *kind)
 	return NULL;
 }
 
+/* The only note that begins so; on a busy machine there are others. */
+static const char *note_like(const json_t *rows, const char *begin)
+{
+	const char *found = NULL;
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(rows, i, row)
+	{
+		const char *text = text_of(row, "text");
+
+		if (strcmp(text_of(row, "row"), "note") != 0 ||
+		    strncmp(text, begin, strlen(begin)) != 0)
+			continue;
+		assert_null(found);
+		found = text;
+	}
+	assert_non_null(found);
+	return found;
+}
+
 static const json_t *verdict_on(const json_t *rows, const char *claim)
 {
 	size_t i;
@@ -753,7 +774,7 @@ static void test_last_look_counts(void **state)
 	assert_string_equal(text_of(first, "remedy"), "--budget 60s");
 	assert_int_equal(number_of(rows, "first-claim", "n"), TRIALS << (LOOKS - 1));
 	assert_null(json_object_get(verdict_on(rows, "second-claim"), "remedy"));
-	assert_string_equal(text_of(only(rows, "note"), "text"), "a note at 31");
+	assert_string_equal(note_like(rows, "a note at "), "a note at 31");
 	json_decref(rows);
 }
 

@@ -431,7 +431,7 @@ static void match_answers(struct worker *w, struct link *link, const char *bytes
  */
 static int64_t receive(struct worker *w, struct link *link, bool at_end)
 {
-	int64_t now;
+	int64_t now = 0;
 	ssize_t n;
 
 	do {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -331,7 +332,7 @@ static void *signal_thread(void *argument)
 			shut_all(SHUT_RDWR, too_idle);
 	conn_stop();
 	leave_if_alone();
-	usleep(DRAIN_MS * 1000);
+	poll(NULL, 0, DRAIN_MS);
 	shut_all(SHUT_RDWR, NULL); /* of peers that do not read */
 	for (int i = 0; i < GRACE_S; i++) {
 		leave_if_alone();
