@@ -38,6 +38,7 @@
 #include "judge.h"
 #include "net.h"
 #include "pattern.h"
+#include "proc.h"
 #include "rng.h"
 #include "span.h"
 #include "tcpinfo.h"
@@ -422,6 +423,33 @@ static void run_pairs(struct run *run, struct pair *pairs, size_t n)
 		end(&pairs[i]);
 }
 
+/*
+ * What TCP's buffers may hold before the kernel makes them smaller (the first number of tcp_mem, in pages),
+ * by half: as much again is the kernel's own.
+ */
+static int64_t room_bytes(void)
+{
+	int64_t pages = proc_number("/proc/sys/net/ipv4/tcp_mem", "", INT32_MAX);
+
+	return pages * sysconf(_SC_PAGESIZE) / 2;
+}
+
+/* As many of them at a time as there is room for: else memory is short, and no window full. */
+static void run_in_turns(struct run *run, struct pair *pairs, size_t n)
+{
+	const int64_t room = room_bytes();
+	size_t begin = 0;
+
+	while (begin < n && !run_stopped()) {
+		size_t end = begin;
+
+		for (int64_t held = 0; end < n && (end == begin || held <= room); end++)
+			held += amounts[pairs[end].size][points - 1];
+		run_pairs(run, pairs + begin, end - begin);
+		begin = end;
+	}
+}
+
 /* --- where to look ---------------------------------------------------------- */
 
 /*
@@ -511,7 +539,7 @@ static void measure(struct run *run)
 		pairs[i] = (struct pair){run_variant(run), size, amounts[size][point]};
 		place[order[i]] = i;
 	}
-	run_pairs(run, pairs, SIZES * each);
+	run_in_turns(run, pairs, SIZES * each);
 	for (size_t i = 0; i < SIZES * each; i++)
 		record(run, &pairs[place[i]]);
 }

@@ -71,7 +71,7 @@ static const struct row_field fields[] = {
 	{"asked_ns", "SO_RCVTIMEO asked for; 0: none", "timeout|asked"},
 	{"granted_ns", "SO_RCVTIMEO as the kernel rounded it; 0: none", "timeout|granted"},
 	{"waited",
-	 "1: it slept, all of the time but for less than busy_share, and came back with bytes after the sender had begun to send"},
+	 "1: it slept, all of the time but for less than busy_share, and came back with bytes after the sender had begun to send; absent: it slept, and used more"},
 	{"again", "1: before, recv with MSG_DONTWAIT said EAGAIN"},
 	{"ready_sleeps", "context switches of a call for which all is there", .zero = true,
 	 .sham = "ready=empty"},
@@ -314,30 +314,31 @@ static void record(struct run *run, const struct wait *w)
 {
 	for (int64_t i = 0; i < w->calls_n; i++) {
 		const struct called *c = &w->calls[i];
-		bool slept = c->sleeps > 0 &&
-			     (double)c->span.cpu_ns <=
-				     run_bound(run, "busy_share") * (double)span_wall(&c->span);
+		bool ready = run_label(run) == READY;
+		bool waited = c->sleeps > 0 && w->result > 0 && c->span.end_ns >= w->came_ns;
+		bool busy = (double)c->span.cpu_ns >
+			    run_bound(run, "busy_share") * (double)span_wall(&c->span);
 
-		run_record(
-			run,
-			(struct field[]){
-				{"case", .text = w->one->name},
-				{"there_bytes", w->one->there},
-				{"asked_ns", (int64_t)w->one->timeout_ms * MS},
-				{"granted_ns", w->granted_ns},
-				{"returned_bytes", w->result},
-				{"error", .text = error_name(w->error)},
-				{"again", w->again},
-				{"left_bytes", w->left},
-				{"misplaced_bytes", w->misplaced},
-				{"after_ns", w->one->event ? c->span.end_ns - w->came_ns : 0},
-				{"elapsed_ns", span_wall(&c->span)},
-				{"cpu_ns", c->span.cpu_ns},
-				{"sleeps", c->sleeps},
-				{"comes", .text = comes(w->one)},
-				{"waited", slept && w->result > 0 && c->span.end_ns >= w->came_ns},
-				{run_label(run) == READY ? "ready_sleeps" : NULL, c->sleeps},
-				{0}});
+		run_record(run, (struct field[]){{"case", .text = w->one->name},
+						 {"there_bytes", w->one->there},
+						 {"asked_ns", (int64_t)w->one->timeout_ms * MS},
+						 {"granted_ns", w->granted_ns},
+						 {"returned_bytes", w->result},
+						 {"error", .text = error_name(w->error)},
+						 {"again", w->again},
+						 {"left_bytes", w->left},
+						 {"misplaced_bytes", w->misplaced},
+						 {"after_ns",
+						  w->one->event ? c->span.end_ns - w->came_ns : 0},
+						 {"elapsed_ns", span_wall(&c->span)},
+						 {"cpu_ns", c->span.cpu_ns},
+						 {"sleeps", c->sleeps},
+						 {"comes", .text = comes(w->one)},
+						 {ready            ? "ready_sleeps"
+						  : waited && busy ? NULL
+								   : "waited",
+						  ready ? c->sleeps : waited},
+						 {0}});
 	}
 }
 

@@ -161,8 +161,13 @@ static const char *call_name(long number)
 	return NULL;
 }
 
-/* Adds where a thread is: "thread 7 in recv", or running. */
-static void add_place(FILE *out, const char *task)
+/* Where a thread is: "in recv", "in system call 7", "running"; empty if it has ended. */
+struct place {
+	char text[64];
+	int threads;
+};
+
+static void find_place(const char *task, struct place *place)
 {
 	char path[64];
 	char line[64] = "";
@@ -171,6 +176,7 @@ static void add_place(FILE *out, const char *task)
 	FILE *file;
 	char *end;
 
+	*place = (struct place){.threads = 1};
 	snprintf(path, sizeof(path), "/proc/self/task/%.16s/syscall", task);
 	file = fopen(path, "re");
 	if (!file)
@@ -181,28 +187,52 @@ static void add_place(FILE *out, const char *task)
 	number = strtol(line, &end, 10);
 	name = end == line ? NULL : call_name(number);
 	if (name)
-		fprintf(out, "; thread %s in %s", task, name);
+		snprintf(place->text, sizeof(place->text), "in %s", name);
 	else if (end != line)
-		fprintf(out, "; thread %s in system call %ld", task, number);
+		snprintf(place->text, sizeof(place->text), "in system call %ld", number);
 	else
-		fprintf(out, "; thread %s runs", task);
+		snprintf(place->text, sizeof(place->text), "running");
 }
 
-static _Noreturn void end_hung(void)
+/* How many threads but this one are where: "; 2 threads in send; 1 thread in poll". */
+static void tell_places(FILE *out)
 {
+	struct place places[16];
+	size_t n = 0;
 	char self[16];
-	char *where = NULL;
-	size_t size;
-	FILE *out = open_memstream(&where, &size);
 	DIR *tasks = opendir("/proc/self/task");
 	const struct dirent *task;
 
 	snprintf(self, sizeof(self), "%d", (int)gettid());
-	while (out && tasks && (task = readdir(tasks)) != NULL) /* NOLINT(concurrency-mt-unsafe) */
-		if (*task->d_name != '.' && strcmp(task->d_name, self) != 0)
-			add_place(out, task->d_name);
-	if (out)
+	while (tasks && (task = readdir(tasks)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
+		struct place here;
+		size_t i = 0;
+
+		if (*task->d_name == '.' || strcmp(task->d_name, self) == 0)
+			continue;
+		find_place(task->d_name, &here);
+		while (i < n && strcmp(places[i].text, here.text) != 0)
+			i++;
+		if (i < n)
+			places[i].threads++;
+		else if (*here.text && n < sizeof(places) / sizeof(places[0]))
+			places[n++] = here;
+	}
+	for (size_t i = 0; i < n; i++)
+		fprintf(out, "; %d thread%s %s", places[i].threads,
+			places[i].threads > 1 ? "s" : "", places[i].text);
+}
+
+static _Noreturn void end_hung(void)
+{
+	char *where = NULL;
+	size_t size;
+	FILE *out = open_memstream(&where, &size);
+
+	if (out) {
+		tell_places(out);
 		fclose(out);
+	}
 	on_stop("hung");
 	warnx("hung: %s took longer than its limit%s", atomic_load(&limited), where ? where : "");
 	_exit(EXIT_USAGE);

@@ -1039,7 +1039,7 @@ static void test_trial_beyond_its_limit(void **state)
 	child_run(&child, experiment, &s);
 	wait_for_trial();
 	assert_error(&child, "hung: b took longer than its limit");
-	assert_holds_text(child.err, " in poll");
+	assert_holds_text(child.err, "; 1 thread in poll");
 	rows = take_rows("rows");
 	assert_whole(rows, "hung");
 	assert_int_equal(count(rows, "sample"), 2);
