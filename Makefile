@@ -88,7 +88,7 @@ help: ## print this
 	@echo
 	@{ sed -n 's/^\([a-z-]*\)\( [^#]*\|:[^#]*\)## \(.*\)/  make \1|\3/p' Makefile; \
 	for g in $(GROUPS); do echo "  make run-$$g|measure this group, with its defaults"; done; } | \
-	column -t -s'|'
+	awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 # Build on all CPUs, unless whoever called make said how.
 JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))

@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(ROOT, "results")
 NAME = os.path.splitext(os.path.basename(sys.argv[0]))[0]
 PR_SET_PDEATHSIG = 1
+CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")  # what would move a terminal's cursor
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -202,5 +204,5 @@ def end_with(main):
 def complain(text, status=2):
     """One line on stderr; returns the status, for those who go on."""
     progress("")
-    print(f"{NAME}: {text}", file=sys.stderr)
+    print(f"{NAME}: {CONTROL.sub('?', str(text))}", file=sys.stderr)
     return status

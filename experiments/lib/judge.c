@@ -306,8 +306,14 @@ void run_check_with(struct run *run, const char *control, enum verdict verdict,
 
 	if (said->judged)
 		errx(EXIT_USAGE, "two checks of '%s'", control);
-	if (verdict == UNCLEAR && any(run->missed))
+	if (verdict == UNCLEAR && any(run->missed)) {
+		char *missed = name_variants(run, run->missed);
+
 		verdict = SKIPPED;
+		run_note(run, "{control} was not checked, left out: {variants}",
+			 number_text("control", control), number_text("variants", missed));
+		free(missed);
+	}
 	say(said, verdict, template, numbers);
 	forget_reads(run);
 }

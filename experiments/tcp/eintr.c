@@ -79,8 +79,9 @@ static const struct row_field fields[] = {
 	{"connect_resumed", "1: it was", "connect|resumed", SHOW_NONZERO},
 	{"recv_eintr", "1: it was EINTR"},
 	{"connect_eintr", "1: it was EINTR"},
-	{"since_3_5_resumed", "1: both were; of CPython since 3.5"},
-	{"before_3_5_eintr", "1: both were EINTR; of CPython before 3.5"},
+	{"since_3_5", "1: CPython since 3.5"},
+	{"both_resumed", "1: both calls were"},
+	{"both_eintr", "1: both calls failed with EINTR"},
 	{0}};
 
 static const struct bound bounds[] = {{"enough_calls", 3, "recv, accept and connect"}, {0}};
@@ -248,25 +249,24 @@ static void record_python(struct run *run, const struct python *python, char *li
 {
 	const char *recv = strsep(&line, " ");
 	const char *connect = strsep(&line, "\n");
-	bool since = python->major * 100 + python->minor >= 305;
 
 	if (!connect)
 		errx(EXIT_USAGE, "CPython %s: tcp/eintr.py failed", python->name);
-	run_record(run,
-		   (struct field[]){
-			   {"python", .text = python->name},
-			   {"version", python->major * 100 + python->minor},
-			   {"recv", .text = recv},
-			   {"connect", .text = connect},
-			   {"recv_resumed", strcmp(recv, "resumed") == 0},
-			   {"connect_resumed", strcmp(connect, "resumed") == 0},
-			   {"recv_eintr", strcmp(recv, "EINTR") == 0},
-			   {"connect_eintr", strcmp(connect, "EINTR") == 0},
-			   {"elapsed_ns", elapsed_ns},
-			   {since ? "since_3_5_resumed" : "before_3_5_eintr",
-			    since ? strcmp(recv, "resumed") == 0 && strcmp(connect, "resumed") == 0
-				  : strcmp(recv, "EINTR") == 0 && strcmp(connect, "EINTR") == 0},
-			   {0}});
+	run_record(run, (struct field[]){{"python", .text = python->name},
+					 {"version", python->major * 100 + python->minor},
+					 {"recv", .text = recv},
+					 {"connect", .text = connect},
+					 {"recv_resumed", strcmp(recv, "resumed") == 0},
+					 {"connect_resumed", strcmp(connect, "resumed") == 0},
+					 {"recv_eintr", strcmp(recv, "EINTR") == 0},
+					 {"connect_eintr", strcmp(connect, "EINTR") == 0},
+					 {"elapsed_ns", elapsed_ns},
+					 {"since_3_5", python->major * 100 + python->minor >= 305},
+					 {"both_resumed", strcmp(recv, "resumed") == 0 &&
+								  strcmp(connect, "resumed") == 0},
+					 {"both_eintr", strcmp(recv, "EINTR") == 0 &&
+								strcmp(connect, "EINTR") == 0},
+					 {0}});
 }
 
 /* All interpreters at once: they sleep most of the time. */
@@ -303,12 +303,19 @@ static struct share calls_of(struct run *run, enum how how, const char *field)
 	return all;
 }
 
+/* Interpreters since 3.5, or before. */
+static struct share of_pythons(struct run *run, const char *field, int64_t since_3_5)
+{
+	return share_nonzero(run_values_where(run, PYTHON, field,
+					      (struct field[]){{"since_3_5", since_3_5}, {0}}));
+}
+
 static void judge(struct run *run)
 {
 	int64_t enough = (int64_t)run_bound(run, "enough_calls");
 	struct share bare = calls_of(run, BARE, "eintr");
 	struct share restart = calls_of(run, RESTART, "eintr");
-	struct share since = run_nonzero(run, PYTHON, "since_3_5_resumed");
+	struct share since = of_pythons(run, "both_resumed", 1);
 	enum verdict in_c = by_case(always_happens(bare, enough), always_happens(restart, enough));
 
 	run_judge(
@@ -317,7 +324,7 @@ static void judge(struct run *run)
 		number_share("bare", bare), number_share("restart", restart),
 		number_share("timed", calls_of(run, TIMEOUT, "eintr")),
 		number_share("since", since),
-		number_share("before", run_nonzero(run, PYTHON, "before_3_5_eintr")));
+		number_share("before", of_pythons(run, "both_eintr", 0)));
 	if (since.n == 0)
 		run_note(run, "Python was not measured: {why}", number_text("why", no_python));
 }
