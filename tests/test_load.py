@@ -77,7 +77,7 @@ def load(port, *arguments, short=SHORT):
     rows = parse(ended.stdout)
     if rows:
         assert [rows[0]["row"], rows[-2]["row"], rows[-1]["row"]] == ["run", "sample", "end"]
-        assert all(row["row"] == "second" for row in rows[1:-2])
+        assert [row["row"] for row in rows[1:-2]] == ["window"] + ["second"] * (len(rows) - 4)
     return ended, rows
 
 

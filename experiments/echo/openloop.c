@@ -36,6 +36,7 @@ static const struct control controls[] = {
 
 static const struct row_field fields[] = {
 	{"pause_ns", "for so long the server was stopped", "paused for"},
+	{"pause_missed", "1: not within the window, as on a busy machine: it is no evidence"},
 	{.also = load_fields},
 	{"in_window", .column = "requests|a second", .per = "elapsed_ns"},
 	{"p50_ns", .column = "p50"},
@@ -65,58 +66,81 @@ static const struct opt opts[] = {
 
 struct pause {
 	pid_t server;
-	int64_t at_ns, for_ns; /* for_ns: as it was, in the end */
+	int64_t begin_ns, for_ns; /* CLOCK_MONOTONIC; as they were, in the end */
+	pthread_t thread;
 };
 
 static void *make_pause(void *argument)
 {
 	struct pause *pause = argument;
-	int64_t begin_ns;
 
-	run_sleep_until(pause->at_ns);
-	begin_ns = span_now();
+	run_sleep_until(pause->begin_ns);
+	pause->begin_ns = span_now();
 	kill(pause->server, SIGSTOP);
-	run_sleep_until(begin_ns + pause->for_ns);
+	run_sleep_until(pause->begin_ns + pause->for_ns);
 	kill(pause->server, SIGCONT);
-	pause->for_ns = span_now() - begin_ns;
+	pause->for_ns = span_now() - pause->begin_ns;
 	return NULL;
+}
+
+/* The window begins: the pause is to be in the middle of it. */
+static void plan_pause(void *argument)
+{
+	struct pause *pause = argument;
+
+	pause->begin_ns = span_now() + duration_ms * 1000000 / 2 - pause->for_ns;
+	check(pthread_create(&pause->thread, NULL, make_pause, pause), "pthread_create");
+}
+
+static bool within_window(const struct pause *pause, const struct row *row)
+{
+	int64_t begin_ns = row_number(row, "begin_ns");
+
+	return pause->begin_ns >= begin_ns &&
+	       pause->begin_ns + pause->for_ns <= begin_ns + row_number(row, "elapsed_ns");
 }
 
 static void measure(struct run *run)
 {
 	struct server server = server_start(run, &models[EPOLL], SERVER_CPU, BUSY, NULL);
-	/* within the window, which begins after the warm-up */
-	struct pause pause = {server.program.pid, span_now() + duration_ms * 750000,
-			      duration_ms * 1000000 / PAUSE_PART};
+	struct pause pause = {.server = server.program.pid,
+			      .for_ns = duration_ms * 1000000 / PAUSE_PART};
 	struct row row = {.n = 0};
 	bool pauses = !run_sham(run, "no-pause");
-	pthread_t pauser;
+	bool missed;
 
-	if (pauses)
-		check(pthread_create(&pauser, NULL, make_pause, &pause), "pthread_create");
 	load_run(&server,
 		 &(struct load_ask){.cpu = LOAD_CPU,
 				    .connections = BUSY,
 				    .rate = run_variant(run) == OPEN_LOOP ? rate : 0,
-				    .duration_ms = duration_ms},
+				    .duration_ms = duration_ms,
+				    .begins = pauses ? plan_pause : NULL,
+				    .argument = &pause},
 		 &row);
-	if (pauses)
-		check(pthread_join(pauser, NULL), "pthread_join");
+	if (pause.thread)
+		check(pthread_join(pause.thread, NULL), "pthread_join");
 	server_stop(&server);
-	row_add(&row, (struct field[]){{"pause_ns", pause.for_ns}, {0}});
+	missed = pauses && !within_window(&pause, &row);
+	row_add(&row, (struct field[]){{"pause_missed", missed}, {"pause_ns", pause.for_ns}, {0}});
 	run_record(run, row.fields);
 }
 
 /* --- judge --------------------------------------------------------------- */
 
+/* Of the loads with a pause in their window. */
+static struct values paused(struct run *run, size_t variant, const char *field)
+{
+	return run_values_where(run, variant, field, (struct field[]){{"pause_missed", 0}, {0}});
+}
+
 static void judge(struct run *run)
 {
-	struct interval closed = run_interval(run, CLOSED_LOOP, "p99_ns");
-	struct interval open = run_interval(run, OPEN_LOOP, "p99_ns");
-	struct interval ratio = run_ratio(run, run_values(run, CLOSED_LOOP, "p99_ns"),
-					  run_values(run, OPEN_LOOP, "p99_ns"));
-	struct interval seen = run_ratio(run, run_values(run, OPEN_LOOP, "p99_ns"),
-					 run_values(run, OPEN_LOOP, "pause_ns"));
+	struct interval closed = run_interval_of(run, paused(run, CLOSED_LOOP, "p99_ns"));
+	struct interval open = run_interval_of(run, paused(run, OPEN_LOOP, "p99_ns"));
+	struct interval ratio = run_ratio(run, paused(run, CLOSED_LOOP, "p99_ns"),
+					  paused(run, OPEN_LOOP, "p99_ns"));
+	struct interval seen = run_ratio(run, paused(run, OPEN_LOOP, "p99_ns"),
+					 paused(run, OPEN_LOOP, "pause_ns"));
 
 	run_judge(
 		run, "srv-closed-loop-latency",

@@ -510,7 +510,8 @@ static bool measure(struct load_result *result)
 	bool seen = server_pid && load_snapshot((pid_t)server_pid, &server_before);
 	int64_t kernel_grown;
 
-	begin = whole ? span_now() : never_ns; /* no request is due after that */
+	write_row(json_pack("{s:s}", "row", "window")); /* for who waits for its begin */
+	begin = whole ? span_now() : never_ns;          /* no request is due after that */
 	whole = make_load(begin, whole ? begin + duration_ms * 1000000 : 0, true) && whole;
 	write_second(begin, span_now());
 	if (isatty(STDERR_FILENO))
@@ -521,6 +522,7 @@ static bool measure(struct load_result *result)
 	while (running)
 		wait_until(INT64_MAX);
 	load_sum_up(result, &plan, shared->tally, seen ? &server_before : NULL, &server_after);
+	result->begin_ns = begin;
 	result->kernel_grown = kernel_grown;
 	result->server_grown = seen ? memory_of(&server_after) - server_empty : 0;
 	return whole || interrupted || broken;

@@ -139,6 +139,7 @@ struct load_result {
 	int64_t requests; /* answered */
 	int64_t errors;
 
+	int64_t begin_ns;                 /* of the window: CLOCK_MONOTONIC */
 	int64_t elapsed_ns;               /* of the window */
 	double own_share;                 /* of a CPU, in the busiest thread */
 	double own_cpus_share;            /* of all CPUs that it may run on */

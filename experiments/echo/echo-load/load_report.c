@@ -73,6 +73,7 @@ void load_record(json_t *row, const struct load_result *result)
 				       {"unanswered", all->unanswered},
 				       {"in_window", all->in_window},
 				       {"bytes", all->bytes},
+				       {"begin_ns", result->begin_ns},
 				       {"elapsed_ns", result->elapsed_ns},
 				       {"served_connections", all->served},
 				       {"cpu_ns", all->cpu_ns},

@@ -25,7 +25,8 @@ const struct row_field load_fields[] = {
 	{"in_window", "answers that came before its end: the rate"},
 	{"unanswered", "requests without an answer a second after the window's end"},
 	{"served_connections", "that ever got an answer"},
-	{"elapsed_ns", "the window"},
+	{"begin_ns", "of the window: CLOCK_MONOTONIC"},
+	{"elapsed_ns", "of the window"},
 	{"server_cpu_ns", "CPU time of the server with all of its processes"},
 	{"server_elapsed_ns", "the time that this and the switches are of: a little longer"},
 	{"voluntary_switches", "how often threads of the server slept"},
@@ -61,6 +62,7 @@ static const char *const names[][2] = {
 	{"in_window", "in_window"},
 	{"unanswered", "unanswered"},
 	{"served_connections", "served_connections"},
+	{"begin_ns", "begin_ns"},
 	{"elapsed_ns", "elapsed_ns"},
 	{"server_cpu_ns", "server_cpu_ns"},
 	{"server_elapsed_ns", "server_elapsed_ns"},
@@ -115,8 +117,8 @@ static void add_sample(const json_t *sample, bool ended_well, struct row *row)
 			{0}});
 }
 
-/* Its sample row; NULL if there is none. */
-static json_t *read_sample(FILE *out)
+/* Its sample row; NULL if there is none.  Tells when its window begins. */
+static json_t *read_sample(FILE *out, const struct load_ask *ask)
 {
 	json_t *sample = NULL;
 	char *line = NULL;
@@ -128,6 +130,8 @@ static json_t *read_sample(FILE *out)
 
 		if (kind && strcmp(kind, "sample") == 0)
 			sample = json_incref(row);
+		if (kind && strcmp(kind, "window") == 0 && ask->begins)
+			ask->begins(ask->argument);
 		json_decref(row);
 	}
 	free(line);
@@ -183,7 +187,7 @@ void load_run(const struct server *server, const struct load_ask *ask, struct ro
 
 	describe(server, ask, argv);
 	program = program_start(argv, ask->cpu);
-	sample = read_sample(program.out);
+	sample = read_sample(program.out, ask);
 	status = program_end(&program, &said);
 	if (!sample)
 		errx(EXIT_USAGE, "echo-load of %s: %s", server->model->name, said);

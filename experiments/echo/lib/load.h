@@ -13,10 +13,12 @@
 struct load_ask {
 	int cpu; /* of the load: LOAD_CPU or ALL_CPUS */
 	int64_t connections, duration_ms;
-	int64_t size_bytes; /* of a request; 0 = 64 */
-	int64_t idle, rate; /* as of echo-load; 0 = none, a closed loop */
-	int64_t processes;  /* of the load; 0 = one */
-	const char *hgrm;   /* a file for the latencies; NULL = none */
+	int64_t size_bytes;             /* of a request; 0 = 64 */
+	int64_t idle, rate;             /* as of echo-load; 0 = none, a closed loop */
+	int64_t processes;              /* of the load; 0 = one */
+	const char *hgrm;               /* a file for the latencies; NULL = none */
+	void (*begins)(void *argument); /* called when the window does; NULL = nothing */
+	void *argument;
 };
 
 /* The fields, and columns of the more telling ones. */
