@@ -234,13 +234,16 @@ static void receive_by_ring(struct trial *t)
 {
 	struct iovec room = messages_room(&t->messages);
 	struct io_uring_cqe *done;
-	int submitted;
+	int submitted, error;
 
 	io_uring_prep_recv(io_uring_get_sqe(&t->ring), t->messages.fd.rx, room.iov_base,
 			   room.iov_len, 0);
 	submitted = io_uring_submit_and_wait(&t->ring, 1);
 	check(submitted < 0 ? -submitted : 0, "io_uring_submit_and_wait");
-	check(-io_uring_peek_cqe(&t->ring, &done), "io_uring_peek_cqe");
+	do /* a signal, or a stop of the process, ends the wait before it is over */
+		error = io_uring_wait_cqe(&t->ring, &done);
+	while (error == -EINTR || error == -EAGAIN);
+	check(-error, "io_uring_wait_cqe");
 	check(done->res < 0 ? -done->res : 0, "recv by io_uring");
 	messages_take(&t->messages, (size_t)done->res);
 	io_uring_cqe_seen(&t->ring, done);
