@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import time
+import warnings
 
 from command import NAME, RESULTS, Failed, Parser, complain, end_with, shown, write_whole
 
@@ -82,6 +83,7 @@ def pictures(result, kind):
     """The pictures' bytes by what is added to the chart's name; the same for the same rows."""
     matplotlib.rcdefaults()  # the user's own style would change the picture
     matplotlib.rcParams.update(style.LOOK)
+    warnings.filterwarnings("ignore", "Glyph")  # of a character that no font has: it shows as a box
     drawn = chart_of(result).draw(result)
     nothing = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
     found = {}

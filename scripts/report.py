@@ -8,9 +8,10 @@ would make it wrong: a control that failed, an interruption, a noisy machine.
 import collections
 import os
 import signal
+import sys
 import xml.etree.ElementTree as tree
 
-from command import RESULTS, Parser, end_with, progress, shown, write_whole
+from command import RESULTS, Parser, complain, end_with, progress, shown, write_whole
 from plot import draw_all, drawable, newest, read_all  # first: it finds a python3 with matplotlib
 from charts.style import machine_of, made_by, warnings_of  # isort: skip
 
@@ -169,6 +170,20 @@ def page(results, charts, folder):
     return b"<!DOCTYPE html>\n" + tree.tostring(html, encoding="utf-8", method="html") + b"\n"
 
 
+def showable(results):
+    """Those that a page can be made of, and the worst status of the others, whose rows are of no use to it."""
+    found, status = [], 0
+    for result in results:
+        try:
+            page([result], {}, ".")
+            found.append(result)
+        except Exception as error:
+            if sys.flags.dev_mode:  # python3 -X dev scripts/report.py FILE: where?
+                raise
+            status = complain(f"{shown(result.path)}: cannot be shown: {type(error).__name__}: {error}")
+    return found, status
+
+
 def main():
     parser = Parser(description=__doc__.split("\n\n")[0], allow_abbrev=False)
     parser.add_argument("files", metavar="FILE", nargs="*",
@@ -177,8 +192,9 @@ def main():
                         help="where report.html and charts/ go (default results)")
     options = parser.parse_args()
     results, unread = read_all(options.files or newest())
+    results, unshown = showable(results)
     if not results:
-        return unread
+        return max(unread, unshown)
     results.sort(key=lambda result: result.order)
     charts, undrawn = draw_all(drawable(results)[0], "png", os.path.join(options.out, "charts"),
                                lambda path: progress(f"drawn: {path}"))
@@ -186,7 +202,7 @@ def main():
     path = os.path.join(options.out, "report.html")
     write_whole(path, page(results, charts, options.out))
     print(f"report: {shown(path)}")
-    return max(unread, undrawn)
+    return max(unread, unshown, undrawn)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ class Measured:
     @property
     def order(self):
         """Where it comes among all, as a reader should meet them: for sorting."""
-        return self.run.get("order") or NO_ORDER, self.run.get("group", ""), self.name
+        order = self.run.get("order")
+        return order if isinstance(order, int) and order else NO_ORDER, str(self.run.get("group", "")), self.name
 
     @property
     def compiler(self):
@@ -179,7 +180,8 @@ def read_rows(path, lines):
         row = parse(line)
         if number == 1:
             check_run(row)
-        elif not isinstance(row, dict) or not isinstance(row.get("row"), str):
+        elif not isinstance(row, dict) or "row" not in row or not all(
+                isinstance(row.get(name, ""), str) for name in ("row", "variant", "claim")):
             raise Truncated(f"line {number} is broken" if number < len(lines) else
                             f"cut short: its last line, {number}, is broken")
         elif row["row"] == "run":
