@@ -231,6 +231,13 @@ static void answer_next(struct conn *conn)
 		submit_buffers(conn, n);
 }
 
+/* When all have left: buffers are used in turn, so in time each of the many of a bad hour would be kept. */
+static void give_memory_back(void)
+{
+	if (open_conns == 0 && buffers_n > BUFFERS)
+		madvise(buffers, (size_t)buffers_n * BUFFER, MADV_DONTNEED);
+}
+
 /* Closes it once no operation of it is under way. */
 static void end(struct conn *conn)
 {
@@ -243,6 +250,7 @@ static void end(struct conn *conn)
 		drop_first(conn);
 	conn_close(conn);
 	open_conns--;
+	give_memory_back();
 }
 
 /* Submits for the connection what can be done now. */
