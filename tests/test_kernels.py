@@ -41,8 +41,9 @@ def test_a_guest(tmp_path):
         pytest.skip("QEMU is missing (scripts/bootstrap --kernels)")
     if not os.path.exists(CACHED):
         pytest.skip("no kernel was fetched (make kernels fetches it)")
-    ended = subprocess.run([ROOT / "scripts/kernels", "--kernels", KERNEL, "--cpus", "2", "--groups",
-                            "tcp", "--jump", "3600", "--out", tmp_path, BUILD], capture_output=True, text=True, timeout=LIMIT_S)
+    ended = subprocess.run([ROOT / "scripts/kernels", "--kernels", KERNEL, "--cpus", "2", "--groups", "tcp",
+                            "--jump", "3600", "--out", tmp_path, BUILD],
+                           capture_output=True, text=True, timeout=LIMIT_S)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     folder = tmp_path / f"{KERNEL}-2cpu"
     found = {path.name.split("-")[0]: parse(path.read_text(encoding="utf-8"))

@@ -7,13 +7,13 @@ PROGRAM = BUILD / "echo" / "threads_cost"
 
 
 def test_books():
-    rows = quick_rows(PROGRAM, "--connections", "8", "--held", "9", "--trials", "1")
+    rows = quick_rows(PROGRAM, "--connections", "8", "--held", "9", "--trials", "1",
+                      "--duration", "200")  # a busy machine answers in so long
     samples = {sample["variant"]: sample for sample in kind(rows, "sample")}
     assert set(samples) == {"epoll", "thread", "fork"}
     for sample in samples.values():
         assert sample["connections"] == sample["served_connections"] == 8
-        assert sample["in_window"] <= sample["requests"]
-        assert sample["server_cpu_ns"] > 0 or not sample["requests"]  # too busy to answer in the window
+        assert sample["in_window"] <= sample["requests"] and sample["server_cpu_ns"] > 0
         assert sample["p50_ns"] <= sample["p99_ns"] <= sample["max_ns"]
         assert sample["switches"] == sample["voluntary_switches"] + sample["involuntary_switches"]
         assert sample["more_connections"] == 8 <= sample["memory_bytes"]

@@ -314,11 +314,15 @@ static void record(struct run *run, const struct wait *w)
 {
 	for (int64_t i = 0; i < w->calls_n; i++) {
 		const struct called *c = &w->calls[i];
-		bool ready = run_label(run) == READY;
+		struct field told = {NULL}; /* of a call that slept, and was busy, nothing can be */
 		bool waited = c->sleeps > 0 && w->result > 0 && c->span.end_ns >= w->came_ns;
 		bool busy = (double)c->span.cpu_ns >
 			    run_bound(run, "busy_share") * (double)span_wall(&c->span);
 
+		if (run_label(run) == READY)
+			told = (struct field){"ready_sleeps", c->sleeps};
+		else if (!waited || !busy)
+			told = (struct field){"waited", waited};
 		run_record(run, (struct field[]){{"case", .text = w->one->name},
 						 {"there_bytes", w->one->there},
 						 {"asked_ns", (int64_t)w->one->timeout_ms * MS},
@@ -334,10 +338,7 @@ static void record(struct run *run, const struct wait *w)
 						 {"cpu_ns", c->span.cpu_ns},
 						 {"sleeps", c->sleeps},
 						 {"comes", .text = comes(w->one)},
-						 {ready            ? "ready_sleeps"
-						  : waited && busy ? NULL
-								   : "waited",
-						  ready ? c->sleeps : waited},
+						 told,
 						 {0}});
 	}
 }

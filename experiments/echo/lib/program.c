@@ -30,15 +30,13 @@ void program_limit_files(int64_t n)
 	files_limit = n;
 }
 
-/*
- * Between fork and exec.  One byte in a transparent huge page is 2 MB more: that is no connection's
- * memory.
- */
+/* Between fork and exec.  A byte in a transparent huge page is 2 MB more: no connection's memory. */
 static void no_huge_pages(void)
 {
 	prctl(PR_SET_THP_DISABLE, 1UL, 0UL, 0UL, 0UL); /* fails where the kernel has none */
 }
 
+/* The same. */
 static void limit_files(void)
 {
 	const struct rlimit limit = {(rlim_t)files_limit, (rlim_t)files_limit};
