@@ -28,6 +28,7 @@ def pytest_generate_tests(metafunc):
                              ids=lambda path: f"{path.parent.name}/{path.name}")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the groups
 def pytest_collection_modifyitems(config, items):
     """What shares a program's quick run, or a file's fixtures, goes to one worker of xdist."""
     if not config.pluginmanager.hasplugin("xdist"):

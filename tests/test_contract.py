@@ -224,9 +224,19 @@ def test_disturbance_rows(quick, runs_here):
                 assert 0 <= row.get(figure, 0) <= row["wall_ns"] * os.cpu_count()
 
 
-@pytest.mark.parametrize("arguments", [("--trials", "2"), ("--budget", "0")], ids=" ".join)
-def test_no_trials_more(program, quick, runs_here, arguments):
-    rows = parse(run(program, "--quick", *arguments, "-o", "-").stdout)
+@pytest.fixture
+def two_trials(program, once, tmp_path_factory):
+    """What `PROGRAM --quick --trials 2 -o -` prints, and the folder that it ran in."""
+    def make():
+        folder = tmp_path_factory.mktemp(program.name)
+        return run(program, "--quick", "--trials", "2", "-o", "-", cwd=folder), folder
+    return once((program, "two"), make)
+
+
+@pytest.mark.parametrize("how", ["two trials", "no budget"])
+def test_no_trials_more(program, runs_here, how, two_trials):
+    ended = two_trials[0] if how == "two trials" else run(program, "--quick", "--budget", "0", "-o", "-")
+    rows = parse(ended.stdout)
     trials = {trial for trial, _ in order(kind(rows, "sample"))}
     assert trials == {*range(rows[0]["params"]["trials"])}
 
@@ -243,9 +253,9 @@ def test_one_variant(program, quick, runs_here):
     assert verdicts(rows).keys() == rows[0]["claims"].keys()
 
 
-def test_rows_on_stdout_with_the_same_order(program, quick, tmp_path):
+def test_rows_on_stdout_with_the_same_order(quick, two_trials):
     """The seed's default is the same, so is the order in the first rounds of those that both have."""
-    ended = run(program, "--quick", "--trials", "2", "-o", "-", cwd=tmp_path)
+    ended, folder = two_trials
     rows = parse(ended.stdout)
     assert (ended.returncode, rows[0]["row"], rows[-1]["row"]) == (quick.status, "run", "end")
     assert rows[0]["params"]["seed"] == quick.rows[0]["params"]["seed"]
@@ -255,7 +265,7 @@ def test_rows_on_stdout_with_the_same_order(program, quick, tmp_path):
     for claim in rows[0]["claims"]:
         assert claim in ended.stderr
     assert "\x1b" not in ended.stderr and not too_wide(ended.stderr)
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize("how", ["--quiet", "--brief"])
@@ -265,12 +275,6 @@ def test_quiet(program, quick, how):
     starts = [line.split()[0] for line in ended.stdout.splitlines() if line[2] != " "]
     assert (ended.returncode, ended.stderr) == (quick.status, "")
     assert sorted(starts) == sorted(claims)
-
-
-def test_ascii_in_the_c_locale(program, quick):
-    ended = run(program, *SHORT, env=environment(LC_ALL="C"))
-    assert ended.returncode == quick.status
-    assert ended.stdout.isascii() and ended.stderr == ""
 
 
 def test_cpus(program, quick, tmp_path):
@@ -427,13 +431,14 @@ def run_on_a_terminal(program, *arguments, env):
 
 
 @pytest.mark.parametrize("changes, coloured", [
-    ({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False),
+    ({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb", "LC_ALL": "C"}, False),
 ], ids=["default", "NO_COLOR", "dumb"])
 def test_colour(program, quick, changes, coloured):
+    """And ASCII in the C locale."""
     status, shown = run_on_a_terminal(program, *SHORT, env=environment(**changes))
     assert status == quick.status
     assert bool(COLOUR.search(shown)) == coloured
     if "TERM" in changes:  # which understands no escapes, so not those of a progress line either
-        assert "\x1b" not in shown
+        assert "\x1b" not in shown and shown.isascii()
     drawn = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;]*[mK]", "", shown))
     assert not too_wide("\n".join(drawn))

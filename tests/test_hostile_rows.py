@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Rows that were damaged at random: each is drawn and put on the page, or refused in one line.
 
-Every reference result is damaged in one way a run; ANY_INPUT=100 are a hundred ways (make fuzz).
+Every reference result is damaged in one way a run; ANY_INPUT=100 are a hundred ways (make fuzz).  And a file
+of many rows: MANY_ROWS=1000000 is a million.
 """
 import json
 import os
@@ -14,6 +15,7 @@ from program import ROOT
 
 REFERENCE = sorted((ROOT / "results" / "reference").glob("*.jsonl"))
 TIMES = int(os.environ.get("ANY_INPUT", "1"))
+MANY = int(os.environ.get("MANY_ROWS", "50000"))
 HOSTILE = [None, True, "", "x" * 5000, "<script>alert(1)</script>", "\x1b[2J\n\u202e", "가나다", -1, 0, 1.5,
            2 ** 63, -1e308, 1e308, float("nan"), float("inf"), [], {}, ["a"], {"a": 1}, {"k": "v", "n": -1}]
 
@@ -118,3 +120,28 @@ def test_damaged_rows(script, files, tmp_path):
     if script == "report.py":
         page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
         assert page.rstrip().endswith("</html>") and "<script" not in page
+
+
+def many_rows(path, file):
+    """A result with as many rows of each kind but the first and the last, over and over."""
+    first, *middle, last = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    samples = 0
+    file.write(json.dumps(first) + "\n")
+    for number in range(MANY):
+        row = dict(middle[number % len(middle)])
+        if "trial" in row:
+            row["trial"] = number
+        samples += row["row"] == "sample"
+        file.write(json.dumps(row) + "\n")
+    file.write(json.dumps({**last, "samples": samples}) + "\n")
+
+
+@pytest.mark.parametrize("script", ["plot.py", "report.py"])
+def test_many_rows(script, tmp_path):
+    path = tmp_path / "counter.jsonl"
+    with open(path, "w", encoding="utf-8") as file:
+        many_rows(ROOT / "results" / "reference" / "counter.jsonl", file)
+    done = subprocess.run([ROOT / "scripts" / script, "--out", tmp_path / "out", path],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr[-3000:]
+    assert [chart.name for chart in (tmp_path / "out").rglob("counter*.png")]

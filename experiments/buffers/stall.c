@@ -74,8 +74,9 @@ static const struct row_field fields[] = {
 	{"unknown_ns", "of blocked_ns: TCP's clocks do not show why"},
 	{"rwnd_limited_ns", "how long the peer's window held TCP up in the blocked calls"},
 	{"blocked_while_full",
-	 "1: blocked for half of the receiver's sleep or longer, with the send buffer charged with all it is granted; absent if nothing was sampled meanwhile"},
-	{"peer_limited", "1: most of a long stall was because of the peer's window"},
+	 "1: blocked for half of the receiver's sleep or longer, with the send buffer charged with all it is granted; absent if nothing was sampled meanwhile, or the sender began so late that it could be neither blocked so long nor done"},
+	{"peer_limited",
+	 "1: most of a long stall was because of the peer's window; absent if it began so late"},
 	{"longest_wmem_bytes",
 	 "what the send buffer was charged with in the longest call, at most"},
 	{"longest_backoff", "how often the window probes' timer doubled in it, at most"},
@@ -132,6 +133,7 @@ struct trial {
 	int64_t granted_sndbuf, granted_rcvbuf;
 	int64_t received, misplaced;
 	int64_t held_bytes;     /* in both queues, when the first recv was called */
+	bool unfinished;        /* the sender, when the receiver had slept */
 	bool overwrites, loses; /* shams */
 	int64_t elapsed_ns;
 };
@@ -178,8 +180,10 @@ static void *receive_all(void *argument)
 	uint8_t *buffer = check_alloc(malloc((size_t)write_size));
 	ssize_t n;
 
-	if (t->variant == SLEEP)
+	if (t->variant == SLEEP) {
 		wait_until(t, (double)sleep_ms * 1e6);
+		t->unfinished = atomic_load(&t->trace.sent) < total;
+	}
 	t->held_bytes = net_outq(t->trace.fd.tx) + net_inq(t->trace.fd.rx);
 	while ((n = recv(t->trace.fd.rx, buffer, (size_t)write_size, 0)) > 0) {
 		t->misplaced +=
@@ -226,6 +230,7 @@ static void record(struct run *run, const struct trial *t)
 		       run_bound(run, "stall_share") * (double)(sleep_ms * 1000000);
 	bool peer = (double)sum.cause_ns[CAUSE_PEER] >=
 		    run_bound(run, "cause_share") * (double)sum.blocked_ns;
+	bool late = t->unfinished && !stalled;
 	bool sampled = sum.longest_looks > 0 || !stalled;
 
 	trace_record(trace, run);
@@ -249,8 +254,8 @@ static void record(struct run *run, const struct trial *t)
 					 {"longest_backoff", sum.longest_backoff},
 					 {"held_bytes", t->held_bytes},
 					 {"elapsed_ns", t->elapsed_ns},
-					 {"peer_limited", stalled && peer},
-					 {sampled ? "blocked_while_full" : NULL,
+					 {late ? NULL : "peer_limited", stalled && peer},
+					 {sampled && !late ? "blocked_while_full" : NULL,
 					  stalled && sum.longest_wmem >= t->granted_sndbuf},
 					 {0}});
 }

@@ -136,12 +136,12 @@ struct loop {
 	int64_t after_ns; /* when it is to be told, after all began to wait */
 	int64_t told_ns;  /* and when it was; CLOCK_MONOTONIC */
 
-	struct span span;  /* from its first wait on */
-	int64_t wakeups;   /* waits that ended with nobody there, and nobody told it */
-	int64_t served;    /* clients */
-	bool answered;     /* the client of slow-request got its answer */
-	atomic_bool ready; /* it waits, or is about to */
-	bool quits, mute;  /* shams */
+	struct span span;         /* from its first wait on */
+	int64_t wakeups;          /* waits that ended with nobody there, and nobody told it */
+	int64_t served;           /* clients */
+	bool answered;            /* the client of slow-request got its answer */
+	pthread_barrier_t *ready; /* all wait, or are about to */
+	bool quits, mute;         /* shams */
 };
 
 /* --- the loops ----------------------------------------------------------- */
@@ -153,7 +153,7 @@ static void serve(struct loop *l)
 	if (fd < 0)
 		err(EXIT_USAGE, "accept");
 	if (l->way->slow) {
-		atomic_store(&l->ready, true);
+		pthread_barrier_wait(l->ready);
 		run_sleep_until(span_now() + slow_ms * 1000000);
 	}
 	if (!l->mute && send(fd, "!", 1, MSG_NOSIGNAL) != 1)
@@ -230,7 +230,7 @@ static void *go_round(void *argument)
 		serve(l);
 	span_begin(&l->span);
 	if (!l->way->slow)
-		atomic_store(&l->ready, true);
+		pthread_barrier_wait(l->ready);
 	if (!l->quits)
 		l->way->wait(l);
 	span_end(&l->span);
@@ -322,19 +322,20 @@ static void measure(struct run *run, struct loop *all, struct rng *rng)
 {
 	const struct way *way = run_how(run);
 	int64_t slot_ns = over_ns(way) / loops;
+	pthread_barrier_t ready;
 	int64_t begin_ns;
 
+	check(pthread_barrier_init(&ready, NULL, (unsigned)loops + 1), "pthread_barrier_init");
 	for (int64_t i = 0; i < loops; i++) {
 		all[i] = (struct loop){.way = way,
 				       .after_ns = i * slot_ns +
 						   (int64_t)rng_below(rng, (size_t)slot_ns),
+				       .ready = &ready,
 				       .quits = run_sham(run, "quit") && !way->slow,
 				       .mute = run_sham(run, "mute")};
 		begin_loop(&all[i]);
 	}
-	for (int64_t i = 0; i < loops; i++)
-		while (!atomic_load(&all[i].ready))
-			run_sleep_until(span_now() + 100000);
+	pthread_barrier_wait(&ready);
 	begin_ns = span_now();
 	for (int64_t i = 0; i < loops; i++) {
 		run_sleep_until(begin_ns + all[i].after_ns);
@@ -343,6 +344,7 @@ static void measure(struct run *run, struct loop *all, struct rng *rng)
 	}
 	for (int64_t i = 0; i < loops; i++)
 		end_loop(&all[i]);
+	pthread_barrier_destroy(&ready);
 }
 
 static void record(struct run *run, const struct loop *l)

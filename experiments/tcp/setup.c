@@ -69,7 +69,7 @@ static const struct way {
 
 static const struct claim claims[] = {
 	{"tcp-udp-setup", "UDP is faster because it has no connection set-up",
-	 "tcp-new-1cpu=udp-1cpu", REFUTED,
+	 "tcp-new-1cpu=udp-1cpu,tcp-new=udp", REFUTED,
 	 .why = {[DEPENDS] =
 			 "the set-up is work: more calls, more CPU time. But the kernel does it without the server's thread, which on two CPUs wakes up meanwhile. Between two machines it waits for a round trip as well, and that is what UDP saves.",
 		 [HOLDS] =
