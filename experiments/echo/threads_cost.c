@@ -70,9 +70,9 @@ static void judge(struct run *run)
 		cpu[v] = load_ratio(run, v, LOOP, "server_cpu_ns", "requests", LOAD_ALL);
 		memory[v] = load_ratio(run, v, LOOP, "memory_bytes", "more_connections", LOAD_ALL);
 		switches[v] = load_mean(run, v, "switches", "requests", LOAD_ALL);
-		more[v] =
-			all_of(is_above(cpu[v], ratio), is_above(memory[v], ratio),
-			       is_above(switches[v], loop.high + run_bound(run, "more_switches")));
+		more[v] = all_of(
+			is_above(cpu[v], ratio), is_above(memory[v], ratio),
+			is_above(more_than(switches[v], loop), run_bound(run, "more_switches")));
 	}
 	run_judge(
 		run, "srv-threads-cost", all_of(more[THREADS], more[PROCESSES]),
