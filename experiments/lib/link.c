@@ -85,7 +85,7 @@ static const char *configure(enum link_host host, const char *command, char outp
 	if (shell(command, output) == 0)
 		return NULL;
 	output[strcspn(output, "\n")] = 0;
-	return text_format("no cable could be made (%s)", *output ? output : "ip: failed");
+	return text_format("no cable could be made (%s)", *output ? output : "/bin/sh: failed");
 }
 
 static enum link_host peer_of(enum link_host host)
