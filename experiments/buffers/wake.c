@@ -33,6 +33,7 @@
 #include "span.h"
 #include "thread.h"
 
+enum { FILLINGS = 16 }; /* of a buffer are sent at most: a slow machine may never fill it */
 enum { KIB = 1 << 10, MIB = 1 << 20, SMALL_WINDOW = 4 << 10, DATAGRAM = 1000, BYTE = 1 };
 enum { TCP_64K, TCP_1M, TCP_DEFAULT, UNIX_64K, UNIX_1M, UDP_64K, UDP_256K, VARIANTS };
 
@@ -87,7 +88,8 @@ static const struct row_field fields[] = {
 	{"full_wmem_bytes", "what the full buffer was charged with"},
 	{"poll_no_wmem_bytes", "what it was charged with at the last no of poll"},
 	{"poll_yes_wmem_bytes", "and at its first yes"},
-	{"send_granted_bytes", "SO_SNDBUF while the send was blocked"},
+	{"send_granted_bytes",
+	 "SO_SNDBUF while the send was blocked; absent, as what else is of the blocked send, if no send was: a machine may be too slow to fill the buffer"},
 	{"asleep_wmem_bytes",
 	 "what the buffer was charged with when the send was seen asleep last"},
 	{"awake_wmem_bytes", "and when it had gone on"},
@@ -135,13 +137,20 @@ static bool send_now(int fd, int64_t length)
 	return net_send_now(fd, bytes, (size_t)length) > 0;
 }
 
+/* How many messages of a size are more than any buffer holds. */
+static int64_t most_of(int fd, int64_t length)
+{
+	return FILLINGS * net_sndbuf(fd) / length;
+}
+
 /* Writes until nothing fits; TCP moves bytes on for a while, so it is asked again. */
 static void fill(const struct kind *kind, int fd)
 {
 	int64_t full_ns = span_now();
+	int64_t most = kind->net == NET_UDP ? most_of(fd, kind->write) : INT64_MAX;
 
 	do {
-		while (send_now(fd, kind->write))
+		while (most-- > 0 && send_now(fd, kind->write))
 			full_ns = span_now();
 	} while (kind->net == NET_TCP && span_now() < full_ns + settle_ms * 1000000 &&
 		 run_sleep_until(span_now() + 2000000));
@@ -174,6 +183,7 @@ struct pass {
 	bool changed;   /* it was seen to change */
 	bool empty;     /* it was not, and the buffer is empty */
 	int64_t passed; /* with so much another message got through; -1 = none did */
+	bool slept;     /* the thread did, in its send */
 };
 
 /* A charge may exceed what is granted: then nothing is free. */
@@ -231,11 +241,12 @@ static struct pass poll_pass(const struct kind *kind, bool deaf)
 	return pass;
 }
 
-/* A thread that sends one message until that has made it sleep. */
+/* A thread that sends one message until that has made it sleep, or too many went. */
 struct sleeper {
 	pthread_t thread;
 	int fd;
 	int64_t message;
+	bool slept;
 	atomic_int id; /* the kernel's; 0 = not yet known */
 	atomic_bool awake;
 };
@@ -244,13 +255,16 @@ static void *sleep_in_send(void *argument)
 {
 	static const uint8_t message[DATAGRAM];
 	struct sleeper *sleeper = argument;
-	int64_t sleeps;
+	int64_t most = most_of(sleeper->fd, sleeper->message);
+	ssize_t n = 1;
 
 	atomic_store(&sleeper->id, gettid());
-	do {
-		sleeps = span_sleeps();
-	} while (send(sleeper->fd, message, (size_t)sleeper->message, 0) > 0 &&
-		 span_sleeps() == sleeps);
+	while (n > 0 && !sleeper->slept && most-- > 0) {
+		int64_t sleeps = span_sleeps();
+
+		n = send(sleeper->fd, message, (size_t)sleeper->message, 0);
+		sleeper->slept = span_sleeps() > sleeps;
+	}
 	atomic_store(&sleeper->awake, true);
 	return NULL;
 }
@@ -300,6 +314,7 @@ static struct pass send_pass(const struct kind *kind, double soon_share, bool an
 	if (!pass.changed) /* wake it, so that it ends */
 		shutdown(fd.tx, SHUT_RDWR);
 	check(pthread_join(sleeper.thread, NULL), "pthread_join");
+	pass.slept = sleeper.slept;
 	net_close(&fd);
 	return pass;
 }
@@ -319,15 +334,15 @@ static void measure(struct run *run, const struct kind *kind)
 					 {"poll_yes_wmem_bytes", poll.yes},
 					 {"poll_no_free_bytes", free_of(poll.granted, poll.no)},
 					 {"poll_yes_free_bytes", free_of(poll.granted, poll.yes)},
+					 {"unwoken", poll.empty + send.empty},
+					 {"elapsed_ns", span_now() - begin_ns},
+					 {send.slept ? "send_granted_bytes" : NULL, send.granted},
 					 {"asleep_free_bytes", free_of(send.granted, send.no)},
 					 {"awake_free_bytes", free_of(send.granted, send.yes)},
-					 {"send_granted_bytes", send.granted},
 					 {"asleep_wmem_bytes", send.no},
 					 {"awake_wmem_bytes", send.yes},
 					 {"passed", send.passed >= 0},
 					 {"passed_wmem_bytes", send.passed >= 0 ? send.passed : 0},
-					 {"unwoken", poll.empty + send.empty},
-					 {"elapsed_ns", span_now() - begin_ns},
 					 {0}});
 }
 
