@@ -2,16 +2,21 @@
 """What is special to race/codegen: what it says of a loop fits its assembly."""
 import os
 import shutil
+import signal
 import stat
 
 import pytest
-from program import BUILD, environment, finish, kind, parse, run, start, until
+from program import BUILD, environment, finish, kind, parse, run, session, start, until
 
 CODEGEN = BUILD / "race" / "codegen"
 SHORT = ("--quick", "--trials", "1", "--iterations", "20k", "-o", "-")
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 
 needs_compiler = pytest.mark.skipif(not COMPILERS, reason="neither gcc nor clang is here")
+
+
+def children(process):
+    return [pid for pid in session(process.pid) if pid != process.pid]
 
 
 def rows_of(*arguments, folder, path=None):
@@ -70,6 +75,18 @@ def test_verdict_is_that_of_the_rows(tmp_path):
         assert (found["k"], found["n"]) == (sum(x != 0 for x in lost), len(lost))
     seen = any(verdict["numbers"][number]["k"] for number in ("one", "several"))
     assert verdict["verdict"] == ("holds" if seen else "not-seen")
+
+
+@needs_compiler
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_whoever_removes_the_folder_is_killed(tmp_path, interrupted):
+    process = start(CODEGEN, *SHORT, env=environment(TMPDIR=str(tmp_path)))
+    until(lambda: list(tmp_path.iterdir()) and children(process), "a folder and its remover")
+    os.kill(min(children(process)), signal.SIGKILL)  # the first child
+    if interrupted:
+        process.send_signal(signal.SIGINT)
+    assert finish(process).returncode == (-signal.SIGINT if interrupted else 0)
+    assert not list(tmp_path.iterdir())
 
 
 @needs_compiler

@@ -89,6 +89,7 @@ def test_version(program):
 
 @pytest.mark.parametrize("arguments, word", [
     (["--no-such-option"], "--no-such-option"),
+    (["--HANG"], "--HANG"),  # which argp has: it would sleep for an hour
     (["-Z"], "'Z'"),
     (["stray"], "'stray'"),
     (["--trials"], "--trials"),

@@ -14,7 +14,7 @@
 #include "text.h"
 
 /* Keys of options without a letter: above every character. */
-enum { MAX_OPTS = 64, LONG_ONLY = 0x100, ARGUMENT = 4096 };
+enum { MAX_OPTS = 64, LONG_ONLY = 0x100, USAGE = 0x200, ARGUMENT = 4096 };
 
 /* What argp's parser works on: all tables as one list. */
 struct parse {
@@ -165,6 +165,30 @@ static int key_of(const struct parse *parse, size_t i)
 	return parse->opts[i]->key ? parse->opts[i]->key : LONG_ONLY + (int)i;
 }
 
+/*
+ * What argp has by itself, without its undocumented options: --HANG sleeps for an hour, and as --H, too;
+ * --program-name is another one.  The group stands last.
+ */
+static const struct argp_option every_program[] = {
+	{.name = "help", .key = '?', .doc = "Give this help list", .group = -1},
+	{.name = "usage", .key = USAGE, .doc = "Give a short usage message"},
+	{.name = "version", .key = 'V', .doc = "Print program version", .group = -1},
+	{0}};
+
+static error_t parse_every(int key, char *arg, struct argp_state *state)
+{
+	(void)arg;
+	if (key == '?')
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+	else if (key == USAGE)
+		argp_state_help(state, stdout, ARGP_HELP_USAGE | ARGP_HELP_EXIT_OK);
+	else if (key == 'V')
+		printf("%s, %s\n", state->name, machine_version());
+	else
+		return ARGP_ERR_UNKNOWN;
+	exit(0); /* NOLINT(concurrency-mt-unsafe): no thread runs yet */
+}
+
 static error_t parse_one(int key, char *arg, struct argp_state *state)
 {
 	struct parse *parse = state->input;
@@ -242,11 +266,6 @@ static const char *argument_of(const struct opt *opt)
 	return opt->metavar ? opt->metavar : "WORD";
 }
 
-static void print_version(FILE *out, struct argp_state *state)
-{
-	fprintf(out, "%s, %s\n", state->name, machine_version());
-}
-
 /* Of two options with one name argp would take the first, and none would see it. */
 static void refuse_twice(const struct parse *parse, const struct opt *opt)
 {
@@ -281,17 +300,18 @@ void opt_parse(const struct opt_page *page, int argc, char *argv[])
 {
 	struct parse parse = {.rest = page->rest};
 	struct argp_option options[MAX_OPTS + OPT_TABLES + 1] = {{0}};
-	struct argp argp = {options, parse_one, page->arguments, page->doc, NULL, NULL, NULL};
+	const struct argp every = {.options = every_program, .parser = parse_every};
+	const struct argp_child children[] = {{.argp = &every}, {0}};
+	struct argp argp = {options, parse_one, page->arguments, page->doc, children, NULL, NULL};
 	size_t used = 0;
 
 	if (page->rest)
 		*page->rest = argc;
 	for (int t = 0; t < OPT_TABLES && page->tables[t].opts; t++)
 		used += add_table(&page->tables[t], t + 1, &parse, &options[used]);
-	argp_program_version_hook = print_version;
 	argp_err_exit_status = EXIT_USAGE;
 	refuse_unreadable_names(&parse, argc, argv);
-	if (argp_parse(&argp, argc, argv, 0, NULL, &parse) != 0)
+	if (argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &parse) != 0)
 		exit(EXIT_USAGE); /* NOLINT(concurrency-mt-unsafe): no thread runs yet */
 	for (size_t i = 0; page->quick && *page->quick && i < parse.n; i++)
 		if (parse.opts[i]->quick && !parse.given[i])

@@ -60,6 +60,9 @@ const char *scratch_path(const char *file)
 
 void scratch_end(void)
 {
+	int status = 0;
+
 	close(lifeline);
-	waitpid(remover, NULL, 0);
+	if (waitpid(remover, &status, 0) == remover && status != 0)
+		remove_folder(); /* somebody killed it */
 }
