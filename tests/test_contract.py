@@ -6,6 +6,7 @@ Nothing here knows a program by name, and nothing is said about speeds.
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -417,17 +418,25 @@ def test_nothing_left_behind(program, quick):
 # --- terminals ------------------------------------------------------------------------------------
 
 def run_on_a_terminal(program, *arguments, env):
-    """The status, and all that stdout and stderr show on a pseudo-terminal."""
+    """The status, and all that stdout and stderr show on a pseudo-terminal.
+
+    It is kept open until all is read: closed by the program alone it may end before its last lines.
+    """
     master, slave = pty.openpty()
+    os.set_blocking(master, False)
     shown = b""
     process = start(program, *arguments, stdout=slave, stderr=slave, env=env)
-    os.close(slave)
-    try:
-        while data := os.read(master, 65536):
-            shown += data
-    except OSError:  # EIO: the last one that had it open has gone
-        pass
+    ended = False
+    while True:
+        try:
+            shown += os.read(master, 65536)
+        except BlockingIOError:  # nothing more is there
+            if ended:
+                break
+            ended = process.poll() is not None
+            select.select([master], [], [], 0 if ended else 0.05)
     os.close(master)
+    os.close(slave)
     return finish(process).returncode, shown.decode().replace("\r\n", "\n")
 
 
