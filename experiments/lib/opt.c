@@ -14,7 +14,7 @@
 #include "text.h"
 
 /* Keys of options without a letter: above every character. */
-enum { MAX_OPTS = 64, LONG_ONLY = 0x100, USAGE = 0x200, ARGUMENT = 4096 };
+enum { MAX_OPTS = 64, LONG_ONLY = 0x100, USAGE = 0x200, ARGUMENT = 4096, EVERY = 3 };
 
 /* What argp's parser works on: all tables as one list. */
 struct parse {
@@ -169,15 +169,14 @@ static int key_of(const struct parse *parse, size_t i)
  * What argp has by itself, without its undocumented options: --HANG sleeps for an hour, and as --H, too;
  * --program-name is another one.  The group stands last.
  */
-static const struct argp_option every_program[] = {
+static const struct argp_option every_program[EVERY] = {
 	{.name = "help", .key = '?', .doc = "Give this help list", .group = -1},
 	{.name = "usage", .key = USAGE, .doc = "Give a short usage message"},
-	{.name = "version", .key = 'V', .doc = "Print program version", .group = -1},
-	{0}};
+	{.name = "version", .key = 'V', .doc = "Print program version", .group = -1}};
 
-static error_t parse_every(int key, char *arg, struct argp_state *state)
+/* Ends the program if it is one of these. */
+static void answer_every(int key, const struct argp_state *state)
 {
-	(void)arg;
 	if (key == '?')
 		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
 	else if (key == USAGE)
@@ -185,7 +184,7 @@ static error_t parse_every(int key, char *arg, struct argp_state *state)
 	else if (key == 'V')
 		printf("%s, %s\n", state->name, machine_version());
 	else
-		return ARGP_ERR_UNKNOWN;
+		return;
 	exit(0); /* NOLINT(concurrency-mt-unsafe): no thread runs yet */
 }
 
@@ -193,6 +192,7 @@ static error_t parse_one(int key, char *arg, struct argp_state *state)
 {
 	struct parse *parse = state->input;
 
+	answer_every(key, state);
 	if (key == ARGP_KEY_INIT) {
 		state->err_stream =
 			NULL; /* getopt says what is wrong; argp would add a second line */
@@ -299,16 +299,15 @@ static size_t add_table(const struct opt_table *table, int group, struct parse *
 void opt_parse(const struct opt_page *page, int argc, char *argv[])
 {
 	struct parse parse = {.rest = page->rest};
-	struct argp_option options[MAX_OPTS + OPT_TABLES + 1] = {{0}};
-	const struct argp every = {.options = every_program, .parser = parse_every};
-	const struct argp_child children[] = {{.argp = &every}, {0}};
-	struct argp argp = {options, parse_one, page->arguments, page->doc, children, NULL, NULL};
+	struct argp_option options[MAX_OPTS + OPT_TABLES + EVERY + 1] = {{0}};
+	struct argp argp = {options, parse_one, page->arguments, page->doc, NULL, NULL, NULL};
 	size_t used = 0;
 
 	if (page->rest)
 		*page->rest = argc;
 	for (int t = 0; t < OPT_TABLES && page->tables[t].opts; t++)
 		used += add_table(&page->tables[t], t + 1, &parse, &options[used]);
+	memcpy(&options[used], every_program, sizeof(every_program));
 	argp_err_exit_status = EXIT_USAGE;
 	refuse_unreadable_names(&parse, argc, argv);
 	if (argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &parse) != 0)
