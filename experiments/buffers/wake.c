@@ -293,8 +293,6 @@ static struct pass send_pass(const struct kind *kind, double soon_share, bool an
 	int64_t charge;
 
 	check(pthread_create(&sleeper.thread, NULL, sleep_in_send, &sleeper), "pthread_create");
-	while (!sleeps_on(&sleeper, &charge) && !atomic_load(&sleeper.awake) && !run_stopped())
-		;
 	while (!pass.changed && !pass.empty && !run_stopped()) {
 		if (sleeps_on(&sleeper, &charge)) {
 			pass.no = charge;

@@ -228,9 +228,9 @@ static void *go_round(void *argument)
 	}
 	if (serves(l->way) && !l->way->slow)
 		serve(l);
-	span_begin(&l->span);
 	if (!l->way->slow)
 		pthread_barrier_wait(l->ready);
+	span_begin(&l->span);
 	if (!l->quits)
 		l->way->wait(l);
 	span_end(&l->span);
