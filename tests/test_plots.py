@@ -166,6 +166,18 @@ def test_a_chart_asks_for_what_rows_have():
     assert (asked.returncode, asked.stdout) == (0, ""), asked.stderr
 
 
+def test_a_model_without_ranks_is_drawn(tmp_path):
+    """A quick run beside other work has no interval of some, so their ranks are not in the verdict."""
+    lines = [json.loads(line) for line in
+             (ROOT / "results" / "reference" / "ideal.jsonl").read_text(encoding="utf-8").splitlines()]
+    verdict, = (row for row in lines if row.get("claim") == "srv-ideal")
+    del verdict["numbers"]["coroutine"]
+    path = write(tmp_path / "ideal.jsonl", map(json.dumps, lines))
+    done = plot("--out", "out", path.name, cwd=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert pixels(tmp_path / "out" / "ideal.png")[:2] == (1600, 1000)
+
+
 def test_every_reference_experiment_has_a_chart_of_its_own():
     for path in REFERENCE:
         result = rows.read(path)

@@ -25,7 +25,14 @@ def draw(result):
 
 
 def ranks_of(result, name):
-    return [int(rank) for rank in (result.number("srv-ideal", name) or "").split(",") if rank]
+    """A model's ranks; none for one that the run has no intervals of, so that it is compared with none."""
+    numbers = result.verdicts.get("srv-ideal", {}).get("numbers", {})
+    return [int(rank) for rank in numbers.get(name, "").split(",") if rank]
+
+
+def by_sum(ranks):
+    """The best first, and those without ranks last."""
+    return not ranks, sum(ranks[:3]) + sum(ranks[3:]) / 2
 
 
 def title_of(result):
@@ -44,8 +51,7 @@ def ranks(result, variants):
         "In each cell the median, and in brackets the rank: one more than how many models are better "
         "by a quarter and a step, with the whole interval.")
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.13, above=0.09, below=0.02)[0])
-    names = sorted(variants, key=lambda name: (sum(ranks_of(result, name)[:3])
-                                               + sum(ranks_of(result, name)[3:]) / 2))
+    names = sorted(variants, key=lambda name: by_sum(ranks_of(result, name)))
     values, words = [], []
     for name in names:
         of = ranks_of(result, name) or [np.nan] * len(CRITERIA)
