@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "run.h"
 #include "span.h"
 
 pid_t child_fork(void)
@@ -72,6 +73,7 @@ bool child_execute(const char *const argv[])
 			waitpid(child, NULL, 0);
 			return false;
 		}
+	stop_progress(); /* a slow machine's compiler takes seconds, and may be asked many times */
 	return status == 0;
 }
 

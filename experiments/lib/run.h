@@ -138,6 +138,7 @@ void report_noise(struct run *run);
 void stop_watch(void (*end)(const char *interrupted));
 void stop_limit(int64_t seconds,
 		const char *what); /* from now on; what: for its message, not copied */
+void stop_progress(void);          /* one step of several has ended: the limit begins again */
 void stop_unwatch(void);
 const char *stop_name(void); /* "SIGINT"; NULL if no signal came */
 _Noreturn void stop_die(void);

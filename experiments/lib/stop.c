@@ -31,6 +31,7 @@ static int stop_fd = -1;
 static pthread_t watcher;
 static sigset_t watched;
 static void (*on_stop)(const char *interrupted);
+static _Atomic int64_t limit_s = INT64_MAX;
 static _Atomic int64_t limit_left_s = INT64_MAX; /* counted down by the watcher */
 static const char *_Atomic limited;
 
@@ -241,7 +242,13 @@ static _Noreturn void end_hung(void)
 void stop_limit(int64_t seconds, const char *what)
 {
 	atomic_store(&limited, what);
-	atomic_store(&limit_left_s, seconds);
+	atomic_store(&limit_s, seconds);
+	stop_progress();
+}
+
+void stop_progress(void)
+{
+	atomic_store(&limit_left_s, atomic_load(&limit_s));
 }
 
 /*

@@ -187,6 +187,16 @@ static int64_t hang_in_round_2(struct run *run)
 	return run_trial(run);
 }
 
+bool child_execute(const char *const argv[]); /* of the library's child.h, not of the tests' */
+
+/* One after the other takes longer than the limit of 2 s, none by itself does. */
+static int64_t execute_in_round_2(struct run *run)
+{
+	for (int i = 0; i < 4 && run_trial(run) == 2; i++)
+		child_execute((const char *const[]){"/bin/sleep", "0.9", NULL});
+	return run_trial(run);
+}
+
 /* From now on stdout is a pipe that nobody reads, and full. */
 static int64_t fill_stdout(struct run *run)
 {
@@ -1046,6 +1056,19 @@ static void test_trial_beyond_its_limit(void **state)
 	json_decref(rows);
 }
 
+/* As of a slow machine's compiler, which is asked many times. */
+static void test_a_limit_is_of_each_step(void **state)
+{
+	const struct scenario s = {"-o rows --variants b", execute_in_round_2, judge_both,
+				   .limit_s = 2};
+	struct child child;
+
+	(void)state;
+	child_run(&child, experiment, &s);
+	assert_exited(&child, 0);
+	unlink("rows");
+}
+
 /* As `program -o - | less` is: the rows cannot go out, and yet Ctrl-C must end it. */
 static void test_nobody_reads_the_rows(void **state)
 {
@@ -1371,6 +1394,7 @@ int main(void)
 		in_folder(test_interrupted_in_a_trial),
 		in_folder(test_trial_that_never_returns),
 		in_folder(test_trial_beyond_its_limit),
+		in_folder(test_a_limit_is_of_each_step),
 		in_folder(test_nobody_reads_the_rows),
 		in_folder(test_sigkill),
 		in_folder(test_ignored_signal_stays_ignored),
