@@ -9,7 +9,7 @@ import tempfile
 from types import SimpleNamespace
 
 import pytest
-from program import options, parse, programs, run
+from program import finish, left_behind, options, parse, programs, run, start
 
 # Started in the background or under nohup we would hand on that these are ignored.
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -80,13 +80,15 @@ def once():
 
 @pytest.fixture
 def quick(program, once, tmp_path_factory):
-    """What `PROGRAM --quick -o FILE` prints and leaves in its folder."""
+    """What `PROGRAM --quick -o FILE` prints and leaves in its folder, and which processes."""
     def make():
         folder = tmp_path_factory.mktemp(program.name)
-        ended = run(program, "--quick", "-o", "rows.jsonl", cwd=folder)
+        process = start(program, "--quick", "-o", "rows.jsonl", cwd=folder)
+        ended = finish(process)
         files = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
         return SimpleNamespace(status=ended.returncode, out=ended.stdout, err=ended.stderr,
-                               files=files, rows=parse(files.get("rows.jsonl", "")))
+                               files=files, rows=parse(files.get("rows.jsonl", "")),
+                               processes=left_behind(process))
     return once((program, "quick"), make)
 
 

@@ -87,13 +87,13 @@ class Page:
     def wrap(self, text, size, weight="normal"):
         """The text in lines that fit the page, as measured."""
         renderer = self.fig.canvas.get_renderer()
-        probe = self.fig.text(0, 0, "", size=size, weight=weight)
-        lines = text
-        for columns in range(200, 20, -2):
-            lines = "\n".join(textwrap.fill(line, columns) for line in text.split("\n"))
-            probe.set_text(lines)
-            if probe.get_window_extent(renderer).width <= (RIGHT - LEFT) * self.fig.bbox.width:
-                break
+        probe = self.fig.text(0, 0, text, size=size, weight=weight)
+        room = (RIGHT - LEFT) * self.fig.bbox.width
+        columns = max(map(len, text.split("\n")))
+        while (width := probe.get_window_extent(renderer).width) > room and columns > 20:
+            columns = min(columns - 1, int(columns * room / width) + 2)  # lines differ in width
+            probe.set_text("\n".join(textwrap.fill(line, columns) for line in text.split("\n")))
+        lines = probe.get_text()
         probe.remove()
         return lines
 
