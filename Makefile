@@ -171,6 +171,7 @@ memcheck: units ## run the C tests of the library under valgrind
 COVERED  := experiments/lib experiments/echo/echo-server experiments/echo/echo-load
 
 coverage: ## which lines of the library, the server and the load no test runs, by gcovr
+	@command -v gcovr >/dev/null || { echo "coverage: gcovr is missing (Debian: gcovr)" >&2; exit 2; }
 	-@$(MAKE) --no-print-directory BUILD=build-coverage \
 		CFLAGS='-O1 -g --coverage -fprofile-update=atomic -include tests/coverage.h' test
 	@gcovr --root . --object-directory build-coverage/obj $(COVERED:%=--filter '%/') --sort-percentage build-coverage

@@ -68,7 +68,6 @@ enum show {
 	SHOW_NONZERO, /* "3/10": in how many it is not 0 */
 	SHOW_SUM,
 	SHOW_SHARE, /* the sum as a share of the sum of `per` */
-	SHOW_LEAST,
 	SHOW_MOST,
 	SHOW_RANGE,    /* "least to most" */
 	SHOW_P99,      /* the 99th percentile */

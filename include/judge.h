@@ -41,12 +41,8 @@ struct values run_values_where(struct run *run, size_t variant, const char *fiel
 double run_median(struct run *run, size_t variant, const char *field);
 double run_sum(struct run *run, size_t variant, const char *field);
 
-/*
- * The q-quantile of one field as a share of another, and of how far it is from that, as a share of
- * that; NAN for none.
- */
+/* The q-quantile of one field as a share of another, NAN for none. */
 double run_share(struct run *run, size_t variant, const char *field, const char *of, double q);
-double run_error(struct run *run, size_t variant, const char *field, const char *of, double q);
 
 /* In how many of its samples a field is not 0; of the variants first to last together. */
 struct share run_nonzero(struct run *run, size_t variant, const char *field);

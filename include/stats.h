@@ -57,7 +57,4 @@ double stats_sum(struct values values);
 /* Each value as millionths of the one beside it in `of`, which must be as many, in its place: of 0, left out. */
 struct values stats_millionths(struct values values, struct values of);
 
-/* How far each value is from the one beside it in `of`, in millionths of that, likewise. */
-struct values stats_errors(struct values values, struct values of);
-
 #endif

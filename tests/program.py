@@ -2,7 +2,9 @@
 """The programs under test, how to run one, and how to read what it leaves."""
 import contextlib
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -61,6 +63,29 @@ def finish(process):
 
 def run(program, *arguments, **options):
     return finish(start(program, *arguments, **options))
+
+
+def run_on_a_terminal(program, *arguments, env):
+    """The status, and all that stdout and stderr show on a pseudo-terminal.
+
+    It is kept open until all is read: closed by the program alone it may end before its last lines.
+    """
+    master, slave = pty.openpty()
+    os.set_blocking(master, False)
+    shown = b""
+    process = start(program, *arguments, stdout=slave, stderr=slave, env=env)
+    ended = False
+    while True:
+        try:
+            shown += os.read(master, 65536)
+        except BlockingIOError:  # nothing more is there
+            if ended:
+                break
+            ended = process.poll() is not None
+            select.select([master], [], [], 0 if ended else 0.05)
+    os.close(master)
+    os.close(slave)
+    return finish(process).returncode, shown.decode().replace("\r\n", "\n")
 
 
 def session(leader):

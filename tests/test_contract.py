@@ -4,16 +4,14 @@
 Nothing here knows a program by name, and nothing is said about speeds.
 """
 import os
-import pty
 import re
-import select
 import signal
 from pathlib import Path
 
 import pytest
 import sham
 from program import (TIMEOUT, environment, finish, kind, left_behind, options, order, parse,
-                     programs, run, start, until, verdicts)
+                     programs, run, run_on_a_terminal, start, until, verdicts)
 from sentence import sentence
 
 WIDTH = 80
@@ -85,6 +83,12 @@ def test_version(program):
     assert ended.returncode == 0
     assert re.fullmatch(rf"{program.name}, stallrace \S+ \(\w+(, changed)?\)\n", ended.stdout)
     assert ended.stderr == ""
+
+
+def test_usage(program):
+    ended = run(program, "--usage")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith(f"Usage: {program.name} [") and not too_wide(ended.stdout)
 
 
 @pytest.mark.parametrize("arguments, word", [
@@ -415,29 +419,6 @@ def test_nothing_left_behind(quick):
 
 
 # --- terminals ------------------------------------------------------------------------------------
-
-def run_on_a_terminal(program, *arguments, env):
-    """The status, and all that stdout and stderr show on a pseudo-terminal.
-
-    It is kept open until all is read: closed by the program alone it may end before its last lines.
-    """
-    master, slave = pty.openpty()
-    os.set_blocking(master, False)
-    shown = b""
-    process = start(program, *arguments, stdout=slave, stderr=slave, env=env)
-    ended = False
-    while True:
-        try:
-            shown += os.read(master, 65536)
-        except BlockingIOError:  # nothing more is there
-            if ended:
-                break
-            ended = process.poll() is not None
-            select.select([master], [], [], 0 if ended else 0.05)
-    os.close(master)
-    os.close(slave)
-    return finish(process).returncode, shown.decode().replace("\r\n", "\n")
-
 
 @pytest.mark.parametrize("changes, coloured", [
     ({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False),

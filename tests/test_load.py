@@ -2,6 +2,7 @@
 """The load generator: what it counts, what it finds wrong, and what each loop sees of a pause."""
 import itertools
 import os
+import re
 import signal
 import socket
 import struct
@@ -12,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from program import BUILD, finish, kind, left_behind, parse, run, start, until
+from program import (BUILD, environment, finish, kind, left_behind, parse, run, run_on_a_terminal,
+                     start, until)
 
 LOAD, SERVER = BUILD / "echo" / "echo-load", BUILD / "echo" / "echo-server"
 ERRORS = ("refused", "reset", "closed", "timed_out", "wrong", "other")
@@ -313,6 +315,17 @@ def test_text(tmp_path):
     value, share, count = [line for line in lines[2:] if line[0] != "#"][-1].split()
     assert float(share) == 1 and int(count) == sample["requests"]
     assert round(float(value) * 1e6) == sample["max_ns"]
+
+
+def test_seconds_on_a_terminal():
+    """Each is written over the one before, and the last one is gone before the text."""
+    with server() as echo:
+        status, shown = run_on_a_terminal(LOAD, "-p", str(echo.port), "--connections", "2", "--warmup", "0ms",
+                                          "--duration", "1200ms", env=environment())
+    assert status == 0
+    seconds, _, text = shown.rpartition("\r\x1b[K")
+    assert re.fullmatch(r"(?:\r\x1b\[K +\d+ s: [\d,]+ requests)+", seconds)
+    assert "closed loop" in text and "\x1b[K" not in text
 
 
 # --- what goes wrong ------------------------------------------------------------------------------

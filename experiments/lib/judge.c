@@ -125,14 +125,6 @@ double run_share(struct run *run, size_t variant, const char *field, const char 
 	       1e6;
 }
 
-double run_error(struct run *run, size_t variant, const char *field, const char *of, double q)
-{
-	return stats_quantile(stats_errors(run_values(run, variant, field),
-					   beside(run, variant, field, of)),
-			      q) /
-	       1e6;
-}
-
 double run_sum(struct run *run, size_t variant, const char *field)
 {
 	return stats_sum(run_values(run, variant, field));

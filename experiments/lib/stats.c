@@ -223,13 +223,3 @@ struct values stats_millionths(struct values values, struct values of)
 	values.n = kept;
 	return values;
 }
-
-struct values stats_errors(struct values values, struct values of)
-{
-	for (size_t i = 0; i < values.n; i++)
-		values.at[i] -= of.at[i];
-	values = stats_millionths(values, of);
-	for (size_t i = 0; i < values.n; i++)
-		values.at[i] = llabs(values.at[i]);
-	return values;
-}

@@ -138,8 +138,6 @@ static const char *number_cell(struct run *run, const struct row_field *field, s
 	}
 	ratios = ratios_of(run, field, variant, where);
 	switch (field->show) {
-	case SHOW_LEAST:
-		return format_value(field, stats_quantile(ratios, 0) / 1e6);
 	case SHOW_MOST:
 		return format_value(field, stats_quantile(ratios, 1) / 1e6);
 	case SHOW_P99:
