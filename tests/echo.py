@@ -22,6 +22,16 @@ def forking():
     return environment(TSAN_OPTIONS="die_after_fork=0")
 
 
+def has_ipv6():
+    """Whether loopback has ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as free:
+            free.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def models():
     """Every model of --list, and why this machine cannot run it, or None."""
     found = {}
@@ -45,7 +55,7 @@ class Server:
         assert self.process.poll() is None, self.said()
         self.first = self.printed().splitlines()[0]
         host, port = re.search(r"listens on (\S+):(\d+)$", self.first).groups()
-        self.address = host, int(port)
+        self.address = host.strip("[]"), int(port)
 
     def __enter__(self):
         return self

@@ -24,6 +24,7 @@ CONNECTIONS = 1000 if SAN else 10000
 SLACK = (64 if SAN else 4) << 20  # bytes of memory that come and go
 
 every_model = pytest.mark.parametrize("model", MODELS)
+needs_ipv6 = pytest.mark.skipif(not echo.has_ipv6(), reason="loopback has no ::1")
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +239,37 @@ def test_log(model):
             until(lambda: expected[-1] in server.printed() or "?" in server.printed(), "its end")
         server.end()
         assert server.printed().splitlines()[1:] == expected
+
+
+@needs_ipv6
+@every_model
+def test_both_families(model):
+    """[::] is reached by IPv4 as well, in the name of an IPv6 address."""
+    with Server("--model", model, "--bind", "::", "--verbose") as server:
+        assert server.first.startswith(f"{model} listens on [::]:")
+        for host, name in (("::1", "[::1]"), ("127.0.0.1", "[::ffff:127.0.0.1]")):
+            with socket.create_connection((host, server.address[1]), TIMEOUT) as client:
+                echoes(client)
+                assert f"Connected by {name}:{client.getsockname()[1]}\n" in server.printed()
+
+
+@needs_ipv6
+@pytest.mark.parametrize("bind, at, reached, refused", [
+    ("::1", "[::1]", ["::1"], ["127.0.0.1"]),
+    ("", "0.0.0.0", ["127.0.0.1", "127.0.0.2"], ["::1"]),
+    ("localhost", "127.0.0.1", ["127.0.0.1"], ["127.0.0.2", "::1"]),
+    ("127.0.0.2", "127.0.0.2", ["127.0.0.2"], ["127.0.0.1"])])
+@pytest.mark.parametrize("more", [(), ("--processes", "2"), ("--model", "reuseport")],
+                         ids=["one", "processes", "reuseport"])
+def test_addresses(bind, at, reached, refused, more):
+    with Server("--bind", bind, *more) as server:
+        assert server.first.endswith(f" listens on {at}:{server.address[1]}")
+        for host in reached:
+            with socket.create_connection((host, server.address[1]), TIMEOUT) as client:
+                echoes(client)
+        for host in refused:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((host, server.address[1]), TIMEOUT)
 
 
 @every_model
@@ -517,6 +549,17 @@ def test_datagrams():
         assert server.printed().splitlines()[1:] == [
             f"{name}: Received 6 bytes: hello", f"{name}: Received 0 bytes: ",
             f"{name}: Received 60000 bytes: {'.' * 79}"]
+
+
+@needs_ipv6
+def test_datagrams_of_both_families():
+    with Server("--udp", "--bind", "::") as server:
+        for family, host in ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1")):
+            with socket.socket(family, socket.SOCK_DGRAM) as client:
+                client.settimeout(TIMEOUT)
+                client.connect((host, server.address[1]))
+                client.send(b"hello")
+                assert client.recv(1 << 16) == b"hello"
 
 
 def test_without_standard_descriptors():

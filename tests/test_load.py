@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from echo import has_ipv6
 from program import (BUILD, environment, finish, kind, left_behind, parse, run, run_on_a_terminal,
                      start, until)
 
@@ -315,6 +316,15 @@ def test_text(tmp_path):
     value, share, count = [line for line in lines[2:] if line[0] != "#"][-1].split()
     assert float(share) == 1 and int(count) == sample["requests"]
     assert round(float(value) * 1e6) == sample["max_ns"]
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="loopback has no ::1")
+@pytest.mark.parametrize("arguments", [(), ("--churn",), ("--threads", "2")], ids=" ".join)
+def test_ipv6(arguments):
+    with server("--bind", "::1") as echo:
+        ended, rows = load(echo.port, "--host", "::1", "-c", "4", *arguments)
+        assert_right(sample_of(ended, rows))
+        assert f"[::1]:{echo.port}: closed loop" in ended.stderr
 
 
 def test_seconds_on_a_terminal():

@@ -81,6 +81,14 @@ def test_no_ipv6(name):
     assert not reasons(measure("no-ipv6", name))
 
 
+def test_a_server_without_ipv6():
+    ended = run(*MACHINES["no-ipv6"], BUILD / "echo" / "echo-server", "--bind", "::1", "--port", "0")
+    if ended.returncode == 1:
+        pytest.skip(f"no such machine can be made here: {ended.stderr.strip()}")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "echo-server: [::1]:0: Cannot assign requested address\n"
+
+
 @pytest.mark.parametrize("name", ["buffers/options", "buffers/grow", "tcp/backlog", "tcp/listen"])
 def test_no_sysctl(name):
     """What cannot be read is null, not a number that somebody made up."""

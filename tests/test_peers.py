@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from echo import has_ipv6
 from program import BUILD, ROOT, TIMEOUT, environment
 
 PEERS = ROOT / "experiments" / "echo" / "peers"
@@ -40,8 +41,8 @@ class Server:
         raise AssertionError("it does not end by SIGTERM")
 
 
-def peer(name):
-    return Server(sys.executable, PEERS / f"{name}.py")
+def peer(name, *options):
+    return Server(sys.executable, PEERS / f"{name}.py", *options)
 
 
 def ours(*options):
@@ -98,6 +99,25 @@ def test_reverse(start, client):
 def test_udp(start, client):
     with start() as server:
         assert ask(client, server, "--udp", "-s", "a", "datagram") == "a datagram\n"
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="loopback has no ::1")
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("start", [ours, *(lambda *bind, name=name: peer(name, *bind) for name in ECHO)],
+                         ids=("c", *ECHO))
+def test_ipv6(start, client):
+    with start("-b", "::1") as server:
+        assert ask(client, server, "-i", "::1", "-s", "six") == "six\n"
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="loopback has no ::1")
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("start", (lambda: peer("udp", "-b", "::"), lambda: ours("--udp", "-b", "::")),
+                         ids=("python", "c"))
+def test_udp_of_both_families(start, client):
+    with start() as server:
+        for host in ("::1", "127.0.0.1"):
+            assert ask(client, server, "-i", host, "--udp", "-s", "a", "datagram") == "a datagram\n"
 
 
 def test_words_without_an_option_are_the_message():

@@ -63,7 +63,7 @@ static _Noreturn void fail(int error)
 {
 	end_line();
 	errno = error;
-	err(FAILED, "%s:%d", host, (int)port);
+	err(FAILED, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, (int)port);
 }
 
 /* The events that poll(2) returns; 0 and ETIMEDOUT after --timeout. */
@@ -177,7 +177,8 @@ static void exchange(int fd, const char *bytes, size_t length)
 		}
 	}
 	if (answer == NOTHING)
-		errx(FAILED, "%s:%d: closed without an answer", host, (int)port);
+		errx(FAILED, strchr(host, ':') ? "[%s]:%d: %s" : "%s:%d: %s", host, (int)port,
+		     "closed without an answer");
 	end_line();
 }
 

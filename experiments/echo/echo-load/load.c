@@ -17,11 +17,9 @@
  * The load comes from processes of threads, which count into shared memory.  The parent only reads
  * it once a second, and takes snapshots of the server (--server-pid).
  */
-#include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
 #include <locale.h>
-#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -33,6 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "check.h"
 #include "child.h"
 #include "exp.h"
@@ -149,23 +148,12 @@ static void parse_sizes(void)
 	free(copy);
 }
 
-static void resolve(void)
+static void find_server(void)
 {
-	char ip[INET_ADDRSTRLEN];
-	char *name;
-	struct addrinfo hints = {.ai_family = AF_INET};
-	struct addrinfo *found;
-	int error = getaddrinfo(host, NULL, &hints, &found);
+	static char name[ADDRESS_TEXT];
 
-	if (error)
-		errx(EXIT_USAGE, "--host: '%s': %s", host, gai_strerror(error));
-	memcpy(&plan.server, found->ai_addr, sizeof(plan.server));
-	freeaddrinfo(found);
-	plan.server.sin_port = htons((uint16_t)port);
-	inet_ntop(AF_INET, &plan.server.sin_addr, ip, sizeof(ip));
-	if (asprintf(&name, "%s:%lld", ip, (long long)port) < 0)
-		err(EXIT_USAGE, "asprintf");
-	plan.server_name = name;
+	plan.server = address_find("--host", host, port);
+	plan.server_name = address_text(&plan.server, name);
 }
 
 /* RLIMIT_NOFILE must be enough for each process. */
@@ -185,7 +173,7 @@ static void check_limit(void)
 static void make_plan(void)
 {
 	parse_sizes();
-	resolve();
+	find_server();
 	plan.workers = threads * processes;
 	plan.sizes_text = sizes;
 	plan.arrivals = arrival;

@@ -8,13 +8,13 @@
 #define LOAD_H
 
 #include <jansson.h>
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "address.h"
 #include "histogram.h"
 #include "span.h"
 
@@ -31,7 +31,7 @@ struct load_sizes {
 
 /* What is to be done; the same for all workers. */
 struct load_plan {
-	struct sockaddr_in server;
+	struct address server;
 	int64_t workers;           /* threads of all processes */
 	int64_t connections, idle; /* of all workers */
 	int64_t pipeline;

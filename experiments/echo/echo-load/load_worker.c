@@ -169,7 +169,7 @@ static enum load_error kind_of(int error)
 }
 
 /*
- * A socket to connect.  On this machine each is bound to the next of many addresses: an address has
+ * A socket to connect.  On 127/8 each is bound to the next of many addresses: an address has
  * a limited number of ports, and those of closed connections are in TIME_WAIT for a minute.
  */
 static int new_socket(struct worker *w, int flags)
@@ -178,12 +178,14 @@ static int new_socket(struct worker *w, int flags)
 	int64_t number = w->opened++ * w->plan->workers + w->number;
 	struct sockaddr_in from = {.sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(0x7f010001 + number % SOURCES)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	const struct address *server = &w->plan->server;
+	int fd = socket(server->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
 	if (fd < 0)
 		err(EXIT_USAGE, "socket");
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (ntohl(w->plan->server.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET) {
+	if (server->any.sa_family == AF_INET &&
+	    ntohl(server->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET) {
 		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
 		check_fd(bind(fd, (struct sockaddr *)&from, sizeof(from)), "bind");
 	}
@@ -192,7 +194,7 @@ static int new_socket(struct worker *w, int flags)
 
 static int connect_to(const struct worker *w, int fd)
 {
-	return connect(fd, (const struct sockaddr *)&w->plan->server, sizeof(w->plan->server));
+	return connect(fd, &w->plan->server.any, w->plan->server.size);
 }
 
 static void watch(struct worker *w, struct link *link)

@@ -1,43 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 #include "conn_log.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "text.h"
 
-enum { NAME_BYTES = 64, SHOWN_BYTES = 80 };
+enum { SHOWN_BYTES = 80 };
 
-static struct sockaddr_in *peers;
+static struct address *peers;
 
-void conn_log_begin(struct sockaddr_in *table)
+void conn_log_begin(struct address *table)
 {
 	peers = table;
 }
 
-/* "127.0.0.1:54321" */
-static const char *name_of(const struct sockaddr_in *peer, char name[NAME_BYTES])
+void conn_log_connected(int fd, const struct address *peer)
 {
-	char ip[INET_ADDRSTRLEN];
-
-	snprintf(name, NAME_BYTES, "%s:%d", inet_ntop(AF_INET, &peer->sin_addr, ip, sizeof(ip)),
-		 ntohs(peer->sin_port));
-	return name;
-}
-
-void conn_log_connected(int fd, const struct sockaddr_in *peer)
-{
-	char name[NAME_BYTES];
+	char name[ADDRESS_TEXT];
 
 	peers[fd] = *peer;
-	printf("Connected by %s\n", name_of(peer, name));
+	printf("Connected by %s\n", address_text(peer, name));
 }
 
 void conn_log_closed(int fd)
 {
-	char name[NAME_BYTES];
+	char name[ADDRESS_TEXT];
 
-	printf("%s closed\n", name_of(&peers[fd], name));
+	printf("%s closed\n", address_text(&peers[fd], name));
 }
 
 void conn_log_received(int fd, const char *bytes, size_t length)
@@ -45,9 +34,9 @@ void conn_log_received(int fd, const char *bytes, size_t length)
 	conn_log_datagram(&peers[fd], bytes, length);
 }
 
-void conn_log_datagram(const struct sockaddr_in *peer, const char *bytes, size_t length)
+void conn_log_datagram(const struct address *peer, const char *bytes, size_t length)
 {
-	char name[NAME_BYTES];
+	char name[ADDRESS_TEXT];
 	char shown[SHOWN_BYTES];
 	size_t n = 0;
 
@@ -60,5 +49,5 @@ void conn_log_datagram(const struct sockaddr_in *peer, const char *bytes, size_t
 			i += control - 1;
 	}
 	shown[n] = 0;
-	printf("%s: Received %zu bytes: %s\n", name_of(peer, name), length, shown);
+	printf("%s: Received %zu bytes: %s\n", address_text(peer, name), length, shown);
 }

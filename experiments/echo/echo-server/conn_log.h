@@ -7,20 +7,21 @@
 #ifndef CONN_LOG_H
 #define CONN_LOG_H
 
-#include <netinet/in.h>
 #include <stddef.h>
+
+#include "address.h"
 
 /*
  * The table of the addresses of all peers, by descriptor.  They are kept because getpeername(2) of
  * a connection that was reset fails.
  */
-void conn_log_begin(struct sockaddr_in *table);
+void conn_log_begin(struct address *table);
 
-void conn_log_connected(int fd, const struct sockaddr_in *peer);
+void conn_log_connected(int fd, const struct address *peer);
 void conn_log_closed(int fd);
 
 /* Without line breaks, and with a dot for each control character. */
 void conn_log_received(int fd, const char *bytes, size_t length);
-void conn_log_datagram(const struct sockaddr_in *peer, const char *bytes, size_t length);
+void conn_log_datagram(const struct address *peer, const char *bytes, size_t length);
 
 #endif

@@ -104,7 +104,7 @@ static bool enter(int fd)
 }
 
 /* An accepted connection is to be served; false if it was closed at once. */
-static bool admitted(int fd, const struct sockaddr_in *peer)
+static bool admitted(int fd, const struct address *peer)
 {
 	const int on = 1;
 
@@ -138,11 +138,10 @@ static void warn_once(void)
 		      (uintmax_t)limit.rlim_cur);
 }
 
-static int accept_now(int listener, int flags, struct sockaddr_in *peer)
+static int accept_now(int listener, int flags, struct address *peer)
 {
-	socklen_t size = sizeof(*peer);
-
-	return accept4(listener, (struct sockaddr *)peer, &size, flags | SOCK_CLOEXEC);
+	*peer = address_empty();
+	return accept4(listener, &peer->any, &peer->size, flags | SOCK_CLOEXEC);
 }
 
 /*
@@ -150,7 +149,7 @@ static int accept_now(int listener, int flags, struct sockaddr_in *peer)
  * descriptor is closed for the next one: it is served if another descriptor is free by then, or
  * else closed.
  */
-static int accept_by_spare(int listener, int flags, struct sockaddr_in *peer)
+static int accept_by_spare(int listener, int flags, struct address *peer)
 {
 	int error;
 	int fd;
@@ -179,7 +178,7 @@ struct conn *conn_accept(int listener, int flags)
 	const struct timespec pause = {0, 10000000};
 
 	while (!atomic_load(&no_accepts)) {
-		struct sockaddr_in peer;
+		struct address peer;
 		int fd = accept_now(listener, flags, &peer);
 
 		if (fd < 0 && exhausted(errno))
@@ -377,7 +376,7 @@ void conn_begin(const struct conn_rules *rules)
 	table_size = limit.rlim_cur < TABLE_MAX ? limit.rlim_cur : TABLE_MAX;
 	table = by_descriptor(sizeof(*table));
 	if (conn_rules.verbose)
-		conn_log_begin(by_descriptor(sizeof(struct sockaddr_in)));
+		conn_log_begin(by_descriptor(sizeof(struct address)));
 	if (closes_idle())
 		acked_bytes = by_descriptor(sizeof(*acked_bytes));
 	spare_fd = check_fd(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null");

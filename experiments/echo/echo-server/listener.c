@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "listener.h"
 
-#include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include "check.h"
@@ -13,11 +12,17 @@ void listener_share(int fd)
 	check_fd(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), "SO_REUSEPORT");
 }
 
-int listener_open(int type, const struct sockaddr_in *address, int backlog, bool share)
+int listener_open(int type, const struct address *address, int backlog, bool share)
 {
-	char ip[INET_ADDRSTRLEN];
-	const int on = 1;
-	int fd = check_fd(socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
+	char text[ADDRESS_TEXT];
+	const int on = 1, off = 0;
+	int fd = socket(address->any.sa_family, type | SOCK_CLOEXEC, 0);
+
+	if (fd < 0) /* a machine without IPv6 */
+		err(2, "%s", address_text(address, text));
+	if (address->any.sa_family == AF_INET6) /* whatever net.ipv6.bindv6only says */
+		check_fd(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)),
+			 "IPV6_V6ONLY");
 
 	/*
 	 * Connections of an earlier server in TIME_WAIT do not keep the port.  There are none of
@@ -27,18 +32,8 @@ int listener_open(int type, const struct sockaddr_in *address, int backlog, bool
 		check_fd(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), "SO_REUSEADDR");
 	if (share)
 		listener_share(fd);
-	if (bind(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 ||
+	if (bind(fd, &address->any, address->size) != 0 ||
 	    (type == SOCK_STREAM && listen(fd, backlog) != 0))
-		err(2, "%s:%d", inet_ntop(AF_INET, &address->sin_addr, ip, sizeof(ip)),
-		    ntohs(address->sin_port));
+		err(2, "%s", address_text(address, text));
 	return fd;
-}
-
-struct sockaddr_in listener_address(int fd)
-{
-	struct sockaddr_in address;
-	socklen_t size = sizeof(address);
-
-	check_fd(getsockname(fd, (struct sockaddr *)&address, &size), "getsockname");
-	return address;
 }

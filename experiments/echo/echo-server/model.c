@@ -71,7 +71,7 @@ void *model_serve_blocking(void *argument)
 
 int model_listen_too(const struct server *server)
 {
-	struct sockaddr_in address = listener_address(server->listener);
+	struct address address = address_of(server->listener);
 	int fd = listener_open(SOCK_STREAM, &address, server->backlog, true);
 
 	conn_listens(fd);

@@ -6,16 +6,15 @@
  * listens on, then serves until SIGINT or SIGTERM: what was received until then is still answered,
  * and the process ends with status 0.
  */
-#include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
-#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "address.h"
 #include "check.h"
 #include "conn_log.h"
 #include "conn_table.h"
@@ -42,7 +41,8 @@ static struct conn_rules rules;
 static const struct opt opts[] = {
 	{'m', "model", "how it waits; see --list", .text = &model_name, .metavar = "NAME"},
 	{'l', "list", "print the models and end", .flag = &list},
-	{'b', "bind", "address to listen on; default 127.0.0.1, this machine only",
+	{'b', "bind",
+	 "address to listen on, of IPv4 or IPv6; '' every one of IPv4, :: of both; default 127.0.0.1, this machine only",
 	 .text = &bind_to, .metavar = "ADDRESS"},
 	{'p', "port", "port to listen on", .num = &port, .max = 65535, .zero = "a free one"},
 	{'w', "workers", "threads, processes or loops, in models that have them", .num = &workers,
@@ -84,30 +84,14 @@ static const struct model *find_model(void)
 	errx(EXIT_USAGE, "--model: there is no '%s'; see --list", model_name);
 }
 
-static struct sockaddr_in resolve(void)
-{
-	struct addrinfo hints = {.ai_family = AF_INET, .ai_flags = AI_PASSIVE};
-	struct addrinfo *found;
-	struct sockaddr_in address;
-	int error = getaddrinfo(bind_to, NULL, &hints, &found);
-
-	if (error)
-		errx(EXIT_USAGE, "--bind: '%s': %s", bind_to, gai_strerror(error));
-	memcpy(&address, found->ai_addr, sizeof(address));
-	freeaddrinfo(found);
-	address.sin_port = htons((uint16_t)port);
-	return address;
-}
-
 /* Without connections there is only one socket to wait for, so the model does not matter. */
 static int serve_datagrams(int fd)
 {
 	static char bytes[DATAGRAM];
 
 	while (!conn_stopping()) {
-		struct sockaddr_in peer = {0};
-		socklen_t size = sizeof(peer);
-		ssize_t n = recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&peer, &size);
+		struct address peer = address_empty();
+		ssize_t n = recvfrom(fd, bytes, sizeof(bytes), 0, &peer.any, &peer.size);
 
 		if (conn_stopping())
 			break;
@@ -115,7 +99,7 @@ static int serve_datagrams(int fd)
 			continue; /* an ICMP message that answers an earlier answer */
 		if (rules.verbose)
 			conn_log_datagram(&peer, bytes, (size_t)n);
-		sendto(fd, bytes, (size_t)n, MSG_DONTWAIT, (struct sockaddr *)&peer, size);
+		sendto(fd, bytes, (size_t)n, MSG_DONTWAIT, &peer.any, peer.size);
 	}
 	return 0;
 }
@@ -171,12 +155,12 @@ static void set_signals(void)
 /* Opens the sockets, and prints where the server is. */
 static struct server listen_now(void)
 {
-	struct sockaddr_in address = resolve();
+	struct address address = address_find("--bind", bind_to, port);
 	struct server server = {.backlog = (int)backlog,
 				.most = rules.once ? 1 : rules.max_connections,
 				.workers = workers,
 				.bound = bound};
-	char ip[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT];
 
 	server.listener =
 		listener_open(udp ? SOCK_DGRAM : SOCK_STREAM, &address, server.backlog, false);
@@ -186,9 +170,9 @@ static struct server listen_now(void)
 	conn_begin(&rules);
 	conn_listens(server.listener);
 	listen_all(&server);
-	address = listener_address(server.listener);
-	printf("%s%s listens on %s:%d\n", chosen->name, udp ? " (UDP)" : "",
-	       inet_ntop(AF_INET, &address.sin_addr, ip, sizeof(ip)), ntohs(address.sin_port));
+	address = address_of(server.listener);
+	printf("%s%s listens on %s\n", chosen->name, udp ? " (UDP)" : "",
+	       address_text(&address, text));
 	return server;
 }
 

@@ -16,9 +16,11 @@ message = " ".join(options.say).encode()
 
 try:
     if options.udp:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        family, kind, _, _, address = socket.getaddrinfo(options.host, options.port,
+                                                         type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as sender:
             sender.settimeout(5)
-            sender.sendto(message, (options.host, options.port))
+            sender.sendto(message, address)
             print(sender.recvfrom(65507)[0].decode())
         sys.exit(0)
     with socket.create_connection((options.host, options.port), timeout=5) as connection:

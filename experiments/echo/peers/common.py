@@ -13,12 +13,14 @@ def listener(doc, backlog=128, kind=socket.SOCK_STREAM):
                         help="default %(default)s; 0 is a free one")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it like Ctrl-C
-    server = socket.socket(socket.AF_INET, kind)
+    family = socket.AF_INET6 if ":" in options.bind else socket.AF_INET
+    server = socket.socket(family, kind)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind((options.bind, options.port))
     if kind == socket.SOCK_STREAM:
         server.listen(backlog)
-    print("listens on {}:{}".format(*server.getsockname()), flush=True)
+    host, port = server.getsockname()[:2]
+    print("listens on {}:{}".format("[" + host + "]" if ":" in host else host, port), flush=True)
     return server
 
 

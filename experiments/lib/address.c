@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include "address.h"
+
+#include <err.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
+
+struct address address_empty(void)
+{
+	return (struct address){.size = sizeof(struct sockaddr_in6)};
+}
+
+struct address address_find(const char *option, const char *host, int64_t port)
+{
+	const struct addrinfo hints = {.ai_socktype =
+					       SOCK_STREAM}; /* else each comes once a type */
+	struct address address = {0};
+	struct addrinfo *found;
+	const struct addrinfo *chosen;
+	char service[8];
+	int error;
+
+	snprintf(service, sizeof(service), "%d", (int)port);
+	error = getaddrinfo(*host ? host : "0.0.0.0", service, &hints, &found);
+	if (error)
+		errx(2, "%s: '%s': %s", option, host, gai_strerror(error));
+	for (chosen = found; chosen && chosen->ai_family != AF_INET;)
+		chosen = chosen->ai_next;
+	if (!chosen)
+		chosen = found;
+	address.size = chosen->ai_addrlen;
+	memcpy(&address.any, chosen->ai_addr, chosen->ai_addrlen);
+	freeaddrinfo(found);
+	return address;
+}
+
+struct address address_of(int fd)
+{
+	struct address address = address_empty();
+
+	check_fd(getsockname(fd, &address.any, &address.size), "getsockname");
+	return address;
+}
+
+const char *address_text(const struct address *address, char text[ADDRESS_TEXT])
+{
+	char host[NI_MAXHOST] = "?";
+	char port[NI_MAXSERV] = "?";
+
+	getnameinfo(&address->any, address->size, host, sizeof(host), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(text, ADDRESS_TEXT, strchr(host, ':') ? "[%.64s]:%.5s" : "%.64s:%.5s", host, port);
+	return text;
+}

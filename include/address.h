@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * address.h - where a server is: an address of IPv4 or IPv6, and a port.
+ */
+#ifndef ADDRESS_H
+#define ADDRESS_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum { ADDRESS_TEXT = 80 }; /* bytes of one as text, its 0 included */
+
+struct address {
+	socklen_t size; /* of the one in use, for bind(2) and its like */
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	};
+};
+
+/* To be filled by accept(2) and its like. */
+struct address address_empty(void);
+
+/*
+ * Where a host is: a number, or a name, of which the IPv4 address is taken where it has both, so that
+ * localhost is 127.0.0.1.  "" is every address of IPv4, as for bind() in Python; "::" every one of both.
+ * Ends the process with status 2 and one line that names the option if there is no such host.
+ */
+struct address address_find(const char *option, const char *host, int64_t port);
+
+/* The address that a socket has here (getsockname). */
+struct address address_of(int fd);
+
+/* "127.0.0.1:80", "[::1]:80"; into text, which it returns. */
+const char *address_text(const struct address *address, char text[ADDRESS_TEXT]);
+
+#endif
