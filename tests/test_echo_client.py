@@ -115,6 +115,31 @@ def test_empty_datagram():
     assert (got, ended.returncode, ended.stdout, ended.stderr) == (b"", 0, "\n", "")
 
 
+@pytest.mark.parametrize("answer", [echo, drain], ids=("echo", "silence"))
+def test_no_answer(answer):
+    """It prints nothing, and the server receives all, unless its own answers let it be reset."""
+    message = "a long message " * 6_000
+    with Server(answer) as server:
+        ended = ask(server, "--no-answer", "--say", message)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    if answer is drain:
+        assert server.received == message.encode()
+    else:
+        assert message.encode().startswith(server.received)
+
+
+def test_no_answer_of_a_datagram():
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        ended = finish(start(CLIENT, "--port", str(nobody.getsockname()[1]), "-u", "-n"))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_lines_wait_for_answers():
+    ended = finish(start(CLIENT, "-t", "-n"))
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+
+
 LONG = "long " * 2_500_000 + "\n"  # more than the buffers of a connection hold
 
 

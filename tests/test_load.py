@@ -253,6 +253,23 @@ def test_sizes(sizes, low, high, mean):
     assert abs(sample["bytes"] / sample["in_window"] - mean) < 0.25 * mean
 
 
+def test_text_is_text():
+    """A server that decodes each of its reads can read it all, and answers are told right from wrong."""
+    seen = set()
+
+    def echo(connection, _):
+        while data := connection.recv(1024):
+            seen.update(data.decode())
+            connection.sendall(data.swapcase() if wrong else data)
+
+    for wrong in (False, True):
+        with python_server(echo) as port:
+            sample = sample_of(*load(port, "-c", "2", "-s", "3-5000", "--text"), status=wrong)
+        assert (sample["errors_wrong"] > 0) == wrong
+        assert all(character.isascii() and character.isprintable() for character in seen)
+        assert len(seen) > 26
+
+
 def test_churn_comes_from_many_addresses():
     """So that ports in TIME_WAIT do not run out; and none closes before the answer."""
     peers = []

@@ -4,7 +4,7 @@
  *
  * One message: it sends it, closes its sending side and prints all it receives until the server
  * closes, too; so it need not know how long the answer is.  --interactive sends line by line and
- * waits for one line each time.  A server that refuses, closes without an answer or does not answer
+ * waits for one line each time; --no-answer waits for nothing, and so cannot know what became of it.  A server that refuses, closes without an answer or does not answer
  * in time is one line on stderr and status 1.
  */
 #include <err.h>
@@ -28,7 +28,7 @@ static const char *host = "127.0.0.1";
 static const char *message;
 static int64_t port = 65432;
 static int64_t timeout_ms = 5000;
-static bool interactive, udp;
+static bool interactive, no_answer, udp;
 
 static const struct opt opts[] = {
 	{'i', "host", "where the server is; default 127.0.0.1", .text = &host, .metavar = "HOST"},
@@ -37,6 +37,7 @@ static const struct opt opts[] = {
 	 .text = &message, .lines = true, .metavar = "WORD"},
 	{'t', "interactive", "send lines from standard input, print the answer to each",
 	 .flag = &interactive},
+	{'n', "no-answer", "send the message and end, whatever becomes of it", .flag = &no_answer},
 	{'u', "udp", "send a datagram instead", .flag = &udp},
 	{0, "timeout", "give up when nothing is received for so long", .num = &timeout_ms, .min = 1,
 	 .max = 3600000, .unit = OPT_MS},
@@ -156,7 +157,7 @@ static bool receive_some(int fd)
 /* Sends and receives at a time: a server may not read on until its answer is read. */
 static void exchange(int fd, const char *bytes, size_t length)
 {
-	bool sending = true, receiving = true;
+	bool sending = true, receiving = !no_answer;
 
 	answer = NOTHING;
 	while (sending || receiving) {
@@ -176,7 +177,7 @@ static void exchange(int fd, const char *bytes, size_t length)
 				shutdown(fd, SHUT_WR);
 		}
 	}
-	if (answer == NOTHING)
+	if (answer == NOTHING && !no_answer)
 		errx(FAILED, strchr(host, ':') ? "[%s]:%d: %s" : "%s:%d: %s", host, (int)port,
 		     "closed without an answer");
 	end_line();
@@ -202,7 +203,7 @@ int main(int argc, char *argv[])
 	int rest;
 	const struct opt_page page = {
 		.doc = "Sends a message to an echo server and prints the answer.\v"
-		       "Exit status: 0 answered, 1 refused, reset, unreachable or timed out, 2 bad usage.",
+		       "Exit status: 0 answered, or sent with --no-answer, 1 refused, reset, unreachable or timed out, 2 bad usage.",
 		.tables = {{"The client:", opts}},
 		.arguments = "[WORD...]",
 		.rest = &rest};
@@ -221,6 +222,9 @@ int main(int argc, char *argv[])
 		errx(2, "--say: longer than %d bytes", MESSAGE - 1);
 	if (interactive && udp)
 		errx(2, "--interactive: lines may be lost over --udp");
+	if (interactive && no_answer)
+		errx(2,
+		     "--interactive: each line waits for its answer, which --no-answer does not");
 	signal(SIGPIPE, SIG_IGN);
 	fd = open_socket();
 	if (interactive)

@@ -71,6 +71,8 @@ static const struct opt opts[] = {
 	 .max = 1 << 22},
 	{'s', "size", "of a request in bytes: 64, or 64-4096, or 64:90,4096:10 (with weights)",
 	 .text = &sizes, .metavar = "SIZES"},
+	{0, "text", "requests of printable ASCII, for servers that decode what they receive",
+	 .flag = &plan.text},
 	{0, "pipeline", "requests under way on a connection", .num = &plan.pipeline, .min = 1,
 	 .max = 1024},
 	{'t', "threads", "of each process", .num = &threads, .min = 1, .max = MAX_THREADS},

@@ -38,6 +38,7 @@ struct load_plan {
 	int64_t rate; /* requests a second of all workers; 0 = a closed loop */
 	bool fixed;   /* arrivals at equal distances instead of Poisson's */
 	bool churn;
+	bool text; /* the requests are of printable ASCII */
 	int64_t ramp_ns, seed;
 	struct load_sizes sizes;
 

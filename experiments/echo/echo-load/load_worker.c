@@ -89,6 +89,7 @@ static size_t stream_size;
 
 void load_prepare(const struct load_plan *plan)
 {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz .,:-!";
 	int64_t longest = READ_SIZE;
 
 	for (int i = 0; i < plan->sizes.n; i++)
@@ -97,6 +98,8 @@ void load_prepare(const struct load_plan *plan)
 	stream_size = PERIOD + (size_t)longest;
 	stream = child_share(stream_size);
 	pattern_fill(stream, PERIOD, 0);
+	for (size_t i = 0; plan->text && i < PERIOD; i++)
+		stream[i] = letters[(uint8_t)stream[i] % (sizeof(letters) - 1)];
 	for (size_t i = PERIOD; i < stream_size; i++)
 		stream[i] = stream[i - PERIOD];
 }
