@@ -231,14 +231,29 @@ def test_log(model):
         expected = []
         for leave in (socket.socket.close, reset):  # who has reset has no name any more
             client = server.connect()
-            name = "{}:{}".format(*client.getsockname())
+            name = client.getsockname()
             echoes(client, b"two\nl\x7fn\xc2\x9bs")
             leave(client)
-            expected += [
-                f"Connected by {name}", f"{name}: Received 10 bytes: twol.n.s", f"{name} closed"]
+            expected += [f"Connected by {name}", f"Received from {name}: twol.n.s",
+                         f"Connection with {name} closed"]
             until(lambda: expected[-1] in server.printed() or "?" in server.printed(), "its end")
-        server.end()
-        assert server.printed().splitlines()[1:] == expected
+        server.end(signal.SIGINT)
+        assert server.printed().splitlines()[1:] == [*expected, "", "Server is shutting down..."]
+
+
+@pytest.mark.parametrize("arguments, said, lines", [
+    (("--once",), b"hello", ["Connected by {address}", "Received: hello", "Connection with {address} closed"]),
+    (("--greet", "hi"), b"", ["Got Connection from {address}", "Connection with {address} closed"]),
+    (("--reverse",), b"one\ntwo\n", ["Connected to : 127.0.0.1 : {address[1]}", "127.0.0.1: Closed"]),
+], ids=lambda value: value[0] if isinstance(value, tuple) else "")
+def test_log_of_other_programs(arguments, said, lines):
+    with Server("--verbose", *arguments) as server:
+        with server.connect() as client:
+            client.sendall(said)
+            client.shutdown(socket.SHUT_WR)
+            receive_all(client)
+            expected = [line.format(address=client.getsockname()) for line in lines]
+        until(lambda: server.printed().splitlines()[1:] == expected, "its lines")
 
 
 @needs_ipv6
@@ -247,10 +262,10 @@ def test_both_families(model):
     """[::] is reached by IPv4 as well, in the name of an IPv6 address."""
     with Server("--model", model, "--bind", "::", "--verbose") as server:
         assert server.first.startswith(f"{model} listens on [::]:")
-        for host, name in (("::1", "[::1]"), ("127.0.0.1", "[::ffff:127.0.0.1]")):
+        for host, name in (("::1", "::1"), ("127.0.0.1", "::ffff:127.0.0.1")):
             with socket.create_connection((host, server.address[1]), TIMEOUT) as client:
                 echoes(client)
-                assert f"Connected by {name}:{client.getsockname()[1]}\n" in server.printed()
+                assert f"Connected by ('{name}', {client.getsockname()[1]}, 0, 0)\n" in server.printed()
 
 
 @needs_ipv6
@@ -328,6 +343,23 @@ def test_who_does_not_close_is_not_kept():
             client = stack.enter_context(server.connect())
             assert receive_all(client) == b"x"
             stack.callback(until, lambda server=server: " closed" in server.printed(), "end")
+
+
+@every_model
+def test_reverse_in_pieces(model):
+    """For clients that send no newline; a character that is cut waits for its rest."""
+    with Server("--model", model, "--reverse", "--pieces") as server, server.connect() as client:
+        for said, answer in (("hello", "olleh"), ("안녕", "녕안"), ("a line\nand", "enil a\ndna"), ("\n", "\n")):
+            client.sendall(said.encode())
+            assert receive(client, len(answer.encode())).decode() == answer
+        first, second = "뷁".encode()[:2], "뷁!".encode()[2:]
+        client.sendall(b"ab" + first)
+        assert receive(client, 2) == b"ba"
+        client.sendall(second)
+        assert receive(client, 4).decode() == "!뷁"
+        client.sendall(first)
+        client.shutdown(socket.SHUT_WR)
+        assert receive_all(client) == first
 
 
 @every_model
@@ -545,10 +577,8 @@ def test_datagrams():
         for message in (b"hello\n", b"", bytes(60000)):
             client.send(message)
             assert client.recv(1 << 16) == message
-        name = "127.0.0.1:{}".format(client.getsockname()[1])
         assert server.printed().splitlines()[1:] == [
-            f"{name}: Received 6 bytes: hello", f"{name}: Received 0 bytes: ",
-            f"{name}: Received 60000 bytes: {'.' * 79}"]
+            f"Received Messages: {text} from {client.getsockname()}" for text in ("hello", "", "." * 79)]
 
 
 @needs_ipv6
@@ -606,7 +636,7 @@ def test_port_of_another_server(how):
     ("--model", "nonesuch"), ("--port", "65536"), ("--port", "-1"), ("--bind", "256.1.1.1"),
     ("--bind", "192.0.2.1"), ("--workers", "5000"), ("--processes", "0"),
     ("--processes", "2", "--udp"), ("--once", "--udp"), ("--greet", "hi", "--udp"),
-    ("--reverse", "--udp"), ("--max-connections", "2", "--udp"), ("--idle-timeout", "1s", "--udp"),
+    ("--reverse", "--udp"), ("--pieces",), ("--max-connections", "2", "--udp"), ("--idle-timeout", "1s", "--udp"),
     ("--processes", "2", "--once"), ("--idle-timeout", "soon"), ("--nonesuch",),
     ("surplus",)], ids=" ".join)
 def test_bad_options(arguments):

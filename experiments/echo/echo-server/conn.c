@@ -135,6 +135,33 @@ static size_t reverse_kept(struct conn *conn, char *out)
 	return length;
 }
 
+/* How many bytes at the end are the beginning of a code point. */
+static size_t cut_short(const char *bytes, size_t length)
+{
+	size_t have = 1;
+	unsigned char first;
+
+	while (have < 4 && have < length && ((unsigned char)bytes[length - have] & 0xc0) == 0x80)
+		have++;
+	first = length > 0 ? (unsigned char)bytes[length - have] : 0;
+	return have < (first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 0) ? have : 0;
+}
+
+/* The code points that were kept, reversed; the beginning of one is still kept. */
+static size_t reverse_piece(struct conn *conn, char *out)
+{
+	struct rest *line = conn->line;
+	uint32_t cut = (uint32_t)cut_short(line->bytes, line->length);
+	size_t length = line->length - cut;
+
+	reverse_line(line->bytes, length, out);
+	memmove(line->bytes, line->bytes + length, cut);
+	line->length = cut;
+	if (cut == 0)
+		drop(&conn->line);
+	return length;
+}
+
 static struct conn_answer too_long(struct conn *conn)
 {
 	static const char message[] = "error: a line is longer than 65,536 bytes\n";
@@ -164,8 +191,11 @@ static struct conn_answer reversed(struct conn *conn, const char *bytes, size_t 
 			return too_long(conn);
 		if ((conn->line || !newline) && !keep(&conn->line, bytes, part))
 			return no_memory;
-		if (!newline)
+		if (!newline) {
+			if (conn_rules.pieces)
+				answer.length += reverse_piece(conn, out);
 			break;
+		}
 		answer.length +=
 			conn->line ? reverse_kept(conn, out) : reverse_whole(bytes, part, out);
 		lines[answer.length++] = '\n';

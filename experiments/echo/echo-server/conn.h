@@ -21,6 +21,7 @@
 /* How the server behaves, whatever the model. */
 struct conn_rules {
 	bool reverse;            /* answer each line reversed, by code points of UTF-8 */
+	bool pieces;             /* with reverse: at once what one recv brings of a line */
 	bool once;               /* serve one connection, then end */
 	bool verbose;            /* log connections and what they send to stdout */
 	const char *greeting;    /* send this to every connection, and end it; NULL = echo */

@@ -1,42 +1,73 @@
 /* SPDX-License-Identifier: MIT */
 #include "conn_log.h"
 
+#include <netdb.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "text.h"
 
-enum { SHOWN_BYTES = 80 };
+enum { SHOWN_BYTES = 80, NAME_BYTES = 64 };
+
+/* What is put in for: %a the address, %h the host, %p the port, %t what was received. */
+struct lines {
+	const char *connected, *received, *closed; /* received NULL = it prints none */
+};
+
+#define CLOSED "Connection with %a closed"
+
+static const struct lines runs_on = {"Connected by %a", "Received from %a: %t", CLOSED};
+static const struct lines once = {"Connected by %a", "Received: %t", CLOSED};
+static const struct lines greets = {"Got Connection from %a", NULL, CLOSED};
+static const struct lines reverses = {"Connected to : %h : %p", NULL, "%h: Closed"};
+static const char of_datagrams[] = "Received Messages: %t from %a";
 
 static struct address *peers;
+static const struct lines *lines;
 
-void conn_log_begin(struct address *table)
+void conn_log_begin(struct address *table, const struct conn_rules *rules)
 {
 	peers = table;
+	lines = rules->greeting  ? &greets
+		: rules->reverse ? &reverses
+		: rules->once    ? &once
+				 : &runs_on;
+}
+
+static void say(const char *line, const struct address *peer, const char *received)
+{
+	char host[NAME_BYTES] = "?";
+	char port[8] = "?";
+
+	getnameinfo(&peer->any, peer->size, host, sizeof(host), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV);
+	flockfile(stdout); /* other threads print, too */
+	for (; *line; line++)
+		if (*line != '%')
+			putchar_unlocked(*line);
+		else if (*++line == 'a')
+			printf(peer->any.sa_family == AF_INET6 ? "('%s', %s, 0, %u)" : "('%s', %s)",
+			       host, port, peer->v6.sin6_scope_id);
+		else
+			fputs(*line == 'h' ? host : *line == 'p' ? port : received, stdout);
+	putchar_unlocked('\n');
+	funlockfile(stdout);
 }
 
 void conn_log_connected(int fd, const struct address *peer)
 {
-	char name[ADDRESS_TEXT];
-
 	peers[fd] = *peer;
-	printf("Connected by %s\n", address_text(peer, name));
+	say(lines->connected, peer, "");
 }
 
 void conn_log_closed(int fd)
 {
-	char name[ADDRESS_TEXT];
-
-	printf("%s closed\n", address_text(&peers[fd], name));
+	say(lines->closed, &peers[fd], "");
 }
 
-void conn_log_received(int fd, const char *bytes, size_t length)
+static void say_received(const char *line, const struct address *peer, const char *bytes,
+			 size_t length)
 {
-	conn_log_datagram(&peers[fd], bytes, length);
-}
-
-void conn_log_datagram(const struct address *peer, const char *bytes, size_t length)
-{
-	char name[ADDRESS_TEXT];
 	char shown[SHOWN_BYTES];
 	size_t n = 0;
 
@@ -49,5 +80,21 @@ void conn_log_datagram(const struct address *peer, const char *bytes, size_t len
 			i += control - 1;
 	}
 	shown[n] = 0;
-	printf("%s: Received %zu bytes: %s\n", address_text(peer, name), length, shown);
+	say(line, peer, shown);
+}
+
+void conn_log_received(int fd, const char *bytes, size_t length)
+{
+	if (lines->received)
+		say_received(lines->received, &peers[fd], bytes, length);
+}
+
+void conn_log_datagram(const struct address *peer, const char *bytes, size_t length)
+{
+	say_received(of_datagrams, peer, bytes, length);
+}
+
+void conn_log_interrupted(void)
+{
+	puts("\nServer is shutting down...");
 }

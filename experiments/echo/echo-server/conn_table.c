@@ -320,15 +320,18 @@ static void *signal_thread(void *argument)
 {
 	const struct timespec often = {0, 100000000};
 	sigset_t signals;
+	int number;
 
 	(void)argument;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sem_post(&signal_thread_runs);
-	while (sigtimedwait(&signals, NULL, closes_idle() ? &often : NULL) < 0)
+	while ((number = sigtimedwait(&signals, NULL, closes_idle() ? &often : NULL)) < 0)
 		if (closes_idle())
 			shut_all(SHUT_RDWR, too_idle);
+	if (conn_rules.verbose && number == SIGINT && !forked)
+		conn_log_interrupted();
 	conn_stop();
 	leave_if_alone();
 	poll(NULL, 0, DRAIN_MS);
@@ -376,7 +379,7 @@ void conn_begin(const struct conn_rules *rules)
 	table_size = limit.rlim_cur < TABLE_MAX ? limit.rlim_cur : TABLE_MAX;
 	table = by_descriptor(sizeof(*table));
 	if (conn_rules.verbose)
-		conn_log_begin(by_descriptor(sizeof(struct address)));
+		conn_log_begin(by_descriptor(sizeof(struct address)), &conn_rules);
 	if (closes_idle())
 		acked_bytes = by_descriptor(sizeof(*acked_bytes));
 	spare_fd = check_fd(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null");

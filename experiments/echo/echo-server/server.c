@@ -57,12 +57,15 @@ static const struct opt opts[] = {
 	 .lines = true, .metavar = "TEXT"},
 	{'r', "reverse", "answer each line reversed, character by character (UTF-8)",
 	 .flag = &rules.reverse},
+	{0, "pieces", "with --reverse: what one recv brings, for clients that send no newline",
+	 .flag = &rules.pieces},
 	{'u', "udp", "answer datagrams instead", .flag = &udp},
 	{0, "max-connections", "at a time, of each process; more are closed at once",
 	 .num = &rules.max_connections, .max = 1 << 22, .zero = "no limit"},
 	{0, "idle-timeout", "close connections without progress for so long", .num = &rules.idle_ms,
 	 .max = 86400000, .unit = OPT_MS, .zero = "never"},
-	{'v', "verbose", "log connections and what was received", .flag = &rules.verbose},
+	{'v', "verbose", "print who connects, what was received, and who has gone",
+	 .flag = &rules.verbose},
 	{0}};
 
 static void print_models(void)
@@ -126,11 +129,9 @@ static void refuse_of_connections(void)
 	const struct {
 		const char *name;
 		bool given;
-	} all[] = {{"processes", processes > 1},
-		   {"once", rules.once},
-		   {"greet", rules.greeting},
-		   {"reverse", rules.reverse},
-		   {"max-connections", rules.max_connections},
+	} all[] = {{"processes", processes > 1},   {"once", rules.once},
+		   {"greet", rules.greeting},      {"reverse", rules.reverse},
+		   {"pieces", rules.pieces},       {"max-connections", rules.max_connections},
 		   {"idle-timeout", rules.idle_ms}};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -207,6 +208,8 @@ int main(int argc, char *argv[])
 		refuse_of_connections();
 	if (rules.once && processes > 1)
 		errx(EXIT_USAGE, "--once: each of --processes would serve one");
+	if (rules.pieces && !rules.reverse)
+		errx(EXIT_USAGE, "--pieces: of what --reverse answers");
 	chosen = find_model();
 	missing = chosen->missing ? chosen->missing() : NULL;
 	if (missing) {

@@ -192,8 +192,9 @@ struct server server_start(const struct run *run, const struct model *model, int
 	size_t n = 0;
 
 	if (model->script)
-		n = add_options(argv, n,
-				(const char *[]){"python3", python_script(model->script), NULL});
+		n = add_options(
+			argv, n,
+			(const char *[]){"python3", python_script(model->script), "--quiet", NULL});
 	else
 		n = add_options(argv, n,
 				(const char *[]){program_tool("echo-server", path), "--model",

@@ -1,40 +1,78 @@
 # SPDX-License-Identifier: MIT
-"""The command line that all servers here share."""
+"""The command line that all servers here share, and what they print: the lines of the lecture notes' programs."""
 import argparse
 import signal
 import socket
 
+options = argparse.Namespace(quiet=False)
 
-def listener(doc, backlog=128, kind=socket.SOCK_STREAM):
-    """A socket that listens where the options say; its address is printed first."""
+
+def say(*words):
+    if not options.quiet:
+        print(*words, flush=True)
+
+
+def listener(doc, backlog=128, kind=socket.SOCK_STREAM, port=65432, **flags):
+    """A socket that listens where the options say; its address is printed first.  flags: more, with their help."""
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("-b", "--bind", default="127.0.0.1", help="default %(default)s")
-    parser.add_argument("-p", "--port", type=int, default=65432,
+    parser.add_argument("-p", "--port", type=int, default=port,
                         help="default %(default)s; 0 is a free one")
-    options = parser.parse_args()
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only where it listens")
+    for name, text in flags.items():
+        parser.add_argument(f"--{name}", action="store_true", help=text)
+    wanted = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it like Ctrl-C
-    family = socket.AF_INET6 if ":" in options.bind else socket.AF_INET
+    family = socket.AF_INET6 if ":" in wanted.bind else socket.AF_INET
     server = socket.socket(family, kind)
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind((options.bind, options.port))
-    if kind == socket.SOCK_STREAM:
-        server.listen(backlog)
+    if kind == socket.SOCK_STREAM:  # of datagrams it would let another server take the port over
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        server.bind((wanted.bind, wanted.port))
+        if kind == socket.SOCK_STREAM:
+            server.listen(backlog)
+    except (OSError, OverflowError) as error:
+        parser.error(f"{wanted.bind}:{wanted.port}: {error}")
     host, port = server.getsockname()[:2]
-    print("listens on {}:{}".format("[" + host + "]" if ":" in host else host, port), flush=True)
+    say(f"Server listening on {f'[{host}]' if ':' in host else host}:{port}")
+    vars(options).update(vars(wanted))
     return server
 
 
-def echo(connection, address, log=True):
+def interrupted():
+    """By Ctrl-C, whose ^C a terminal shows at the beginning of a line."""
+    say()
+    say("Server is shutting down...")
+
+
+def text(data):
+    """For people: a read may end within a character."""
+    return data.decode("utf-8", "replace")
+
+
+def echo(connection, address):
     """Sends back what comes, until the client closes."""
-    if log:
-        print("Connected by", address, flush=True)
-    with connection:
+    try:
         while True:
             data = connection.recv(1024)
             if not data:
                 break
-            if log:
-                print("Received", repr(data), flush=True)
+            say(f"Received from {address}: {text(data)}")
             connection.sendall(data)
-    if log:
-        print(address, "closed", flush=True)
+    except OSError:  # it was reset
+        pass
+    finally:
+        connection.close()
+        say(f"Connection with {address} closed")
+
+
+def end(connection):
+    """Closes, but not before the peer has: closing with unread bytes would reset it, and lose the answer."""
+    try:
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(2)
+        while connection.recv(65536):
+            pass
+    except OSError:
+        pass
+    connection.close()

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Greet whoever connects, and close."""
+"""Greet whoever connects, and close; who has said something reads the greeting all the same."""
+import threading
+
 import common
 
-with common.listener(__doc__) as server:
-    try:
-        while True:
-            connection, address = server.accept()
-            with connection:
-                connection.sendall(b"Thank you for connecting\n")
-    except KeyboardInterrupt:
-        pass
+server = common.listener(__doc__)
+common.say("Waiting for connection...")
+try:
+    while True:
+        connection, address = server.accept()
+        common.say(f"Got Connection from {address}")
+        connection.sendall(b"Server Saying Hi")
+        threading.Thread(target=common.end, args=(connection,), daemon=True).start()
+except KeyboardInterrupt:
+    common.interrupted()

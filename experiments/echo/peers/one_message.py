@@ -1,9 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Answer one message, then end."""
+"""Answer one message, then end; who sends more than is read is not reset."""
 import common
 
-with common.listener(__doc__, backlog=1) as server:
+server = common.listener(__doc__, backlog=1)
+try:
     connection, address = server.accept()
-    with connection:
-        connection.sendall(connection.recv(1024))
+    common.say(f"client addr: {address[0]}")
+    message = connection.recv(1024)
+    common.say(f"msg: {common.text(message)}")
+    connection.sendall(message)
+    common.end(connection)
+except KeyboardInterrupt:
+    common.interrupted()

@@ -10,9 +10,10 @@ selector = selectors.DefaultSelector()
 
 
 def accept(server):
-    connection, _ = server.accept()
+    connection, address = server.accept()
     connection.setblocking(False)
-    selector.register(connection, selectors.EVENT_READ, {"do": serve, "unsent": bytearray()})
+    selector.register(connection, selectors.EVENT_READ,
+                      {"do": serve, "address": address, "unsent": bytearray()})
 
 
 def serve(connection, data, events):
@@ -23,6 +24,7 @@ def serve(connection, data, events):
             received = connection.recv(65536)
             if not received:
                 raise ConnectionResetError
+            common.say(f"Received from {data['address']}: {common.text(received)}")
             unsent += received
         sent = connection.send(unsent)
         del unsent[:sent]
@@ -31,6 +33,7 @@ def serve(connection, data, events):
     except OSError:
         selector.unregister(connection)
         connection.close()
+        common.say(f"Connection with {data['address']} closed")
         return
     selector.modify(connection,
                     selectors.EVENT_WRITE if unsent else selectors.EVENT_READ, data)
@@ -50,4 +53,4 @@ with common.listener(__doc__) as server:
                 else:
                     key.data["do"](key.fileobj, key.data, events)
     except KeyboardInterrupt:
-        pass
+        common.interrupted()

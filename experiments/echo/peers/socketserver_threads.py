@@ -8,7 +8,7 @@ import common
 
 class Echo(socketserver.BaseRequestHandler):
     def handle(self):
-        common.echo(self.request, self.client_address, log=False)
+        common.echo(self.request, self.client_address)
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -22,4 +22,4 @@ with common.listener(__doc__) as listening:
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            pass
+            common.interrupted()

@@ -5,11 +5,10 @@ import threading
 
 import common
 
-with common.listener(__doc__) as server:
-    try:
-        while True:
-            connection, address = server.accept()
-            threading.Thread(target=common.echo, args=(connection, address, False),
-                             daemon=True).start()
-    except KeyboardInterrupt:
-        pass
+server = common.listener(__doc__)
+try:
+    while True:
+        threading.Thread(target=common.echo, args=server.accept(),
+                         daemon=True).start()  # else Ctrl-C would wait for all clients to leave
+except KeyboardInterrupt:
+    common.interrupted()

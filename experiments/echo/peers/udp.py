@@ -5,11 +5,12 @@ import socket
 
 import common
 
-with common.listener(__doc__, kind=socket.SOCK_DGRAM) as server:
-    try:
-        while True:
-            data, sender = server.recvfrom(65507)
-            print("Received", repr(data), "from", sender, flush=True)
-            server.sendto(data, sender)
-    except KeyboardInterrupt:
-        pass
+server = common.listener(__doc__, kind=socket.SOCK_DGRAM, port=12345)
+common.say("Waiting for client...")
+try:
+    while True:
+        data, sender = server.recvfrom(65507)
+        common.say(f"Received Messages: {common.text(data)} from {sender}")
+        server.sendto(data, sender)
+except KeyboardInterrupt:
+    common.interrupted()
