@@ -78,7 +78,7 @@ def test_ends_by_itself(name, client):
 def test_greeting(client):
     with peer("greeting") as server:
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
-            assert connection.recv(1024) == b"Thank you for connecting\n"
+            assert connection.recv(1024) == b"Server Saying Hi"
     with ours("--greet", "Thank you") as server:
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
             assert connection.makefile().read() == "Thank you"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """One thread, asyncio's event loop, a coroutine for every connection."""
 import asyncio
+import signal
 
 import common
 
@@ -16,22 +17,27 @@ async def serve(reader, writer):
             common.say(f"Received from {address}: {common.text(data)}")
             writer.write(data)
             await writer.drain()  # a peer that does not read is waited for
-    except ConnectionError:
+    except (ConnectionError, asyncio.CancelledError):  # it was reset, or the server ends
         pass
     finally:
         writer.close()
         common.say(f"Connection with {address} closed")
 
 
-async def main(listening):
+async def serve_all():
+    """Until Ctrl-C, without serve_forever(): since Python 3.12 that waits for all clients to leave."""
+    listening = common.listener(__doc__)
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
     server = await asyncio.start_server(serve, sock=listening)
-    try:  # not serve_forever(): since Python 3.12 it waits for all clients to leave
-        await asyncio.get_running_loop().create_future()
-    finally:
-        server.close()
-
-
-try:
-    asyncio.run(main(common.listener(__doc__)))
-except KeyboardInterrupt:
+    await ended.wait()
+    server.close()
     common.interrupted()
+
+
+def main():
+    asyncio.run(serve_all())  # which cancels what still serves
+
+
+common.run(main)

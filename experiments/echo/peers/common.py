@@ -45,6 +45,14 @@ def interrupted():
     say("Server is shutting down...")
 
 
+def run(main):
+    """To its end, or until Ctrl-C."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        interrupted()
+
+
 def text(data):
     """For people: a read may end within a character."""
     return data.decode("utf-8", "replace")

@@ -5,13 +5,15 @@ import threading
 
 import common
 
-server = common.listener(__doc__)
-common.say("Waiting for connection...")
-try:
+
+def main():
+    server = common.listener(__doc__)
+    common.say("Waiting for connection...")
     while True:
         connection, address = server.accept()
         common.say(f"Got Connection from {address}")
         connection.sendall(b"Server Saying Hi")
         threading.Thread(target=common.end, args=(connection,), daemon=True).start()
-except KeyboardInterrupt:
-    common.interrupted()
+
+
+common.run(main)

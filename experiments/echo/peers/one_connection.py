@@ -3,8 +3,9 @@
 """Serve one connection, then end."""
 import common
 
-server = common.listener(__doc__)
-try:
+
+def main():
+    server = common.listener(__doc__)
     connection, address = server.accept()
     common.say(f"Connected by {address}")
     while True:
@@ -14,5 +15,6 @@ try:
         common.say(f"Received: {common.text(data)}")
         connection.sendall(data)
     connection.close()
-except KeyboardInterrupt:
-    common.interrupted()
+
+
+common.run(main)

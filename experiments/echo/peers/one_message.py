@@ -3,13 +3,15 @@
 """Answer one message, then end; who sends more than is read is not reset."""
 import common
 
-server = common.listener(__doc__, backlog=1)
-try:
+
+def main():
+    server = common.listener(__doc__, backlog=1)
     connection, address = server.accept()
     common.say(f"client addr: {address[0]}")
     message = connection.recv(1024)
     common.say(f"msg: {common.text(message)}")
     connection.sendall(message)
     common.end(connection)
-except KeyboardInterrupt:
-    common.interrupted()
+
+
+common.run(main)

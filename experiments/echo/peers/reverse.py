@@ -35,10 +35,11 @@ def serve(connection, address):
         common.say(f"{address[0]}: Closed")
 
 
-server = common.listener(__doc__, port=8888,
-                         pieces="answer what one recv brings, for clients that send no newline")
-try:
+def main():
+    server = common.listener(__doc__, port=8888,
+                             pieces="answer what one recv brings, for clients that send no newline")
     while True:
         threading.Thread(target=serve, args=server.accept(), daemon=True).start()
-except KeyboardInterrupt:
-    common.interrupted()
+
+
+common.run(main)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """One thread waits for all connections by the best selector there is: epoll on Linux."""
 import selectors
-import socket
 
 import common
 
@@ -39,18 +38,19 @@ def serve(connection, data, events):
                     selectors.EVENT_WRITE if unsent else selectors.EVENT_READ, data)
 
 
-with common.listener(__doc__) as server:
+def main():
+    server = common.listener(__doc__)
     server.setblocking(False)
     selector.register(server, selectors.EVENT_READ)
-    try:
-        while True:
-            for key, events in selector.select():
-                if key.data is None:
-                    try:
-                        accept(server)
-                    except (BlockingIOError, socket.error):
-                        pass
-                else:
-                    key.data["do"](key.fileobj, key.data, events)
-    except KeyboardInterrupt:
-        common.interrupted()
+    while True:
+        for key, events in selector.select():
+            if key.data is None:
+                try:
+                    accept(server)
+                except OSError:  # nobody is there any more, or no descriptor is left
+                    pass
+            else:
+                key.data["do"](key.fileobj, key.data, events)
+
+
+common.run(main)

@@ -15,11 +15,12 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
-with common.listener(__doc__) as listening:
+def main():
+    listening = common.listener(__doc__)
     with Server(listening.getsockname(), Echo, bind_and_activate=False) as server:
         server.socket.close()
         server.socket = listening
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            common.interrupted()
+        server.serve_forever()
+
+
+common.run(main)

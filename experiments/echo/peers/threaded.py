@@ -5,10 +5,12 @@ import threading
 
 import common
 
-server = common.listener(__doc__)
-try:
+
+def main():
+    server = common.listener(__doc__)
     while True:
         threading.Thread(target=common.echo, args=server.accept(),
                          daemon=True).start()  # else Ctrl-C would wait for all clients to leave
-except KeyboardInterrupt:
-    common.interrupted()
+
+
+common.run(main)

@@ -5,12 +5,14 @@ import socket
 
 import common
 
-server = common.listener(__doc__, kind=socket.SOCK_DGRAM, port=12345)
-common.say("Waiting for client...")
-try:
+
+def main():
+    server = common.listener(__doc__, kind=socket.SOCK_DGRAM, port=12345)
+    common.say("Waiting for client...")
     while True:
         data, sender = server.recvfrom(65507)
         common.say(f"Received Messages: {common.text(data)} from {sender}")
         server.sendto(data, sender)
-except KeyboardInterrupt:
-    common.interrupted()
+
+
+common.run(main)
