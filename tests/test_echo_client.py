@@ -135,8 +135,27 @@ def test_no_answer_of_a_datagram():
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
-def test_lines_wait_for_answers():
-    ended = finish(start(CLIENT, "-t", "-n"))
+def test_repeat():
+    with Server(echo) as server:
+        ended = ask(server, "--repeat", "3", "a", "line")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "a line\n" * 3, "")
+    assert server.received == b"a line\n" * 3
+
+
+def test_repeat_waits_for_each_answer():
+    def answer_once(server):
+        server.send(server.receive())
+        drain(server)
+
+    with Server(answer_once) as server:
+        ended = ask(server, "--repeat", "3", "--timeout", "100", "line")
+    assert (ended.returncode, ended.stdout, server.received) == (1, "line\n", b"line\n" * 2)
+
+
+@pytest.mark.parametrize("arguments", [("-t", "-n"), ("--repeat", "2", "-n"), ("--repeat", "2", "-u"),
+                                       ("--repeat", "2", "-t"), ("--repeat", "0")], ids=" ".join)
+def test_what_does_not_go_together(arguments):
+    ended = finish(start(CLIENT, *arguments))
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
 
 

@@ -4,7 +4,8 @@
  *
  * One message: it sends it, closes its sending side and prints all it receives until the server
  * closes, too; so it need not know how long the answer is.  --interactive sends line by line and
- * waits for one line each time; --no-answer waits for nothing, and so cannot know what became of it.  A server that refuses, closes without an answer or does not answer
+ * waits for one line each time, --repeat the same line again and again; --no-answer waits for nothing,
+ * and so cannot know what became of it.  A server that refuses, closes without an answer or does not answer
  * in time is one line on stderr and status 1.
  */
 #include <err.h>
@@ -28,6 +29,8 @@ static const char *host = "127.0.0.1";
 static const char *message;
 static int64_t port = 65432;
 static int64_t timeout_ms = 5000;
+static int64_t repeat = 1;
+static bool lines; /* a newline ends an answer */
 static bool interactive, no_answer, udp;
 
 static const struct opt opts[] = {
@@ -37,6 +40,8 @@ static const struct opt opts[] = {
 	 .text = &message, .lines = true, .metavar = "WORD"},
 	{'t', "interactive", "send lines from standard input, print the answer to each",
 	 .flag = &interactive},
+	{0, "repeat", "send it so often, as a line, each when the one before is answered",
+	 .num = &repeat, .min = 1, .max = 1000000000},
 	{'n', "no-answer", "send the message and end, whatever becomes of it", .flag = &no_answer},
 	{'u', "udp", "send a datagram instead", .flag = &udp},
 	{0, "timeout", "give up when nothing is received for so long", .num = &timeout_ms, .min = 1,
@@ -137,9 +142,9 @@ static size_t send_some(int fd, const char *bytes, size_t length)
 static bool receive_some(int fd)
 {
 	static char bytes[DATAGRAM];
-	ssize_t n = recv(fd, bytes, sizeof(bytes), interactive ? MSG_PEEK : 0);
+	ssize_t n = recv(fd, bytes, sizeof(bytes), lines ? MSG_PEEK : 0);
 
-	if (interactive && n > 0) { /* what follows the line stays in the receive buffer */
+	if (lines && n > 0) { /* what follows the line stays in the receive buffer */
 		const char *end = memchr(bytes, '\n', (size_t)n);
 
 		n = recv(fd, bytes, end ? (size_t)(end + 1 - bytes) : (size_t)n, 0);
@@ -151,7 +156,7 @@ static bool receive_some(int fd)
 	print(bytes, (size_t)n);
 	if (n > 0 || udp)
 		answer = n > 0 && bytes[n - 1] == '\n' ? LINE : PART_OF_A_LINE;
-	return n > 0 && !udp && !(interactive && answer == LINE);
+	return n > 0 && !udp && !(lines && answer == LINE);
 }
 
 /* Sends and receives at a time: a server may not read on until its answer is read. */
@@ -173,7 +178,7 @@ static void exchange(int fd, const char *bytes, size_t length)
 			bytes += sent;
 			length -= sent;
 			sending = length > 0;
-			if (!sending && !interactive && !udp)
+			if (!sending && !lines && !udp)
 				shutdown(fd, SHUT_WR);
 		}
 	}
@@ -222,14 +227,18 @@ int main(int argc, char *argv[])
 		errx(2, "--say: longer than %d bytes", MESSAGE - 1);
 	if (interactive && udp)
 		errx(2, "--interactive: lines may be lost over --udp");
-	if (interactive && no_answer)
-		errx(2,
-		     "--interactive: each line waits for its answer, which --no-answer does not");
+	if (repeat > 1 && (interactive || udp))
+		errx(2, "--repeat: the message, over a connection");
+	lines = interactive || repeat > 1;
+	if (lines && no_answer)
+		errx(2, "--no-answer: each line waits for its answer");
 	signal(SIGPIPE, SIG_IGN);
 	fd = open_socket();
 	if (interactive)
 		exchange_lines(fd);
-	else
+	else if (lines)
+		text[length++] = '\n'; /* in place of the 0 at its end */
+	for (int64_t i = 0; i < repeat && !interactive; i++)
 		exchange(fd, text, length);
 	close(fd);
 	return 0;
