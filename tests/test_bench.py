@@ -17,6 +17,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / os.environ.get("BUILD", "build")
 VARIANTS = ["split", "volatile", "mutex", "atomic"]
+ONLY = ["--only", "counter"]  # the stub of a program is one of it
 
 # Writes down how it was called, sleeps as long as it shall, and says its run row to -o -.
 PROGRAM = """#!/bin/sh
@@ -66,7 +67,7 @@ def environment(tree, **more):
 
 
 def bench(tree, *arguments, env=None, **more):
-    return subprocess.run([tree / "scripts" / "bench", *arguments], cwd=str(tree), timeout=120,
+    return subprocess.run([tree / "scripts" / "bench", *ONLY, *arguments], cwd=str(tree), timeout=120,
                           env=env or environment(tree, **more), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, universal_newlines=True)
 
@@ -133,7 +134,7 @@ def test_no_hyperfine(tree):
 
 @pytest.mark.parametrize("arguments", [
     [], ["none"], ["build", "more"], ["build", "--rounds", "0"], ["build", "--rounds", "x"],
-    ["build", "--iterations", "-1"], ["build", "--nonsense"], ["build", "--seed", "1e3"]])
+    ["build", "--iterations", "-1"], ["build", "--nonsense"], ["build", "--only", "nothing"], ["build", "--seed", "1e3"]])
 def test_bad_arguments(arguments, tree):
     refused(bench(tree, *arguments), tree, 2)
 
@@ -159,7 +160,7 @@ def test_results_that_cannot_be_written(tree):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_leaves_nothing(number, tree):
-    running = subprocess.Popen([tree / "scripts" / "bench", "build", "--iterations", "5"],
+    running = subprocess.Popen([tree / "scripts" / "bench", "build", "--iterations", "5", *ONLY],
                                cwd=str(tree), env=environment(tree, SLEEP="61.5"),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for _ in range(1000):
@@ -193,12 +194,15 @@ def processes(tree):
 
 @pytest.mark.skipif(not shutil.which("hyperfine"), reason="no hyperfine here")
 @pytest.mark.skipif(not (BUILD / "race" / "counter").exists(), reason="nothing is built")
-def test_the_real_ones(tree):
-    done = bench(tree, BUILD, "--rounds", "2", "--iterations", "1000", env={
-        **os.environ, "TMPDIR": f"{tree}/tmp"})
+@pytest.mark.parametrize("name, fewest", [("counter", 4), ("interleavings", 2), ("echo", 12)])
+def test_the_real_ones(tree, name, fewest):
+    done = subprocess.run([tree / "scripts" / "bench", BUILD, "--only", name, "--rounds", "2",
+                           "--iterations", "1000" if name == "counter" else "10"], cwd=str(tree), timeout=120,
+                          env={**os.environ, "TMPDIR": f"{tree}/tmp"}, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     path, = left(tree)
     document = json.loads(path.read_text())
+    assert document["bench"] == name and len(document["results"]) >= fewest
     assert document["hyperfine"].startswith("hyperfine 1.")
     assert document["machine"]["cpus_online"] >= 1
     assert all(0 < row["min_s"] <= row["median_s"] <= row["max_s"] < 60

@@ -9,7 +9,7 @@ def draw(bench):
     ns = {row["variant"]: np.array(row["times_s"]) * 1e9 for row in bench.results}
     page = style.Page(bench, f"The whole program {bench.name[len('bench-'):]}: "
                       f"{style.compared(ns)}",
-                      f"{bench.document['iterations']:,} updates of each thread, the start of the "
-                      "process included. A dot is a run, a bar the median.")
+                      f"{bench.document['iterations']:,} {bench.document.get('unit', 'updates of each thread')}, "
+                      "the start of the process included. A dot is a run, a bar the median.")
     style.spread(page, ns, "time of a run")
     return page.fig

@@ -4,9 +4,9 @@
  *
  * One message: it sends it, closes its sending side and prints all it receives until the server
  * closes, too; so it need not know how long the answer is.  --interactive sends line by line and
- * waits for one line each time, --repeat the same line again and again; --no-answer waits for nothing,
- * and so cannot know what became of it.  A server that refuses, closes without an answer or does not answer
- * in time is one line on stderr and status 1.
+ * waits for one line each time, --repeat the same line again and again; --no-answer waits for
+ * nothing, and so cannot know what became of it.  A server that refuses, closes without an answer or
+ * does not answer in time is one line on stderr and status 1.
  */
 #include <err.h>
 #include <errno.h>
