@@ -40,3 +40,33 @@ def test_every_connection_has_one_listener(samples):
 
 def test_two_clients_are_enough():
     assert run(BIND, "--quick", "--clients", "2").returncode == 0
+
+
+def of(samples, variant, field):
+    found = [sample[field] for sample in samples if sample["variant"] == variant and field in sample]
+    assert found
+    return found
+
+
+def test_a_bound_socket_is_not_bound_again(samples):
+    assert set(of(samples, "twice", "again_bind")) == {"EINVAL"}
+    assert set(of(samples, "twice", "kept_port")) == {1}
+    assert set(of(samples, "fresh", "again_bind")) == {"ok", "EADDRINUSE"}  # the latter: of its own port
+
+
+def test_who_answers(samples):
+    """How many each process answers is chance, and in a trial of a busy machine's fork maybe none."""
+    for variant in ("reuseport", "forked", "alone"):
+        assert set(of(samples, variant, "unanswered_connections")) == {0}
+    assert sum(of(samples, "reuseport", "second_answers")) > 0
+    assert set(of(samples, "alone", "second_answers")) == {0}
+
+
+def test_both_families(samples):
+    """[::] is IPv4's, too, if IPV6_V6ONLY is not set."""
+    if not any(sample["variant"] == "dual" for sample in samples):
+        pytest.skip("this machine has no IPv6")
+    assert set(of(samples, "dual", "second_bind")) == {"EADDRINUSE"}
+    assert set(of(samples, "v6only", "second_bind")) == {"ok"}
+    assert set(of(samples, "dual", "v4_client")) == {"ok"}
+    assert set(of(samples, "v6only", "v4_client")) == {"ECONNREFUSED"}
