@@ -10,8 +10,11 @@
  * No port is free by hope: each is held by a socket that does not listen, or is a port below 1,024
  * that /proc/net shows nobody at, and that others must not take.
  *
- * Last, what becomes of a program that does not look at connect's result: a process of its own
+ * Then what becomes of a program that does not look at connect's result: a process of its own
  * writes to the socket all the same.
+ *
+ * Last, the case in which connect succeeds though nobody listens: the client's own port is the one
+ * that it connects to, because it bound it, or because connect chose it.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -43,6 +46,9 @@ enum {
 	BOUND,
 	GONE,
 	NONBLOCK,
+	SELF,
+	OTHER_PORT,
+	CHANCE,
 	UNIX_BOUND,
 	UNIX_NOBODY,
 	UNIX_FILE,
@@ -57,6 +63,9 @@ static const struct variant variants[] = {
 	[BOUND] = {"bound", "TCP: a socket has the port, but does not listen"},
 	[GONE] = {"gone", "TCP: the listener was closed a moment ago"},
 	[NONBLOCK] = {"nonblock", "TCP: as bound, the client does not block"},
+	[SELF] = {"self", "TCP: the client itself has the port, and does not listen"},
+	[OTHER_PORT] = {"other-port", "TCP: the client has another port (control)"},
+	[CHANCE] = {"chance", "TCP: again and again, until connect chooses that port"},
 	[UNIX_BOUND] = {"unix-bound", "AF_UNIX: a socket has the name, but does not listen"},
 	[UNIX_NOBODY] = {"unix-nobody", "AF_UNIX: nobody has the abstract name"},
 	[UNIX_FILE] = {"unix-file", "AF_UNIX: there is no such file"},
@@ -71,6 +80,10 @@ static const struct claim claims[] = {
 	 "late", REFUTED,
 	 .why = {[HOLDS] =
 			 "the kernel of the host answers for a port that nobody listens on: with a reset, of UDP with an ICMP message that the next call reports. A host that is off, or a firewall that drops, answers nothing, and TCP keeps trying."}},
+	{"tcp-self-connect", "connecting to a port nobody listens on always fails",
+	 "self=other-port", HOLDS,
+	 .why = {[REFUTED] =
+			 "TCP lets two sides open one connection at the same time, each by connect. A client whose own port is the one that it connects to receives its own SYN, and is both sides. Not bound, it takes chance: connect chooses a port of ip_local_port_range, and a client that keeps trying may be given the very port of the server that is not up yet, which then cannot bind it. A server's port is better outside this range."}},
 	{0}};
 
 static const struct row_field fields[] = {
@@ -85,10 +98,16 @@ static const struct row_field fields[] = {
 	{"connect_ns", "of connect alone"},
 	{"refused", "1: either of them is ECONNREFUSED"},
 	{"at_once", "1: the program knew within at_once_ns"},
+	{"self_connected", "1: the client is its own peer, and received what it sent", "to|itself",
+	 SHOW_NONZERO},
+	{"chance_calls", "of chance: connects to one port until it was so, or the time was over",
+	 "connect|calls"},
 	{"killed_by_signal",
 	 "of bound: what a process died of that wrote all the same; 0: of nothing"},
 	{"listens_errno", "of connecting to a server that listens", .zero = true,
 	 .sham = "listens=closed"},
+	{"other_port_connects", "1: a client with another port was connected", .zero = true,
+	 .sham = "other-port=self"},
 	{"answered", "1: a listener whose queue is full let somebody in", .zero = true,
 	 .sham = "silent=listens"},
 	{0}};
@@ -97,13 +116,17 @@ static const struct bound bounds[] = {
 	{"at_once_ns", 20e6,
 	 "a fiftieth of what a SYN waits before it is sent again, and far above a wake-up"},
 	{"enough_trials", 8, "each of four ways, twice"},
+	{"enough_attempts", 2, "the kernel's rule does not change from attempt to attempt"},
 	{0}};
 
 static int64_t limit_ms = 100;
+static int64_t chance_ms = 250;
 
 static const struct opt opts[] = {
 	{'l', "limit", "how long the client waits for an answer that does not come",
 	 .num = &limit_ms, .min = 20, .quick = 60, .max = 60000, .unit = OPT_MS},
+	{'c', "chance", "how long a client keeps trying to be connected to itself",
+	 .num = &chance_ms, .min = 1, .quick = 100, .max = 50000, .unit = OPT_MS},
 	{0}};
 
 /* What the client's calls gave: 0 or an errno. */
@@ -114,6 +137,8 @@ struct outcome {
 	int64_t known_ns;   /* until the program knew */
 	int64_t asleep;     /* how often the caller slept meanwhile */
 	int64_t killed_by;  /* the signal that ended a process which ignored it; 0: none */
+	bool own_peer;      /* the client was connected to itself */
+	int64_t calls;      /* of connect, that it took */
 };
 
 /* --- nobody there ---------------------------------------------------------- */
@@ -273,36 +298,129 @@ static struct outcome measure_unix(size_t variant)
 	return o;
 }
 
+/* --- connected to itself --------------------------------------------------- */
+
+/* Whether both ends of a connection have one name, and what the socket sends comes back to it. */
+static bool is_own_peer(int fd)
+{
+	static const char sent[] = "to myself";
+	struct sockaddr_in name = net_name(fd);
+	struct sockaddr_in peer = {0};
+	socklen_t size = sizeof(peer);
+	char came[sizeof(sent)] = "";
+
+	return getpeername(fd, (struct sockaddr *)&peer, &size) == 0 &&
+	       peer.sin_port == name.sin_port && peer.sin_addr.s_addr == name.sin_addr.s_addr &&
+	       send(fd, sent, sizeof(sent), 0) == (ssize_t)sizeof(sent) &&
+	       recv(fd, came, sizeof(came), MSG_WAITALL) == (ssize_t)sizeof(came) &&
+	       memcmp(sent, came, sizeof(sent)) == 0;
+}
+
+/* A client that is bound: to the port that it connects to, or to another one. */
+static struct outcome measure_own_port(size_t variant)
+{
+	struct outcome o = {0};
+	struct sockaddr_in own, other;
+	int fd = net_bound(SOCK_STREAM, &own);
+	int holder = net_bound(SOCK_STREAM, &other);
+
+	attempt(&o, fd, variant == SELF ? &own : &other, sizeof(own), variant);
+	o.own_peer = is_own_peer(fd);
+	net_reset(fd);
+	close(holder);
+	return o;
+}
+
+/*
+ * A port that connect may choose: one that it chose, and that is free again.  One of bind's will not do:
+ * Linux takes odd ports for the one and even ones for the other, as long as there are any.
+ */
+static struct sockaddr_in chosen_by_connect(void)
+{
+	struct sockaddr_in where;
+	int listener = net_listen(1, &where);
+	int client = net_connect(&where);
+
+	where = net_name(client);
+	net_reset(client);
+	close(listener);
+	return where;
+}
+
+/* Clients that are not bound connect to one port, one after the other, until one has that port. */
+static struct outcome measure_chance(void)
+{
+	struct sockaddr_in where = chosen_by_connect();
+	int64_t deadline_ns = span_now() + chance_ms * 1000000;
+	struct outcome o = {0};
+
+	do {
+		int fd = net_socket(SOCK_STREAM);
+
+		attempt(&o, fd, &where, sizeof(where), CHANCE);
+		o.calls++;
+		o.own_peer = o.connect_error == 0 && is_own_peer(fd);
+		net_reset(fd);
+	} while (o.connect_error && span_now() < deadline_ns && !run_stopped());
+	return o;
+}
+
+static struct outcome measure(size_t variant)
+{
+	if (variant >= UNIX_BOUND && variant <= UNIX_FILE)
+		return measure_unix(variant);
+	if (variant == SELF || variant == OTHER_PORT)
+		return measure_own_port(variant);
+	return variant == CHANCE ? measure_chance() : measure_inet(variant);
+}
+
 static void record(struct run *run, const struct outcome *o)
 {
 	int64_t known_ns = o->known_ns;
 	size_t label = run_label(run);
 	bool is_silent = label == SILENT || label == SILENT_POLL;
+	bool owns_port = label == SELF || label == OTHER_PORT || label == CHANCE;
+	struct field row[16] = {
+		{"connect", .text = text_errno(o->connect_error)},
+		{"connect_errno", o->connect_error},
+		{"later", .text = text_errno(o->later_error)},
+		{"later_errno", o->later_error},
+		{"connect_ns", o->connect_ns},
+		{"sleeps", o->asleep},
+		{"killed_by_signal", o->killed_by},
+		{"refused", o->connect_error == ECONNREFUSED || o->later_error == ECONNREFUSED}};
+	size_t n = 8;
 
 	if (run_sham(run, "late"))
 		known_ns += 40000000;
-	run_record(run,
-		   (struct field[]){{"connect", .text = text_errno(o->connect_error)},
-				    {"connect_errno", o->connect_error},
-				    {"later", .text = text_errno(o->later_error)},
-				    {"later_errno", o->later_error},
-				    {"connect_ns", o->connect_ns},
-				    {"known_ns", known_ns},
-				    {"sleeps", o->asleep},
-				    {"killed_by_signal", o->killed_by},
-				    {"refused", o->connect_error == ECONNREFUSED ||
-							o->later_error == ECONNREFUSED},
-				    {"at_once", (double)known_ns <= run_bound(run, "at_once_ns")},
-				    {label == LISTENS ? "listens_errno"
-				     : is_silent      ? "answered"
-						      : NULL,
-				     label == LISTENS  ? o->connect_error
-				     : label == SILENT ? !o->connect_error
-						       : !o->later_error},
-				    {0}});
+	row[n++] = (struct field){"known_ns", known_ns};
+	row[n++] = (struct field){"at_once", (double)known_ns <= run_bound(run, "at_once_ns")};
+	if (label == LISTENS)
+		row[n++] = (struct field){"listens_errno", o->connect_error};
+	if (is_silent)
+		row[n++] = (struct field){"answered",
+					  label == SILENT ? !o->connect_error : !o->later_error};
+	if (label == OTHER_PORT)
+		row[n++] = (struct field){"other_port_connects", !o->connect_error};
+	if (owns_port)
+		row[n++] = (struct field){"self_connected", o->own_peer};
+	if (label == CHANCE)
+		row[n++] = (struct field){"chance_calls", o->calls};
+	run_record(run, row);
 }
 
 /* --- judge --------------------------------------------------------------- */
+
+static void judge_self(struct run *run)
+{
+	struct share self = run_nonzero(run, SELF, "self_connected");
+
+	run_judge(
+		run, "tcp-self-connect",
+		never_happens(self, (int64_t)run_bound(run, "enough_attempts")),
+		"in {self} trials a client that had bound the port that it connected to was connected to itself: its own name was its peer's, and what it sent it received",
+		number_share("self", self));
+}
 
 static void judge(struct run *run)
 {
@@ -329,6 +447,7 @@ static void judge(struct run *run)
 		number_real("bound_ns", run_bound(run, "at_once_ns")),
 		number_real("longest_ns", longest), number_share("killed", killed),
 		number_real("silent_ns", run_median(run, SILENT, "known_ns")));
+	judge_self(run);
 }
 
 static const struct experiment about = {
@@ -336,7 +455,8 @@ static const struct experiment about = {
 	.group = "tcp",
 	.order = 403,
 	.summary = "What does connect say where nobody listens, and how soon?",
-	.intro = "All over loopback. A client that may wait gives up after {limit_ms}.",
+	.intro =
+		"All over loopback. A client that may wait gives up after {limit_ms}. Of self and chance the client's own port is the one that it connects to.",
 	.claims = claims,
 	.fields = fields,
 	.bounds = bounds,
@@ -353,9 +473,7 @@ int main(int argc, char *argv[])
 	struct run *run = run_begin(&about, argc, argv);
 
 	while (run_next(run)) {
-		size_t variant = run_variant(run);
-		bool is_unix = variant >= UNIX_BOUND && variant <= UNIX_FILE;
-		struct outcome o = is_unix ? measure_unix(variant) : measure_inet(variant);
+		struct outcome o = measure(run_variant(run));
 
 		record(run, &o);
 	}

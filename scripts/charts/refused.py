@@ -10,6 +10,9 @@ VARIANTS = {  # as the rows name them: in words
     "bound": "TCP: bound, does not listen",
     "gone": "TCP: listener just closed",
     "nonblock": "TCP: client does not block",
+    "self": "TCP: the client has the port",
+    "other-port": "TCP: the client has another",
+    "chance": "TCP: tried until it has the port",
     "udp": "UDP: nobody has the port",
     "unix-bound": "AF_UNIX: does not listen",
     "unix-nobody": "AF_UNIX: nobody has the name",
@@ -20,8 +23,12 @@ VARIANTS = {  # as the rows name them: in words
 LOOKS = {"ok": (style.GREEN, "^"), "silent": (style.RED, "s"), "": (style.BLUE, "o")}
 
 
-def answer_of(variant, sample):
+def answer_of(variant, samples):
     """What the program was told."""
+    sample = samples[0]
+    own = sum(sample.get("self_connected", 0) for sample in samples)
+    if own:
+        return "connected to itself" + (f" {own}×" if own < len(samples) else "")
     if variant.startswith("silent"):
         return "gave up"
     if sample["later"] != "ok":
@@ -30,7 +37,7 @@ def answer_of(variant, sample):
 
 
 def look_of(variant):
-    return LOOKS["ok" if variant == "listens" else "silent" if "silent" in variant else ""]
+    return LOOKS["ok" if variant in ("listens", "self") else "silent" if "silent" in variant else ""]
 
 
 def title_of(result):
@@ -54,7 +61,7 @@ def draw(result):
         style.dots(axes, told, at, *look_of(variant))
         style.median_bar(axes, told, at)
         colour = look_of(variant)[0]
-        axes.text(1.015, at, answer_of(variant, samples[0]), va="center", color=colour,
+        axes.text(1.015, at, answer_of(variant, samples), va="center", color=colour,
                   transform=axes.get_yaxis_transform())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
     axes.minorticks_off()
