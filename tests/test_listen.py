@@ -19,5 +19,8 @@ def test_counts():
         assert sample["new_sockets"] == sample["accepted_sockets"] == 4
         assert (sample["still_listens"], sample["misplaced_bytes"]) == (1, 0)
         assert sample["listener_recv_errno"] and sample["listener_send_errno"]
+        assert sample["served_clients"] == sample["offered_clients"] == 5
+        assert sample["queued_clients"] < 5
     assert {row["claim"]: row["verdict"] for row in kind(rows, "verdict")} == {
-        "tcp-listen-blocks": "refuted", "tcp-accept-new-socket": "holds"}
+        "tcp-listen-blocks": "refuted", "tcp-accept-new-socket": "holds",
+        "tcp-listen-max-clients": "refuted"}

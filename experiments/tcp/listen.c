@@ -10,6 +10,9 @@
  * Then several clients connect at the same time.  Each accepted socket is compared with the
  * listening one by descriptor, inode and SO_COOKIE, and carries a stream of its own both ways; the
  * listening one is asked to carry data, too.
+ *
+ * Last, what the n of listen(n) bounds: several clients come to listen(1), once while nobody accepts,
+ * and once while each is accepted, and all of them are served at the same time.
  */
 #include <err.h>
 #include <errno.h>
@@ -33,7 +36,7 @@
 #include "text.h"
 #include "thread.h"
 
-enum { CLIENTS = 4, BYTES = 4096, STREAM = 1 << 20 };
+enum { CLIENTS = 4, GUESTS = 5, BYTES = 4096, STREAM = 1 << 20 };
 
 static const struct claim claims[] = {
 	{"tcp-listen-blocks", "listen() puts the program in the blocked state", "sleep", HOLDS,
@@ -43,6 +46,9 @@ static const struct claim claims[] = {
 	 "accept returns a new socket; the listening one never carries data", "as-one", REFUTED,
 	 .why = {[HOLDS] =
 			 "each connection is a socket of its own, made by the kernel when the handshake is done; accept gives it a descriptor."}},
+	{"tcp-listen-max-clients", "listen(1) lets one client in", "no-accept", HOLDS,
+	 .why = {[REFUTED] =
+			 "n bounds the queue of connections that nobody has accepted yet, in which Linux lets one more wait. accept removes one, so there is room for the next; how many are open at the same time is bounded by descriptors and memory, not by n."}},
 	{0}};
 
 static const struct control controls[] = {
@@ -67,6 +73,11 @@ static const struct row_field fields[] = {
 	{"listener_send", "what send on it gave", .text = true},
 	{"listener_send_errno", "its error number"},
 	{"moved_bytes", "over the accepted sockets"},
+	{"offered_clients", "of listen(1), all open at the same time"},
+	{"served_clients", "of these, that were accepted and had an echo", "listen(1)|serves",
+	 SHOW_RANGE},
+	{"queued_clients", "of as many, that were connected while nobody accepted",
+	 "listen(1)|queues", SHOW_RANGE},
 	{"misplaced_bytes", "that arrived at another socket or changed", .zero = true,
 	 .sham = "disorder"},
 	{0}};
@@ -76,6 +87,7 @@ static const struct bound bounds[] = {
 	{"enough_trials", 2, "a socket's kind does not change from trial to trial"},
 	{0}};
 
+static const int64_t settle_ns = 5000000; /* a connect over loopback is through long before */
 static int64_t wait_ms = 200;
 static int64_t calls = 2000;
 
@@ -192,6 +204,7 @@ struct sockets {
 	int64_t still_listens;      /* the listening one, after all that */
 	int64_t misplaced, moved;   /* bytes */
 	int recv_error, send_error; /* of the listening one */
+	int64_t served, queued;     /* clients of listen(1): with accept, and without */
 };
 
 struct identity {
@@ -278,6 +291,56 @@ static void measure_sockets(struct sockets *found)
 	close(listener);
 }
 
+/* --- what n bounds --------------------------------------------------------- */
+
+/* Clients of listen(1), which nobody accepts: how many are connected. */
+static void measure_queued(struct sockets *found)
+{
+	struct sockaddr_in where;
+	int listener = net_listen(1, &where);
+	int guests[GUESTS];
+
+	for (int i = 0; i < GUESTS; i++) {
+		guests[i] = net_socket(SOCK_STREAM | SOCK_NONBLOCK);
+		if (connect(guests[i], (struct sockaddr *)&where, sizeof(where)) < 0 &&
+		    errno != EINPROGRESS)
+			err(EXIT_USAGE, "connect");
+	}
+	run_sleep_until(span_now() + settle_ns);
+	for (int i = 0; i < GUESTS; i++) {
+		found->queued += tcpinfo_read(guests[i]).state == TCP_ESTABLISHED;
+		close(guests[i]);
+	}
+	close(listener);
+}
+
+/* The same, each accepted before the next one comes; none is closed before all had their echo. */
+static void measure_served(struct sockets *found)
+{
+	struct sockaddr_in where;
+	int listener = net_listen(1, &where);
+	int guests[GUESTS], accepted[GUESTS];
+
+	for (int i = 0; i < GUESTS; i++) {
+		guests[i] = net_connect(&where);
+		accepted[i] = net_accept(listener);
+		send_piece(guests[i], i);
+	}
+	for (int i = 0; i < GUESTS; i++) {
+		int64_t wrong = found->misplaced;
+
+		receive_piece(accepted[i], i, found);
+		send_piece(accepted[i], i);
+		receive_piece(guests[i], i, found);
+		found->served += found->misplaced == wrong;
+	}
+	for (int i = 0; i < GUESTS; i++) {
+		close(guests[i]);
+		close(accepted[i]);
+	}
+	close(listener);
+}
+
 static void record(struct run *run, const struct server *s, const struct sockets *found)
 {
 	run_record(run, (struct field[]){{"listen_calls", calls},
@@ -298,11 +361,27 @@ static void record(struct run *run, const struct server *s, const struct sockets
 					 {"listener_send", .text = text_errno(found->send_error)},
 					 {"listener_send_errno", found->send_error},
 					 {"moved_bytes", found->moved},
+					 {"offered_clients", GUESTS},
+					 {"served_clients", found->served},
+					 {"queued_clients", found->queued},
 					 {"misplaced_bytes", found->misplaced},
 					 {0}});
 }
 
 /* --- judge --------------------------------------------------------------- */
+
+static void judge_clients(struct run *run)
+{
+	struct share several = share_within(run_values(run, 0, "served_clients"), 2, GUESTS);
+
+	run_judge(
+		run, "tcp-listen-max-clients",
+		never_happens(several, (int64_t)run_bound(run, "enough_trials")),
+		"after listen(1) several clients were served at the same time in {several} trials, {served} clients in all, each accepted before the next one came; while nobody accepted, {queued} clients were connected",
+		number_share("several", several),
+		number_share("served", run_part(run, 0, "served_clients", "offered_clients")),
+		number_share("queued", run_part(run, 0, "queued_clients", "offered_clients")));
+}
 
 static void judge(struct run *run)
 {
@@ -331,6 +410,7 @@ static void judge(struct run *run)
 		number_share("listens", run_nonzero(run, 0, "still_listens")),
 		number_share("recv", run_nonzero(run, 0, "listener_recv_errno")),
 		number_share("send", run_nonzero(run, 0, "listener_send_errno")));
+	judge_clients(run);
 	run_check(run, "accept-waits", share_above(slept, usual),
 		  "accept slept in {slept} trials, though its client came late",
 		  number_share("slept", slept));
@@ -340,7 +420,7 @@ static const struct experiment about = {
 	.name = "listen",
 	.group = "tcp",
 	.order = 405,
-	.summary = "Does listen() wait? Which socket carries the data?",
+	.summary = "Does listen() wait? Which socket carries the data? What does its n bound?",
 	.intro =
 		"A client comes to accept {wait_ms} late. Asleep: by the caller's context switches, and by its state as another thread read it from /proc.",
 	.claims = claims,
@@ -365,6 +445,9 @@ int main(int argc, char *argv[])
 
 		measure_waiting(&server);
 		measure_sockets(&found);
+		measure_queued(&found);
+		if (!run_sham(run, "no-accept"))
+			measure_served(&found);
 		found.new_ones *= !run_sham(run, "as-one");
 		record(run, &server, &found);
 	}
