@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What is special to polling/traps: where each byte of a message is, and who never sleeps."""
+import errno
 from functools import partial
 
 from program import BUILD, kind, quick_rows, verdicts
@@ -20,7 +21,8 @@ def test_edges():
         else:
             assert sample["stuck_bytes"] == sample["later_stuck_bytes"] == 0
             assert sample["wakeups"] == (1 if sample["variant"] == "edge-drain" else 4)
-    assert verdicts(rows) == {"poll-edge-trap": "holds", "poll-epollout-spin": "skipped"}
+    assert verdicts(rows) == {"poll-edge-trap": "holds", "poll-epollout-spin": "skipped",
+                              "poll-hup-fresh": "skipped", "poll-closed-fd": "skipped"}
 
 
 def test_epollout():
@@ -35,3 +37,27 @@ def test_epollout():
         else:
             assert sample["idle_wakeups"] > 0
     assert verdicts(rows)["poll-edge-trap"] == "skipped"
+
+
+def test_no_interest():
+    rows = rows_of("--variants", "hup-fresh,hup-connected")
+    for sample in kind(rows, "sample"):
+        fresh = sample["variant"] == "hup-fresh"
+        assert sample["idle_wakeups"] == sample["hup_wakeups"] == (sample["waits"] if fresh else 0)
+        assert sample["poll_hup"] == fresh
+    assert verdicts(rows)["poll-hup-fresh"] == "refuted"
+
+
+def test_closed_with_a_duplicate():
+    rows = rows_of("--variants", "closed-dup,closed-fork,closed-alone")
+    for sample in kind(rows, "sample"):
+        alone = sample["variant"] == "closed-alone"
+        told = 0 if alone else sample["waits"]
+        assert sample["idle_wakeups"] == sample["closed_wakeups"] == told
+        assert sample["del_errno"] == errno.EBADF
+    assert verdicts(rows)["poll-closed-fd"] == "depends"
+
+
+def test_closed_alone_says_nothing_of_duplicates():
+    rows = rows_of("--variants", "closed-alone")
+    assert verdicts(rows)["poll-closed-fd"] == "skipped"

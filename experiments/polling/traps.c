@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * traps - two ways to get epoll wrong, each with its cure beside it.
+ * traps - four ways to get epoll wrong, each with its cure or its opposite beside it.
  *
  * 1. Edge-triggered epoll tells once that bytes have arrived.  A reader that then reads once, less
  *    than there is, is not told again: the rest lies there until something else arrives.
@@ -8,26 +8,48 @@
  * 2. A socket that can be written to is always ready for EPOLLOUT, if level-triggered.  A loop that
  *    asks for it while it has nothing to send never sleeps.
  *
+ * 3. EPOLLHUP is reported whether or not it was asked for, and a TCP socket that is neither connected
+ *    nor listening has it.  A loop that holds such a socket with no events never sleeps.
+ *
+ * 4. epoll watches an open file description, not a descriptor.  While a duplicate holds it, events
+ *    come for a number that was closed, and that number can no longer be removed.
+ *
  * select's trap is in fdset.c, accept's are in herd.c.
  */
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "child.h"
 #include "exp.h"
 #include "judge.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
 
-enum { EDGE_ONCE, EDGE_DRAIN, LEVEL, ONESHOT, OUT_FORGOTTEN, OUT_NEEDED };
-enum { MESSAGE = 4096, READ = 1024, PIECE = 65536 };
+enum {
+	EDGE_ONCE,
+	EDGE_DRAIN,
+	LEVEL,
+	ONESHOT,
+	OUT_FORGOTTEN,
+	OUT_NEEDED,
+	HUP_FRESH,
+	HUP_CONNECTED,
+	CLOSED_DUP,
+	CLOSED_FORK,
+	CLOSED_ALONE
+};
+enum { MESSAGE = 4096, READ = 1024, PIECE = 65536, WAITS = 5 };
 
 static const struct variant variants[] = {
 	[EDGE_ONCE] = {"edge-once", "edge-triggered epoll, one read each time (trap)"},
@@ -36,6 +58,11 @@ static const struct variant variants[] = {
 	[ONESHOT] = {"oneshot", "EPOLLONESHOT, re-armed after each read (cure)"},
 	[OUT_FORGOTTEN] = {"out-forgotten", "EPOLLOUT is left on (trap)"},
 	[OUT_NEEDED] = {"out-needed", "EPOLLOUT only while there is something to send (cure)"},
+	[HUP_FRESH] = {"hup-fresh", "in epoll with no events, never connected (trap)"},
+	[HUP_CONNECTED] = {"hup-connected", "in epoll with no events, connected (control)"},
+	[CLOSED_DUP] = {"closed-dup", "in epoll and closed, a duplicate is open (trap)"},
+	[CLOSED_FORK] = {"closed-fork", "in epoll and closed, a forked child has it, too (trap)"},
+	[CLOSED_ALONE] = {"closed-alone", "in epoll and closed, no duplicate (control)"},
 	{0}};
 
 static const struct claim claims[] = {
@@ -47,6 +74,12 @@ static const struct claim claims[] = {
 	 "out-forgotten=out-needed", NOT_SEEN,
 	 .why = {[HOLDS] =
 			 "a socket with room to write is ready, level by level, for as long as anybody asks."}},
+	{"poll-hup-fresh", "a socket with no interest is quiet", "hup-fresh=hup-connected", HOLDS,
+	 .why = {[REFUTED] =
+			 "a hang-up and an error are reported unasked, level by level, and a TCP socket that is neither connected nor listening counts as hung up: add it once it is connecting."}},
+	{"poll-closed-fd", "closing a descriptor takes it from epoll", "close-duplicate", HOLDS,
+	 .why = {[DEPENDS] =
+			 "epoll watches the open file description, and lets go of it when the last descriptor of it is closed; the closed number does not name it any more: EPOLL_CTL_DEL comes before close."}},
 	{0}};
 
 static const struct row_field fields[] = {
@@ -65,6 +98,13 @@ static const struct row_field fields[] = {
 	{"idle_sleeps", "with nothing to do", "idle|sleeps"},
 	{"idle_cpu_ns", "with nothing to do", "of a|CPU", SHOW_SUM, "idle_ns"},
 	{"idle_ns", "how long it had nothing to do"},
+	{"waits", "calls of epoll_wait, a millisecond each at most, with nothing to do"},
+	{"hup_wakeups", "of these that reported EPOLLHUP of a socket in epoll with no events"},
+	{"poll_hup", "1: poll reported POLLHUP of it, asked for no events"},
+	{"closed_wakeups", "of these that reported a number that was closed"},
+	{"del_errno", "error number of EPOLL_CTL_DEL of that number; 0: it was removed"},
+	{"connected_hup_wakeups", "hup_wakeups of a connected socket", .zero = true,
+	 .sham = "hup-connected=hup-fresh"},
 	{"cure_stuck_bytes", "with a cure, at the end", .zero = true, .sham = "level=edge-once"},
 	{"missing_bytes", "of the MiB", .zero = true, .sham = "lose"},
 	{"misplaced_bytes", "received where another belongs", .zero = true, .sham = "disorder"},
@@ -74,6 +114,7 @@ static const struct bound bounds[] = {
 	{"spinning_wakeups", 100,
 	 "a loop that has nothing to do and sleeps has none or a few, one that spins has thousands"},
 	{"idle_wakeups", 10, "nothing is sent, and the last acknowledgement may come late"},
+	{"enough_waits", 5, "what is reported depends on the socket's state, not on chance"},
 	{0}};
 
 static int64_t wait_ms = 20;
@@ -305,6 +346,110 @@ static void measure_out(struct run *run, size_t variant)
 	net_close(&l.fd);
 }
 
+/* --- 3 and 4: what is reported unasked, and of what was closed --------------- */
+
+/* Calls of epoll_wait by a loop that does nothing about what it is told. */
+struct waiting {
+	int64_t wakeups, sleeps;
+	int64_t told; /* of the wake-ups: with this event, of this number */
+};
+
+static struct waiting wait_idly(int epoll, uint32_t event, int number)
+{
+	struct waiting w = {.sleeps = -span_sleeps()};
+	struct epoll_event got;
+
+	for (int i = 0; i < WAITS; i++)
+		if (wait_for(epoll, &got, 1, 1) == 1) {
+			w.wakeups++;
+			w.told += (got.events & event) && got.data.fd == number;
+		}
+	w.sleeps += span_sleeps();
+	return w;
+}
+
+static void measure_hup(struct run *run, size_t variant, size_t label)
+{
+	struct net_pair pair = net_pair(NET_TCP, (struct net_ask){0});
+	int fresh = net_socket(SOCK_STREAM);
+	int fd = variant == HUP_FRESH ? fresh : pair.rx;
+	struct pollfd asked = {.fd = fd};
+	int epoll = new_epoll();
+	struct waiting w;
+
+	watch(epoll, EPOLL_CTL_ADD, fd, 0);
+	w = wait_idly(epoll, EPOLLHUP, fd);
+	check_fd(poll(&asked, 1, 0), "poll");
+	run_record(run, (struct field[]){{"waits", WAITS},
+					 {"hup_wakeups", w.told},
+					 {"poll_hup", (asked.revents & POLLHUP) != 0},
+					 {"connected_hup_wakeups", label == HUP_FRESH ? 0 : w.told},
+					 {"idle_wakeups", w.wakeups},
+					 {"idle_sleeps", w.sleeps},
+					 {0}});
+	close(epoll);
+	close(fresh);
+	net_close(&pair);
+}
+
+/* A second descriptor of the same open file description: here, or in a child that does nothing. */
+struct duplicate {
+	int fd;      /* -1: none */
+	pid_t child; /* 0: none */
+};
+
+static struct duplicate duplicate_of(int fd, size_t variant)
+{
+	struct duplicate d = {.fd = -1};
+
+	if (variant == CLOSED_DUP)
+		d.fd = check_fd(fcntl(fd, F_DUPFD_CLOEXEC, 0), "dup");
+	if (variant == CLOSED_FORK && (d.child = child_fork()) == 0)
+		for (;;)
+			pause();
+	return d;
+}
+
+static void end_duplicate(struct duplicate *d)
+{
+	if (d->fd >= 0)
+		close(d->fd);
+	if (d->child > 0) { /* waited for: by then its descriptors are closed */
+		kill(d->child, SIGKILL);
+		while (waitpid(d->child, NULL, 0) < 0)
+			if (errno != EINTR)
+				err(EXIT_USAGE, "waitpid");
+	}
+	*d = (struct duplicate){.fd = -1};
+}
+
+/* The byte is there before the close, so that it is readable without a wait. */
+static void measure_closed(struct run *run, size_t variant)
+{
+	struct reader r = {.fd = net_pair(NET_TCP, (struct net_ask){0}), .epoll = new_epoll()};
+	struct duplicate duplicate;
+	struct waiting w;
+	int removed;
+
+	watch(r.epoll, EPOLL_CTL_ADD, r.fd.rx, EPOLLIN);
+	send_message(&r, 1);
+	duplicate = duplicate_of(r.fd.rx, variant);
+	close(r.fd.rx);
+	if (run_sham(run, "close-duplicate"))
+		end_duplicate(&duplicate);
+	w = wait_idly(r.epoll, EPOLLIN, r.fd.rx);
+	removed = epoll_ctl(r.epoll, EPOLL_CTL_DEL, r.fd.rx, NULL);
+	run_record(run, (struct field[]){{"waits", WAITS},
+					 {"closed_wakeups", w.told},
+					 {"del_errno", removed == 0 ? 0 : errno},
+					 {"idle_wakeups", w.wakeups},
+					 {"idle_sleeps", w.sleeps},
+					 {0}});
+	end_duplicate(&duplicate);
+	close(r.epoll);
+	close(r.fd.tx);
+}
+
 /* --- judge --------------------------------------------------------------- */
 
 static void judge_edge(struct run *run)
@@ -341,10 +486,46 @@ static void judge_out(struct run *run)
 			    run_share(run, OUT_NEEDED, "idle_cpu_ns", "idle_ns", 0.5)));
 }
 
+static void judge_hup(struct run *run)
+{
+	int64_t enough = (int64_t)run_bound(run, "enough_waits");
+	struct share fresh = run_part(run, HUP_FRESH, "hup_wakeups", "waits");
+	struct share polled = run_nonzero(run, HUP_FRESH, "poll_hup");
+	struct share connected = run_part(run, HUP_CONNECTED, "idle_wakeups", "waits");
+
+	run_judge(
+		run, "poll-hup-fresh",
+		all_of(never_happens(fresh, enough), never_happens(polled, 1)),
+		"{fresh} calls of epoll_wait reported EPOLLHUP of a fresh TCP socket, added with no events, and poll POLLHUP in {polled} trials; of a connected one {connected} reported anything",
+		number_share("fresh", fresh), number_share("polled", polled),
+		number_share("connected", connected));
+}
+
+static void judge_closed(struct run *run)
+{
+	int64_t enough = (int64_t)run_bound(run, "enough_waits");
+	struct share dup = run_part(run, CLOSED_DUP, "closed_wakeups", "waits");
+	struct share forked = run_part(run, CLOSED_FORK, "closed_wakeups", "waits");
+	struct share alone = run_part(run, CLOSED_ALONE, "closed_wakeups", "waits");
+	struct share refused =
+		share_add(share_within(run_values(run, CLOSED_DUP, "del_errno"), EBADF, EBADF),
+			  share_within(run_values(run, CLOSED_FORK, "del_errno"), EBADF, EBADF));
+
+	run_judge(
+		run, "poll-closed-fd",
+		by_case(never_happens(alone, enough),
+			never_happens(share_add(dup, forked), enough)),
+		"{alone} calls of epoll_wait reported the closed number if nothing else held the socket, {dup} if a duplicate did, {forked} if a forked child did; EPOLL_CTL_DEL of the number then failed with EBADF in {refused} trials",
+		number_share("alone", alone), number_share("dup", dup),
+		number_share("forked", forked), number_share("refused", refused));
+}
+
 static void judge(struct run *run)
 {
 	judge_edge(run);
 	judge_out(run);
+	judge_hup(run);
+	judge_closed(run);
 }
 
 static const struct experiment about = {
@@ -353,7 +534,7 @@ static const struct experiment about = {
 	.order = 505,
 	.summary = "How a program that waits by epoll gets stuck or spins.",
 	.intro =
-		"4,096 bytes arrive at once, a read takes 1,024 at most; then 1 byte more. Stuck is what is left when no wake-up comes for {wait_ms}. The last two have sent and received a MiB, and have nothing to do for {idle_ms}.",
+		"4,096 bytes arrive at once, a read takes 1,024 at most; then 1 byte more. Stuck is what is left when no wake-up comes for {wait_ms}. out-...: a MiB was sent and received, then there is nothing to do for {idle_ms}. hup-... and closed-...: 5 calls of epoll_wait, of a millisecond each.",
 	.claims = claims,
 	.fields = fields,
 	.bounds = bounds,
@@ -374,8 +555,12 @@ int main(int argc, char *argv[])
 
 		if (variant <= ONESHOT)
 			measure_edge(run, variant, run_label(run));
-		else
+		else if (variant <= OUT_NEEDED)
 			measure_out(run, variant);
+		else if (variant <= HUP_CONNECTED)
+			measure_hup(run, variant, run_label(run));
+		else
+			measure_closed(run, variant);
 	}
 	return run_end(run);
 }
