@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is special to buffers/options: every kind is asked for every size."""
+"""What is special to buffers/options: every kind is asked for every size, a listener for a few."""
 from functools import partial
 
 from program import BUILD, kind, quick_rows
@@ -15,6 +15,7 @@ def test_sizes():
     asked = {}
     for sample in sorted(samples, key=lambda s: s["asked_bytes"]):
         asked.setdefault(sample["variant"], []).append(sample)
+    assert [s["asked_bytes"] for s in asked.pop("tcp-accepted")] == [0, 32768, 65536]
     assert set(asked) == KINDS
     sizes = [[s["asked_bytes"] for s in of_kind] for of_kind in asked.values()]
     assert all(one == sizes[0] and len(set(one)) == len(one) for one in sizes)
@@ -27,6 +28,15 @@ def test_sizes():
 
 def test_a_pipe_alone_says_nothing_of_sockets():
     rows = rows_of("--variants", "pipe")
-    assert [row["verdict"] for row in kind(rows, "verdict")] == ["skipped", "skipped"]
+    assert [row["verdict"] for row in kind(rows, "verdict")] == ["skipped"] * 3
     assert not any(s["granted_rcvbuf_bytes"] or s["forced_sndbuf_bytes"]
                    for s in kind(rows, "sample"))
+
+
+def test_an_accepted_socket_has_what_its_listener_was_granted():
+    """As much as a fresh socket that is asked for the same."""
+    granted = {(s["variant"], s["asked_bytes"]): (s["granted_sndbuf_bytes"], s["granted_rcvbuf_bytes"])
+               for s in kind(rows_of("--variants", "tcp,tcp-accepted"), "sample")}
+    for asked in (32768, 65536):
+        assert granted["tcp-accepted", asked] == granted["tcp", asked]
+    assert min(granted["tcp-accepted", 0]) > 0

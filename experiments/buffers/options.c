@@ -6,6 +6,9 @@
  * granted: sockets double it, within a minimum and twice net.core.wmem_max or rmem_max, and none
  * of that is an error; a pipe rounds up to a power of two, and refuses beyond fs.pipe-max-size.
  * SO_SNDBUFFORCE and SO_RCVBUFFORCE, for root only, know no maximum.
+ *
+ * A socket that a server accepts has the sizes that its listener was asked for.  So of these the
+ * listener is asked, for a few sizes, and the accepted socket says what it has.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +23,7 @@
 #include "machine.h"
 #include "net.h"
 
+enum { ACCEPTED = NET_PIPE + 1 }; /* variants: a kind of net.h each, but for this one */
 enum { MAX_SIZES = 32, MOST = 4096, TAUGHT = 65536 };
 
 static const struct variant variants[] = {
@@ -28,6 +32,7 @@ static const struct variant variants[] = {
 	[NET_UNIX_DGRAM] = {"unix-dgram", "of an AF_UNIX datagram socket"},
 	[NET_UDP] = {"udp", "of a UDP socket"},
 	[NET_PIPE] = {"pipe", "of a pipe (F_SETPIPE_SZ)"},
+	[ACCEPTED] = {"tcp-accepted", "of a TCP listener, granted to what it accepts"},
 	{0}};
 
 static const struct claim claims[] = {
@@ -37,6 +42,12 @@ static const struct claim claims[] = {
 	{"buf-max-2147483647", "the maximum is 2,147,483,647 bytes", "believe", HOLDS,
 	 .why = {[REFUTED] =
 			 "the kernel doubles what is asked for, for its own book-keeping, and quietly keeps it within its limits."}},
+	{"tcp-accepted-buffers", "an accepted socket has buffers of 65,536 and 65,536",
+	 "listener-asks", HOLDS,
+	 .why = {[REFUTED] =
+			 "a size that its listener was asked for is kept, doubled; one that nobody asked for begins at net.ipv4.tcp_wmem or tcp_rmem, and TCP raises it at once where the connection's segments need more.",
+		 [DEPENDS] =
+			 "a size that its listener was asked for is kept, doubled; one that nobody asked for begins at net.ipv4.tcp_wmem or tcp_rmem, and TCP raises it at once where the connection's segments need more."}},
 	{0}};
 
 static const struct row_field fields[] = {
@@ -49,10 +60,10 @@ static const struct row_field fields[] = {
 
 /* --- sizes to ask for ----------------------------------------------------- */
 
-static int64_t sizes[MAX_SIZES] = {1,        256,       1 << 10,   4 << 10, 5000,    16 << 10,
-				   64 << 10, 100000,    256 << 10, 1 << 20, 4 << 20, 16 << 20,
-				   64 << 20, 256 << 20, 1 << 30,   INT_MAX};
-static size_t sizes_n = 16;
+static int64_t sizes[MAX_SIZES] = {1,        256,      1 << 10,   4 << 10,   5000,    16 << 10,
+				   32 << 10, 64 << 10, 100000,    256 << 10, 1 << 20, 4 << 20,
+				   16 << 20, 64 << 20, 256 << 20, 1 << 30,   INT_MAX};
+static size_t sizes_n = 17;
 
 /* The limits, and one more, are sizes to ask for too. */
 static void add_limit(int64_t limit)
@@ -86,6 +97,29 @@ static int64_t pipe_granted(int64_t bytes)
 
 static bool believe; /* a sham: setsockopt grants what it is asked for */
 
+static bool listener_asks; /* a sham: a default listener asks for half of what is taught */
+
+/* The same of a buffer of an accepted socket, of whose listener so many bytes are asked. */
+static int64_t accepted_granted(int set, int get, int64_t bytes)
+{
+	int value = (int)(bytes == 0 && listener_asks ? TAUGHT / 2 : bytes);
+	struct sockaddr_in where;
+	int listener = net_bound(SOCK_STREAM, &where);
+	int64_t size = 0;
+
+	if (!value || setsockopt(listener, SOL_SOCKET, set, &value, sizeof(value)) == 0) {
+		struct net_pair pair;
+
+		check_fd(listen(listener, 1), "listen");
+		pair.tx = net_connect(&where);
+		pair.rx = net_accept(listener);
+		size = get == SO_SNDBUF ? net_sndbuf(pair.rx) : net_rcvbuf(pair.rx);
+		net_close(&pair);
+	}
+	close(listener);
+	return size;
+}
+
 /* The same of a buffer of a fresh socket; of a pipe, which has one, SO_SNDBUF is its size. */
 static int64_t granted(size_t kind, int set, int get, int64_t bytes)
 {
@@ -101,10 +135,12 @@ static int64_t granted(size_t kind, int set, int get, int64_t bytes)
 
 	if (kind == NET_PIPE)
 		return set == SO_SNDBUF ? pipe_granted(bytes) : 0;
-	fd = check_fd(socket(sockets[kind].domain, sockets[kind].type | SOCK_CLOEXEC, 0), "socket");
 	if (believe && bytes)
-		size = bytes;
-	else if (!bytes || setsockopt(fd, SOL_SOCKET, set, &value, sizeof(value)) == 0)
+		return bytes;
+	if (kind == ACCEPTED)
+		return accepted_granted(set, get, bytes);
+	fd = check_fd(socket(sockets[kind].domain, sockets[kind].type | SOCK_CLOEXEC, 0), "socket");
+	if (!bytes || setsockopt(fd, SOL_SOCKET, set, &value, sizeof(value)) == 0)
 		size = get == SO_SNDBUF ? net_sndbuf(fd) : net_rcvbuf(fd);
 	close(fd);
 	return size;
@@ -120,6 +156,17 @@ static void measure(struct run *run, size_t kind, int64_t bytes)
 			   {"forced_sndbuf_bytes", granted(kind, SO_SNDBUFFORCE, SO_SNDBUF, bytes)},
 			   {"forced_rcvbuf_bytes", granted(kind, SO_RCVBUFFORCE, SO_RCVBUF, bytes)},
 			   {0}});
+}
+
+/* Nothing and each size; of a listener only nothing, what is taught, and what is doubled to it. */
+static void measure_sizes(struct run *run, size_t kind)
+{
+	for (size_t i = 0; i <= sizes_n; i++) {
+		int64_t bytes = i ? sizes[i - 1] : 0;
+
+		if (kind != ACCEPTED || bytes == 0 || bytes == TAUGHT / 2 || bytes == TAUGHT)
+			measure(run, kind, bytes);
+	}
 }
 
 /* --- judge --------------------------------------------------------------- */
@@ -180,10 +227,38 @@ static void judge_most(struct run *run)
 		number_real("forced_bytes", stats_quantile(forced, 1)));
 }
 
+/* Of the samples of accepted sockets, of whose listener so many bytes were asked. */
+static struct values of_accepted(struct run *run, const char *field, int64_t asked)
+{
+	return run_values_where(run, ACCEPTED, field,
+				(struct field[]){{"asked_bytes", asked}, {0}});
+}
+
+static void judge_accepted(struct run *run)
+{
+	struct values send = of_accepted(run, "granted_sndbuf_bytes", 0);
+	struct values receive = of_accepted(run, "granted_rcvbuf_bytes", 0);
+	struct values asked_send = of_accepted(run, "granted_sndbuf_bytes", TAUGHT / 2);
+	struct values asked_receive = of_accepted(run, "granted_rcvbuf_bytes", TAUGHT / 2);
+	struct share taught = share_add(share_within(send, TAUGHT, TAUGHT),
+					share_within(receive, TAUGHT, TAUGHT));
+
+	run_judge(
+		run, "tcp-accepted-buffers", case_by_case(taught, 1),
+		"{taught} buffers of sockets accepted by a default listener over loopback have that size: {send_bytes} to send, {receive_bytes} to receive; if the listener asks for {asked_bytes}, {asked_send_bytes} and {asked_receive_bytes}",
+		number_share("taught", taught),
+		number_real("send_bytes", stats_quantile(send, 0.5)),
+		number_real("receive_bytes", stats_quantile(receive, 0.5)),
+		number_int("asked_bytes", TAUGHT / 2),
+		number_real("asked_send_bytes", stats_quantile(asked_send, 0.5)),
+		number_real("asked_receive_bytes", stats_quantile(asked_receive, 0.5)));
+}
+
 static void judge(struct run *run)
 {
 	judge_default(run);
 	judge_most(run);
+	judge_accepted(run);
 }
 
 static void draw(struct run *run)
@@ -219,8 +294,8 @@ int main(int argc, char *argv[])
 	add_limit(machine_sysctl("fs/pipe-max-size"));
 	qsort(sizes, sizes_n, sizeof(sizes[0]), by_size);
 	believe = run_sham(run, "believe");
+	listener_asks = run_sham(run, "listener-asks");
 	while (run_next(run))
-		for (size_t i = 0; i <= sizes_n; i++)
-			measure(run, run_variant(run), i ? sizes[i - 1] : 0);
+		measure_sizes(run, run_variant(run));
 	return run_end(run);
 }
