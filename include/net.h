@@ -47,6 +47,12 @@ struct net_pair net_pair(enum net_kind kind, struct net_ask ask);
  */
 struct net_pair net_join(int tx, int rx, struct in_addr address, struct net_ask ask);
 
+/*
+ * AF_UNIX datagram sockets of which only tx is connected: rx has a name, made up by the kernel: no file.
+ * Its queue is limited in messages, too; that of a pair whose ends are both connected is not.
+ */
+struct net_pair net_unix_bound(struct net_ask ask);
+
 void net_close(struct net_pair *pair);
 
 /*

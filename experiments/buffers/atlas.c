@@ -20,7 +20,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "check.h"
 #include "exp.h"
@@ -100,31 +99,12 @@ static int64_t size_of(int64_t i)
 
 /* --- pairs ----------------------------------------------------------------- */
 
-/* AF_UNIX datagrams to a socket that has a name, made up by the kernel: no file. */
-static struct net_pair bound_pair(struct net_ask ask)
-{
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	socklen_t size = sizeof(name);
-	struct net_pair pair = {
-		.tx = check_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"),
-		.rx = check_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
-
-	check_fd(bind(pair.rx, (struct sockaddr *)&name, sizeof(name.sun_family)), "bind");
-	check_fd(getsockname(pair.rx, (struct sockaddr *)&name, &size), "getsockname");
-	check_fd(connect(pair.tx, (struct sockaddr *)&name, size), "connect");
-	if (ask.sndbuf)
-		net_set(pair.tx, SOL_SOCKET, SO_SNDBUF, (int)ask.sndbuf);
-	if (ask.rcvbuf)
-		net_set(pair.rx, SOL_SOCKET, SO_RCVBUF, (int)ask.rcvbuf);
-	return pair;
-}
-
 static void begin(struct filling *f, size_t variant, int64_t sndbuf, int64_t rcvbuf, int64_t write)
 {
 	struct net_ask ask = {sndbuf, rcvbuf, NULL};
 
 	filling_begin(f, kinds[variant],
-		      variant == UNIX_BOUND ? bound_pair(ask) : net_pair(kinds[variant], ask),
+		      variant == UNIX_BOUND ? net_unix_bound(ask) : net_pair(kinds[variant], ask),
 		      write);
 }
 

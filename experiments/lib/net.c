@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -199,6 +200,22 @@ static struct net_pair unix_pair(int type, struct net_ask ask)
 	ask_for(fd[1], SO_SNDBUF, ask.sndbuf);
 	ask_for(fd[0], SO_RCVBUF, ask.rcvbuf);
 	return (struct net_pair){.tx = fd[1], .rx = fd[0]};
+}
+
+struct net_pair net_unix_bound(struct net_ask ask)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	socklen_t size = sizeof(name);
+	struct net_pair pair = {
+		.tx = check_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"),
+		.rx = check_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
+
+	ask_for(pair.tx, SO_SNDBUF, ask.sndbuf);
+	ask_for(pair.rx, SO_RCVBUF, ask.rcvbuf);
+	check_fd(bind(pair.rx, (struct sockaddr *)&name, sizeof(name.sun_family)), "bind");
+	check_fd(getsockname(pair.rx, (struct sockaddr *)&name, &size), "getsockname");
+	check_fd(connect(pair.tx, (struct sockaddr *)&name, size), "connect");
+	return pair;
 }
 
 static struct net_pair pipe_pair(struct net_ask ask)
