@@ -160,6 +160,9 @@ bool run_next(struct run *run);
 
 int64_t run_trial(const struct run *run); /* this trial's round, from 0 */
 
+/* Whether there was a look: from then on the rounds are for what it left undecided. */
+bool run_looked(const struct run *run);
+
 /*
  * The index in about->variants of what this trial has to do, and its parameters; under a sham
  * another one's than the label's, which is what the rows say and judge() reads.

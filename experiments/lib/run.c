@@ -277,6 +277,11 @@ int64_t run_trial(const struct run *run)
 	return run->trial;
 }
 
+bool run_looked(const struct run *run)
+{
+	return run->looks > 0;
+}
+
 size_t run_label(const struct run *run)
 {
 	return run->order[run->place];

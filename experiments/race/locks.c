@@ -17,6 +17,10 @@
  * So a trial lasts for a time, not for a number of updates: until then each thread updates as
  * often as it can, and counts its own.  The counter must be the sum.  At the deadline whoever
  * waits in a queue cannot leave it; it yields from then on, until it is served (lock/pause.h).
+ *
+ * What sharing a line costs shows only while two threads run at the same time.  Beside other
+ * programs they often do not; so two threads are tried again a few times until they did, and the
+ * claim about lines is judged of those that did.
  */
 #include <err.h>
 #include <math.h>
@@ -77,6 +81,13 @@ static const struct claim claims[] = {
 	{"race-mutex-fixes", "a mutex around the update makes it exact", "*=split", REFUTED,
 	 .why = {[HOLDS] =
 			 "alone, a lock costs its atomic instructions. With others on other CPUs it costs the way of its cache line from CPU to CPU, or a sleep and a wake-up. A spinning lock with more threads than CPUs waits for a thread that does not run, a time slice each, and the more so if it serves in order."}},
+	{"race-false-sharing",
+	 "counters of one's own on one cache line cost as much as a shared one",
+	 "one-line=own-lines", REFUTED,
+	 .why = {[HOLDS] =
+			 "a CPU must have a line to itself to write to it, and takes it from the other CPU, whichever bytes of it the other one writes. What shares no line shares nothing.",
+		 [REFUTED] =
+			 "the two CPUs may share a cache, and so the line (two hardware threads of one core), or a line may be shorter here than assumed."}},
 	{0}};
 
 static const struct row_field fields[] = {
@@ -94,10 +105,15 @@ static const struct row_field fields[] = {
 	{"queued_threads",
 	 "still waiting for ttas, ticket or mcs at the deadline, so they yielded"},
 	{"drain_ns", "from the deadline to the last end"},
+	{"beside", "1: each thread ran on a CPU of its own for nearly all of the time"},
 	{0}};
 
 static const struct bound bounds[] = {
-	{"enough_updates", 100000, "without a lock a third of so many would be lost"}, {0}};
+	{"enough_updates", 100000, "without a lock a third of so many would be lost"},
+	{"beside_share", 0.9, "of the time on a CPU: with less, a thread was alone for part of it"},
+	{"dearer_times", 2,
+	 "two CPUs that do not disturb each other need the same time, and a way between them is several updates long"},
+	{0}};
 
 static int64_t duration_ms = 7;
 
@@ -326,12 +342,23 @@ static const char *place_of(const struct cell *cell)
 	return text_format("%d on %d", cell->threads, cpus_of(cell));
 }
 
-static void measure(struct run *run, const struct cell *cell)
+/* Whether each of the threads had a CPU of its own, and ran on it all along. */
+static bool ran_beside(const struct run *run, const struct cell *cell, const struct span *all)
+{
+	double share = run_bound(run, "beside_share");
+
+	return cell->threads <= cpus_of(cell) &&
+	       (double)all->cpu_ns >= share * (double)(cell->threads * span_wall(all));
+}
+
+/* Returns whether its threads ran side by side. */
+static bool measure(struct run *run, const struct cell *cell)
 {
 	struct worker workers[MAX_THREADS] = {0};
 	struct span all = {0};
 	int64_t stop_ns = run_threads(cell, workers, run_variant(run), &all);
 	int64_t updates = 0, fewest = INT64_MAX, most = 0, queued = 0, lost;
+	bool beside = ran_beside(run, cell, &all);
 
 	for (int i = 0; i < cell->threads; i++) {
 		const struct worker *w = &workers[i];
@@ -354,8 +381,34 @@ static void measure(struct run *run, const struct cell *cell)
 				{"drain_ns", all.end_ns > stop_ns ? all.end_ns - stop_ns : 0},
 				{"elapsed_ns", span_wall(&all)},
 				{"cpu_ns", all.cpu_ns},
+				{"beside", beside},
 				{run_label(run) >= RELAXED ? "control_lost_updates" : NULL, lost},
 				{0}});
+	return beside;
+}
+
+/* Two threads of a variant that the claim about lines reads. */
+static bool is_of_lines(const struct run *run, size_t cell)
+{
+	size_t label = run_label(run);
+
+	return cell == TWO && run_cpus() > 1 &&
+	       (label == RELAXED || label == OWN_LINES || label == ONE_LINE);
+}
+
+/* After a look, only what the claim about lines may still need: all else would take long. */
+static void measure_all(struct run *run)
+{
+	enum { TRIES = 8 };
+
+	for (size_t c = 0; c < CELLS && !run_stopped(); c++) {
+		int tries = is_of_lines(run, c) ? TRIES : 1;
+
+		if (!exists(&cells[c]) || (run_looked(run) && c != TWO))
+			continue;
+		while (tries-- > 0 && !measure(run, &cells[c]) && !run_stopped())
+			;
+	}
 }
 
 /* --- judge --------------------------------------------------------------- */
@@ -387,6 +440,42 @@ static struct share lost_of(struct run *run, size_t variant)
 	return all;
 }
 
+/* Of those pairs of threads that ran side by side, each update's time, in millionths of a ns. */
+static struct values beside_costs(struct run *run, size_t variant)
+{
+	const struct field where[] = {{"place", .text = place_of(&cells[TWO])}, {"beside", 1}, {0}};
+
+	return stats_millionths(run_values_where(run, variant, "elapsed_ns", where),
+				run_values_where(run, variant, "updates", where));
+}
+
+static void judge_lines(struct run *run)
+{
+	double times = run_bound(run, "dearer_times");
+	struct values one_line, own_lines, shared;
+	struct interval apart, alike;
+
+	if (run_cpus() == 1) {
+		run_judge(run, "race-false-sharing", SKIPPED,
+			  "{cpus} CPU allowed: its cache has every line to itself",
+			  number_int("cpus", run_cpus()));
+		return;
+	}
+	one_line = beside_costs(run, ONE_LINE);
+	own_lines = beside_costs(run, OWN_LINES);
+	shared = beside_costs(run, RELAXED);
+	apart = run_ratio(run, one_line, own_lines);
+	alike = run_ratio(run, one_line, shared);
+	run_judge(
+		run, "race-false-sharing",
+		all_of(is_above(apart, times), is_within(alike, 1 / times, times)),
+		"two threads side by side, each with its counter: an update cost {apart} times as much on one line ({one_line_ns}) as on two ({own_lines_ns}), and {alike} times as much as one of a shared counter ({shared_ns})",
+		number_interval("apart", apart), number_interval("alike", alike),
+		number_real("one_line_ns", stats_quantile(one_line, 0.5) / 1e6),
+		number_real("own_lines_ns", stats_quantile(own_lines, 0.5) / 1e6),
+		number_real("shared_ns", stats_quantile(shared, 0.5) / 1e6));
+}
+
 static void judge(struct run *run)
 {
 	struct share lost = share_add(lost_of(run, MUTEX), lost_of(run, ADAPTIVE));
@@ -403,6 +492,7 @@ static void judge(struct run *run)
 		number_real("eight_ns", ns_per_update(run, MUTEX, eight)),
 		number_real("atomic_alone_ns", ns_per_update(run, RELAXED, alone)),
 		number_real("atomic_eight_ns", ns_per_update(run, RELAXED, eight)));
+	judge_lines(run);
 	for (size_t v = TTAS; v <= MCS; v++) /* the only ones that show it */
 		drain_ns = fmax(drain_ns, stats_quantile(run_values(run, v, "drain_ns"), 1));
 	if (drain_ns > 0)
@@ -448,8 +538,6 @@ int main(int argc, char *argv[])
 	struct run *run = run_begin(&about, argc, argv);
 
 	while (run_next(run))
-		for (size_t c = 0; c < CELLS && !run_stopped(); c++)
-			if (exists(&cells[c]))
-				measure(run, &cells[c]);
+		measure_all(run);
 	return run_end(run);
 }
