@@ -12,11 +12,18 @@
  *
  * The control is a mapping that was made with MAP_SHARED: it is shared by threads and processes,
  * so a write that is not seen elsewhere was not missing, it went to other memory.
+ *
+ * What is shared is also shared in its races: `processes-split` is the program of race/counter with
+ * processes instead of threads, and its x in such a mapping.  Two of them add 1 to x, in separate
+ * steps, until they are told to stop; x is then less than what they counted, each for itself.
  */
 #include <err.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <threads.h>
@@ -32,6 +39,8 @@
 enum { THREAD, PROCESS, MODES };
 enum { CODE, GLOBAL, HEAP, STACK, LENT, TLS, MAPPING, PLACES, CELLS = MODES * PLACES, NAME = 24 };
 
+enum { SPLIT = CELLS, ATOMIC, VARIANTS, ADDERS = 2 };
+
 static const struct place {
 	const char *name, *help;
 } places[PLACES] = {[CODE] = {"code", "a function"},
@@ -42,9 +51,11 @@ static const struct place {
 		    [TLS] = {"tls", "a thread-local variable"},
 		    [MAPPING] = {"mapping", "a MAP_SHARED mapping (control)"}};
 
-/* Variant i is places[i % PLACES] of threads, then of processes; main() fills the names in. */
+/* Variant i < CELLS is places[i % PLACES] of threads, then of processes; main() fills those in. */
 static char names[CELLS][NAME];
-static struct variant variants[CELLS + 1];
+static struct variant variants[VARIANTS + 1] = {
+	[SPLIT] = {"processes-split", "both add 1: load, add and store (loses)"},
+	[ATOMIC] = {"processes-atomic", "both add 1: atomic fetch-and-add (control)"}};
 
 static const struct claim claims[] = {
 	{"race-shared-memory",
@@ -52,6 +63,10 @@ static const struct claim claims[] = {
 	 "thread-global=process-global", REFUTED,
 	 .why = {[HOLDS] =
 			 "an address means something only within one process. Threads use one table of pages; fork copies it, and a page that either writes to becomes two: the same address, other memory. Only what is mapped as shared stays one. Code, which nobody writes, stays one page too, but each process has a mapping of its own."}},
+	{"race-processes", "memory shared by processes races as well",
+	 "processes-split=processes-atomic", NOT_SEEN,
+	 .why = {[HOLDS] =
+			 "x += 1 is a load, an add and a store, whoever does it. What makes a race is one place and two that write there at once; that they are processes changes nothing."}},
 	{0}};
 
 static const struct row_field fields[] = {
@@ -65,6 +80,11 @@ static const struct row_field fields[] = {
 	 .sham = "idle"},
 	{"unseen_mapping", "1: a write to the shared mapping was not seen", .zero = true,
 	 .sham = "process-mapping=process-heap"},
+	{"updates", "of both processes, as each counted its own"},
+	{"lost_updates", "of those, missing in x at the end", "lost|updates", SHOW_MEDIAN,
+	 "updates"},
+	{"control_lost_updates", "the same where an addition is one atomic instruction",
+	 .zero = true, .sham = "processes-atomic=processes-split"},
 	{"elapsed_ns", "of the trial"},
 	{0}};
 
@@ -140,6 +160,12 @@ static void run_thread(struct visit *visit)
 	check(pthread_join(thread, NULL), "pthread_join");
 }
 
+/* A Ctrl-C at the terminal ends a child too; run_sleep_until() sees that it was one. */
+static bool ended_early(void)
+{
+	return run_sleep_until(span_now() + 500000000);
+}
+
 /* A copy of this process, with a copy of the first one's stack; it answers through a pipe. */
 static void run_process(struct visit *visit, int64_t *own)
 {
@@ -153,9 +179,7 @@ static void run_process(struct visit *visit, int64_t *own)
 		_exit(write(fds[1], visit, sizeof(*visit)) == sizeof(*visit) ? 0 : 1);
 	}
 	close(fds[1]);
-	/* a Ctrl-C at the terminal ends the child too; run_sleep_until() sees that it was one */
-	if (read(fds[0], visit, sizeof(*visit)) != sizeof(*visit) &&
-	    run_sleep_until(span_now() + 500000000))
+	if (read(fds[0], visit, sizeof(*visit)) != sizeof(*visit) && ended_early())
 		errx(EXIT_USAGE, "the forked process died");
 	close(fds[0]);
 	check_fd(waitpid(child, NULL, 0), "waitpid");
@@ -196,6 +220,71 @@ static void measure(struct run *run, int64_t *heap, int64_t *mapping)
 			   {0}});
 }
 
+/* --- two processes that add ----------------------------------------------- */
+
+/* In memory that both share with this process. */
+struct adding {
+	_Atomic int arrived; /* at the start */
+	_Atomic bool stop;
+	_Atomic int64_t x;
+	_Atomic int64_t updates[ADDERS]; /* when done: what each counted */
+};
+
+static _Noreturn void add_until_stop(struct adding *shared, int who, bool atomic)
+{
+	int64_t updates = 0;
+
+	run_pin(who);
+	atomic_fetch_add(&shared->arrived, 1);
+	while (atomic_load(&shared->arrived) < ADDERS && !atomic_load(&shared->stop))
+		sched_yield();
+	for (; !atomic_load_explicit(&shared->stop, memory_order_relaxed); updates++) {
+		if (atomic) {
+			atomic_fetch_add_explicit(&shared->x, 1, memory_order_relaxed);
+			continue;
+		}
+		atomic_store_explicit(&shared->x,
+				      atomic_load_explicit(&shared->x, memory_order_relaxed) + 1,
+				      memory_order_relaxed);
+	}
+	atomic_store(&shared->updates[who], updates);
+	_exit(0);
+}
+
+/* They stop after a time, not after a number: so there is time for both, also on one CPU. */
+static void measure_adding(struct run *run, struct adding *shared)
+{
+	const int64_t look_every_ns = 100000, on_two_cpus_ns = 2000000, on_one_cpu_ns = 20000000;
+	int64_t begin_ns = span_now(), updates = 0, lost;
+	pid_t children[ADDERS];
+	int status;
+
+	memset(shared, 0, sizeof(*shared));
+	for (int i = 0; i < ADDERS; i++) {
+		children[i] = child_fork();
+		if (children[i] == 0)
+			add_until_stop(shared, i, run_variant(run) == ATOMIC);
+	}
+	while (atomic_load(&shared->arrived) < ADDERS &&
+	       run_sleep_until(span_now() + look_every_ns))
+		;
+	run_sleep_until(span_now() + (run_cpus() > 1 ? on_two_cpus_ns : on_one_cpu_ns));
+	atomic_store(&shared->stop, true);
+	for (int i = 0; i < ADDERS; i++) {
+		check_fd(waitpid(children[i], &status, 0), "waitpid");
+		if (status != 0 && ended_early())
+			errx(EXIT_USAGE, "a forked process died");
+		updates += atomic_load(&shared->updates[i]);
+	}
+	lost = updates - atomic_load(&shared->x);
+	run_record(run, (struct field[]){
+				{"updates", updates},
+				{"lost_updates", lost},
+				{"elapsed_ns", span_now() - begin_ns},
+				{run_label(run) == ATOMIC ? "control_lost_updates" : NULL, lost},
+				{0}});
+}
+
 /* --- judge --------------------------------------------------------------- */
 
 /* Over some places, ended by PLACES. */
@@ -206,6 +295,18 @@ static struct share share_in(struct run *run, int mode, const char *field, const
 	for (; *which != PLACES; which++)
 		all = share_add(all, run_nonzero(run, (size_t)mode * PLACES + *which, field));
 	return all;
+}
+
+static void judge_processes(struct run *run)
+{
+	struct share wrong = run_nonzero(run, SPLIT, "lost_updates");
+	struct share lost = run_part(run, SPLIT, "lost_updates", "updates");
+
+	run_judge(
+		run, "race-processes", can_happen(wrong),
+		"two processes lost updates of an x that they share in {wrong} trials, {lost.share} of all they made; with atomic additions {control} were lost",
+		number_share("wrong", wrong), number_share("lost", lost),
+		number_share("control", run_part(run, ATOMIC, "lost_updates", "updates")));
 }
 
 static void judge(struct run *run)
@@ -233,6 +334,7 @@ static void judge(struct run *run)
 			run,
 			"a stack of its own is not a protected one: {reached} writes to the other thread's stack, through a pointer, were seen",
 			number_share("reached", reached));
+	judge_processes(run);
 }
 
 static const char *address(struct run *run, int mode, size_t place, const char *field)
@@ -274,6 +376,7 @@ int main(int argc, char *argv[])
 	struct run *run;
 	int64_t *heap = malloc(sizeof(*heap));
 	int64_t *mapping;
+	struct adding *shared;
 
 	for (size_t cell = 0; cell < CELLS; cell++) {
 		const struct place *place = &places[cell % PLACES];
@@ -284,10 +387,15 @@ int main(int argc, char *argv[])
 	}
 	run = run_begin(&about, argc, argv);
 	mapping = child_share(sizeof(*mapping));
+	shared = child_share(sizeof(*shared));
 	if (!heap)
 		err(EXIT_USAGE, "memory");
-	while (run_next(run))
-		measure(run, heap, mapping);
+	while (run_next(run)) {
+		if (run_variant(run) < CELLS)
+			measure(run, heap, mapping);
+		else
+			measure_adding(run, shared);
+	}
 	free(heap);
 	return run_end(run);
 }
