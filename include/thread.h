@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * thread.h - what the kernel says of a thread of this process while it runs.
+ * thread.h - what the kernel says of a thread of this process, or of a child, while it runs.
  */
 #ifndef THREAD_H
 #define THREAD_H
@@ -14,6 +14,9 @@
  * to be disturbed ... (proc(5)); ? for a thread that has ended or has not begun.
  */
 char thread_state(pid_t tid);
+
+/* The same of the first thread of another process. */
+char process_state(pid_t pid);
 
 /*
  * Waits until a thread sleeps, at three looks half a millisecond apart.  It stores its id when it

@@ -7,15 +7,13 @@
 #include "exp.h"
 #include "span.h"
 
-char thread_state(pid_t tid)
+/* Of a file stat of proc(5). */
+static char state_in(const char *path)
 {
+	FILE *file = fopen(path, "re");
 	char stat[512] = "";
-	char path[64];
 	const char *name_end;
-	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
-	file = fopen(path, "re");
 	if (!file)
 		return '?';
 	stat[fread(stat, 1, sizeof(stat) - 1, file)] = 0;
@@ -24,6 +22,22 @@ char thread_state(pid_t tid)
 	if (!name_end || !name_end[1])
 		return '?';
 	return name_end[2];
+}
+
+char thread_state(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	return state_in(path);
+}
+
+char process_state(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	return state_in(path);
 }
 
 bool thread_await_sleep(const atomic_int *tid, const atomic_bool *returned)
