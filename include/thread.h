@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -17,6 +18,17 @@ char thread_state(pid_t tid);
 
 /* The same of the first thread of another process. */
 char process_state(pid_t pid);
+
+/*
+ * For how long it has run, up to the last tick of the kernel's clock if it still does, and for how long
+ * it could have run but did not: ready, its run delay, up to when it last began to run.
+ */
+struct thread_counts {
+	int64_t running_ns, ready_ns;
+};
+
+/* By its kernel id; false where the kernel does not count (CONFIG_SCHED_INFO), or the thread has not run. */
+bool thread_count(pid_t tid, struct thread_counts *counts);
 
 /*
  * Waits until a thread sleeps, at three looks half a millisecond apart.  It stores its id when it

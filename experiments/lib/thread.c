@@ -40,6 +40,23 @@ char process_state(pid_t pid)
 	return state_in(path);
 }
 
+bool thread_count(pid_t tid, struct thread_counts *counts)
+{
+	long long running = 0, ready = 0, turns = 0;
+	char path[64];
+	FILE *file;
+	int numbers;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", (int)tid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	numbers = fscanf(file, "%lld %lld %lld", &running, &ready, &turns);
+	fclose(file);
+	*counts = (struct thread_counts){running, ready};
+	return numbers == 3 && turns > 0; /* all are 0 where nothing is counted */
+}
+
 bool thread_await_sleep(const atomic_int *tid, const atomic_bool *returned)
 {
 	int looks = 0;

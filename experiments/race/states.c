@@ -9,7 +9,6 @@
  *
  *	waits      a thread in recv, on a CPU where another one computes.
  *	computes   a thread that computes there instead: the two take turns, and it never waits.
- *	alone      a thread that computes with no other one of this program on its CPU.
  *
  * While the first one waits, it is looked at from outside twice: it must be asleep, and neither have
  * run nor have been ready in between.  When its byte has come it is made ready, not running: its run
@@ -21,7 +20,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,12 +30,11 @@
 #include "span.h"
 #include "thread.h"
 
-enum { WAITS, COMPUTES, ALONE };
+enum { WAITS, COMPUTES };
 
 static const struct variant variants[] = {
 	[WAITS] = {"waits", "in recv, while another thread computes on its CPU"},
 	[COMPUTES] = {"computes", "beside another thread that computes on its CPU"},
-	[ALONE] = {"alone", "computes without the other one"},
 	{0}};
 
 static const struct claim claims[] = {
@@ -88,31 +86,9 @@ static struct {
 	int64_t ready_ns, delay_ns; /* in all; at the return */
 } trial;
 
-/* What the kernel counts of a thread: false where it does not. */
-struct counted {
-	int64_t running_ns, ready_ns; /* since it began; the former not always up to date */
-};
-
-static bool look_at(pid_t tid, struct counted *counted)
+static void look(pid_t tid, struct thread_counts *counted)
 {
-	long long running = 0, ready = 0;
-	char path[64];
-	FILE *file;
-	int numbers;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", (int)tid);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	numbers = fscanf(file, "%lld %lld", &running, &ready);
-	fclose(file);
-	*counted = (struct counted){running, ready};
-	return numbers == 2 && running > 0; /* all 0: the kernel was built without */
-}
-
-static void look(pid_t tid, struct counted *counted)
-{
-	if (!look_at(tid, counted))
+	if (!thread_count(tid, counted))
 		errx(EXIT_USAGE, "schedstat of a thread cannot be read");
 }
 
@@ -129,7 +105,7 @@ static void *compute_beside(void *unused)
 
 static void *work(void *unused)
 {
-	struct counted before, after;
+	struct thread_counts before, after;
 	char byte;
 
 	check_fd(sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0}),
@@ -154,7 +130,7 @@ static void *work(void *unused)
 /* --- a trial -------------------------------------------------------------- */
 
 struct looks {
-	struct counted first, second;
+	struct thread_counts first, second;
 	int64_t looked_ns;
 	bool still;
 };
@@ -186,18 +162,15 @@ static struct looks run_threads(void)
 {
 	struct looks looks;
 	pthread_t worker, other;
-	bool beside = trial.variant != ALONE;
 
-	if (beside)
-		check(pthread_create(&other, NULL, compute_beside, NULL), "pthread_create");
-	while (beside && !atomic_load(&trial.other_runs))
+	check(pthread_create(&other, NULL, compute_beside, NULL), "pthread_create");
+	while (!atomic_load(&trial.other_runs))
 		sched_yield();
 	check(pthread_create(&worker, NULL, work, NULL), "pthread_create");
 	looks = look_twice();
 	check(pthread_join(worker, NULL), "pthread_join");
 	atomic_store(&trial.stop, true);
-	if (beside)
-		check(pthread_join(other, NULL), "pthread_join");
+	check(pthread_join(other, NULL), "pthread_join");
 	return looks;
 }
 
@@ -207,11 +180,7 @@ static void measure(struct run *run)
 	int64_t running_ns, active_ns, wall_ns, delay_ns;
 	const char *of_waits[] = {"still", "over_ready", "delay_ns"};
 
-	atomic_store(&trial.tid, 0);
-	atomic_store(&trial.other_runs, false);
-	atomic_store(&trial.go_on, false);
-	atomic_store(&trial.returned, false);
-	atomic_store(&trial.stop, false);
+	memset(&trial, 0, sizeof(trial));
 	trial.variant = run_variant(run);
 	check_fd(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, trial.fds), "socketpair");
 	looks = run_threads();
@@ -290,9 +259,9 @@ static const struct experiment about = {
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
-	struct counted counted;
+	struct thread_counts counted;
 
-	if (!look_at(gettid(), &counted))
+	if (!thread_count(gettid(), &counted))
 		return run_skip(
 			run,
 			"this kernel does not count for how long a thread is ready (schedstat, CONFIG_SCHED_INFO)");
