@@ -2,6 +2,7 @@
 #include "thread.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exp.h"
@@ -42,19 +43,21 @@ char process_state(pid_t pid)
 
 bool thread_count(pid_t tid, struct thread_counts *counts)
 {
-	long long running = 0, ready = 0, turns = 0;
+	char numbers[128] = "";
 	char path[64];
+	char *rest = numbers;
 	FILE *file;
-	int numbers;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", (int)tid);
 	file = fopen(path, "re");
 	if (!file)
 		return false;
-	numbers = fscanf(file, "%lld %lld %lld", &running, &ready, &turns);
+	numbers[fread(numbers, 1, sizeof(numbers) - 1, file)] = 0;
 	fclose(file);
-	*counts = (struct thread_counts){running, ready};
-	return numbers == 3 && turns > 0; /* all are 0 where nothing is counted */
+	counts->running_ns = strtoll(rest, &rest, 10);
+	counts->ready_ns = strtoll(rest, &rest, 10);
+	/* how often it began to run: 0, as all are, where nothing is counted */
+	return strtoll(rest, NULL, 10) > 0;
 }
 
 bool thread_await_sleep(const atomic_int *tid, const atomic_bool *returned)

@@ -1,33 +1,55 @@
 # SPDX-License-Identifier: MIT
-"""What a second thread, or a forked process, has in common with the first one."""
+"""What is shared with a second thread, and with a forked process, and what is each its own."""
 import numpy as np
+from matplotlib.patches import Rectangle
 
 from . import style
 
-WHAT = {"shared_descriptor": "a pipe that the second one opened", "shared_directory": "the directory it went to",
-        "shared_limit": "the limit that it lowered", "shared_account": "the sum of CPU time",
-        "own_time": "CPU time of one's own", "own_cpus": "CPUs allowed to one alone",
-        "own_state": "sleeps while the other runs"}
-KINDS = {"thread": ("a second thread", style.BLUE), "process": ("a forked process", style.ORANGE)}
+PROCESS = {"shared_descriptor": "a descriptor", "shared_directory": "the directory",
+           "shared_limit": "a limit", "shared_account": "the sum of CPU time"}
+THREAD = {"own_time": "the own CPU time", "own_cpus": "the CPUs allowed", "own_state": "the state"}
+WHO = {"thread": "A second THREAD", "process": "A second PROCESS (fork)"}
+YES, NO, BOTH = "#9FD9C7", "#F3C3A2", "#F8EFA8"  # green, red and yellow that text can stand on
+
+
+def of_first(samples, field):
+    """In how many trials the two shared it, of how many; what is each its own is not shared."""
+    values = style.column([s for s in samples if field in s], field)
+    ones = np.count_nonzero(values)
+    return (ones if field in PROCESS else len(values) - ones), len(values)
+
+
+def title_of(result):
+    if result.verdict("thr-unit") == "holds":
+        return ("Threads share their process's descriptors, directory and limits; "
+                "CPU time, CPUs and state are each thread's own")
+    return "What two threads share, and two processes"
+
+
+def draw_cell(axes, x, y, shared, trials):
+    if not trials:
+        axes.text(x, y, "not looked at", ha="center", va="center", color=style.GREY)
+        return
+    colour = YES if shared == trials else BOTH if shared else NO
+    word = "shared" if shared == trials else "partly" if shared else "each its own"
+    axes.add_patch(Rectangle((x - 0.46, y - 0.42), 0.92, 0.84, color=colour, linewidth=0))
+    axes.text(x, y, f"{word}\n{shared if shared else trials} of {trials}", ha="center",
+              va="center")
 
 
 def draw(result):
-    shown = style.of_variants(result.samples, *KINDS)
-    title = ("Threads share what the process has, and are scheduled each by itself"
-             if result.verdict("thr-unit") == "holds" else "What a second thread, or a forked process, has in common")
-    page = style.Page(result, title, "In how many trials it was so. Above the line what was shared with the first one, "
-                      "below what was each one's own.")
-    axes = page.fig.add_subplot(page.grid(1, 1, left=0.3, right=0.8)[0])
-    style.rows_of(axes, list(WHAT.values()))
-    for at, field in enumerate(WHAT):
-        for place, (name, samples) in enumerate(shown.items()):
-            values = [sample[field] for sample in samples if field in sample]
-            if not values:
-                continue
-            axes.barh(at + 0.36 * place - 0.18, 100 * np.mean(values), height=0.32, color=KINDS[name][1],
-                      label=KINDS[name][0] if at == 0 else None)
-    axes.axhline(3.5, color=style.GREY, linewidth=1)
-    axes.set_xlim(0, 104)
-    axes.set_xlabel("% of the trials")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    page = style.Page(result, title_of(result), "A second one, a thread or a forked process, "
+                      "changes what it can; the first one looks at what it has itself. "
+                      "In how many trials?")
+    axes = page.fig.add_subplot(page.grid(1, 1, left=0.22, right=0.97, above=0.1, below=0.02)[0])
+    fields = {**PROCESS, **THREAD}
+    style.rows_of(axes, list(fields.values()))
+    axes.set_xlim(-0.5, 1.5)
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    for x, (second, who) in enumerate(WHO.items()):
+        samples = [s for s in result.all_samples if s["variant"] == second]
+        axes.text(x, -0.6, who, ha="center", va="bottom", size=style.PANEL)
+        for y, field in enumerate(fields):
+            draw_cell(axes, x, y, *of_first(samples, field))
     return page.fig
