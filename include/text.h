@@ -31,7 +31,7 @@ const char *text_share(double share);
 /* A time with three digits and the unit that fits it: "3.21 us", "45.1 ms", "2.00 s". */
 const char *text_time(double ns);
 
-/* An error number's name: "ECONNREFUSED"; "ok" for 0, "errno 95" for one that is not in the list. */
+/* An error number's name: "ECONNREFUSED"; "ok" for 0, "errno 4711" for one that libc has no name for. */
 const char *text_errno(int error);
 
 /* printf(3) into one of the 32 buffers. */

@@ -29,8 +29,8 @@ def program(name):
 
 
 def test_hardly_an_update():
-    """Whether the loop is there is told from the code; 10 of 10 exact ends are counted as such."""
-    said, text = words(program("race/counter"), "-n", "10", "--trials", "5")
+    """Whether the loop is there is told from the code; exact ends are counted, nearly all of 40 (beside others one may lose)."""
+    said, text = words(program("race/counter"), "-n", "10", "--trials", "20")
     assert said["race-zero-is-safe"] == "refuted" and said["race-mutex-fixes"] == "unclear"
     assert "kept the loop" not in text or os.environ.get("SAN")  # whose checks keep it
 

@@ -21,44 +21,9 @@ static char *next_buffer(void)
 
 const char *text_errno(int error)
 {
-	switch (error) {
-	case 0:
-		return "ok";
-	case EACCES:
-		return "EACCES";
-	case EADDRINUSE:
-		return "EADDRINUSE";
-	case EADDRNOTAVAIL:
-		return "EADDRNOTAVAIL";
-	case EAGAIN:
-		return "EAGAIN";
-	case ECONNREFUSED:
-		return "ECONNREFUSED";
-	case ECONNRESET:
-		return "ECONNRESET";
-	case EMFILE:
-		return "EMFILE";
-	case EINPROGRESS:
-		return "EINPROGRESS";
-	case EINVAL:
-		return "EINVAL";
-	case ENETUNREACH:
-		return "ENETUNREACH";
-	case EHOSTUNREACH:
-		return "EHOSTUNREACH";
-	case ENOENT:
-		return "ENOENT";
-	case ENOTCONN:
-		return "ENOTCONN";
-	case EPERM:
-		return "EPERM";
-	case EPIPE:
-		return "EPIPE";
-	case ETIMEDOUT:
-		return "ETIMEDOUT";
-	default:
-		return text_format("errno %d", error);
-	}
+	const char *name = error ? strerrorname_np(error) : "ok";
+
+	return name ? name : text_format("errno %d", error);
 }
 
 const char *text_format(const char *format, ...)

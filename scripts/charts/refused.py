@@ -26,7 +26,7 @@ LOOKS = {"ok": (style.GREEN, "^"), "silent": (style.RED, "s"), "": (style.BLUE, 
 def answer_of(variant, samples):
     """What the program was told."""
     sample = samples[0]
-    own = sum(sample.get("self_connected", 0) for sample in samples)
+    own = sum(sample["self_connected"] for sample in samples) if variant in ("self", "other-port", "chance") else 0
     if own:
         return "connected to itself" + (f" {own}×" if own < len(samples) else "")
     if variant.startswith("silent"):
