@@ -239,14 +239,10 @@ static void measure(struct run *run, size_t variant)
 
 /* --- judge --------------------------------------------------------------- */
 
-static void judge(struct run *run)
+static void judge_second(struct run *run, int64_t enough)
 {
-	int64_t enough = (int64_t)run_bound(run, "enough_trials");
 	struct share tcp = run_nonzero(run, TCP, "second_refused");
 	struct share udp = run_nonzero(run, UDP, "second_refused");
-	struct share exchanged = run_nonzero(run, UDP, "exchanged");
-	struct share stream = run_part(run, TCP, "stream_calls", "stream_asked");
-	struct share place = run_part(run, TCP, "place_calls", "place_asked");
 
 	run_judge(
 		run, "tcp-one-peer",
@@ -254,16 +250,38 @@ static void judge(struct run *run)
 		"a second connect of a TCP socket was refused with EISCONN in {tcp} trials, of a UDP socket in {udp}, which then reached the second peer alone in {reached}",
 		number_share("tcp", tcp), number_share("udp", udp),
 		number_share("reached", run_nonzero(run, UDP, "second_reached")));
+}
+
+static void judge_exchange(struct run *run, int64_t enough)
+{
+	struct share exchanged = run_nonzero(run, UDP, "exchanged");
+
 	run_judge(
 		run, "udp-no-listen", always_happens(exchanged, enough),
 		"two UDP sockets exchanged a question and its answer without listen, accept and connect in {exchanged} trials, two TCP sockets in {tcp}",
 		number_share("exchanged", exchanged),
 		number_share("tcp", run_nonzero(run, TCP, "exchanged")));
+}
+
+static void judge_file(struct run *run, int64_t enough)
+{
+	struct share stream = run_part(run, TCP, "stream_calls", "stream_asked");
+	struct share place = run_part(run, TCP, "place_calls", "place_asked");
+
 	run_judge(
 		run, "sock-is-file",
 		by_case(always_happens(stream, enough), always_happens(place, enough)),
 		"of read, write, fstat, dup and poll {stream} calls worked on a TCP socket, of lseek, pread and pwrite {place}",
 		number_share("stream", stream), number_share("place", place));
+}
+
+static void judge(struct run *run)
+{
+	int64_t enough = (int64_t)run_bound(run, "enough_trials");
+
+	judge_second(run, enough);
+	judge_exchange(run, enough);
+	judge_file(run, enough);
 }
 
 static const struct experiment about = {
