@@ -26,8 +26,9 @@ def cells(sample):
 
 def draw(result):
     shown = style.of_variants(result.samples, *KINDS)
-    page = style.Page(result, "A socket is read and written like a file, but has no place to go back to",
-                      "What each call gave, in the first trial.")
+    title = ("A socket is read and written like a file, but has no place to go back to"
+             if result.verdict("sock-is-file") == "depends" else "Which calls a socket takes")
+    page = style.Page(result, title, "What each call gave, in the first trial.")
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.27, right=0.97, above=0.1, below=0.02)[0])
     axes.set_axis_off()
     for x, (name, samples) in enumerate(shown.items()):
