@@ -25,6 +25,12 @@ pid_t child_fork(void);
 int child_run(void (*work)(void *argument), void *argument);
 
 /*
+ * Of a child that died: whether nothing ended the run as well, as Ctrl-C at a terminal ends both.  Waits
+ * half a second for that signal.
+ */
+bool child_died_alone(void);
+
+/*
  * Runs a program by its path, argv ended by NULL, without input and output.  True if it ended with
  * status 0; false also when the run was stopped: then it is killed, with all that it started.
  */

@@ -140,6 +140,14 @@ def last_line(text):
     return lines[-1].strip() if lines else "it said nothing"
 
 
+def server_models(server):
+    """The models of an echo-server that this machine can run."""
+    status, listed, errors = run([server, "--list"])
+    if status:
+        raise Failed(f"{server}: {last_line(errors)}")
+    return re.findall(r"^(\S+)(?!.*\n +not on this machine)", listed, re.MULTILINE)
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 def shown(path):

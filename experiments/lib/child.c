@@ -50,6 +50,11 @@ int child_run(void (*work)(void *argument), void *argument)
 	return status;
 }
 
+bool child_died_alone(void)
+{
+	return run_sleep_until(span_now() + 500000000);
+}
+
 bool child_execute(const char *const argv[])
 {
 	const int64_t every_ns = 500000;

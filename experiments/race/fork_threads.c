@@ -148,8 +148,7 @@ static void measure(struct run *run, struct found *found)
 	atomic_store(&trial.forked, true);
 	check(pthread_join(holder, NULL), "pthread_join");
 	check_fd(waitpid(child, NULL, 0), "waitpid");
-	/* a Ctrl-C at the terminal ends the child too; run_sleep_until() sees that it was one */
-	if (!found->done && run_sleep_until(span_now() + 500000000))
+	if (!found->done && child_died_alone())
 		errx(EXIT_USAGE, "the forked process died");
 	stuck = found->error == EBUSY && found->threads == 1;
 	run_record(run, (struct field[]){{"parent_threads", threads},

@@ -160,12 +160,6 @@ static void run_thread(struct visit *visit)
 	check(pthread_join(thread, NULL), "pthread_join");
 }
 
-/* A Ctrl-C at the terminal ends a child too; run_sleep_until() sees that it was one. */
-static bool ended_early(void)
-{
-	return run_sleep_until(span_now() + 500000000);
-}
-
 /* A copy of this process, with a copy of the first one's stack; it answers through a pipe. */
 static void run_process(struct visit *visit, int64_t *own)
 {
@@ -179,7 +173,7 @@ static void run_process(struct visit *visit, int64_t *own)
 		_exit(write(fds[1], visit, sizeof(*visit)) == sizeof(*visit) ? 0 : 1);
 	}
 	close(fds[1]);
-	if (read(fds[0], visit, sizeof(*visit)) != sizeof(*visit) && ended_early())
+	if (read(fds[0], visit, sizeof(*visit)) != sizeof(*visit) && child_died_alone())
 		errx(EXIT_USAGE, "the forked process died");
 	close(fds[0]);
 	check_fd(waitpid(child, NULL, 0), "waitpid");
@@ -272,7 +266,7 @@ static void measure_adding(struct run *run, struct adding *shared)
 	atomic_store(&shared->stop, true);
 	for (int i = 0; i < ADDERS; i++) {
 		check_fd(waitpid(children[i], &status, 0), "waitpid");
-		if (status != 0 && ended_early())
+		if (status != 0 && child_died_alone())
 			errx(EXIT_USAGE, "a forked process died");
 		updates += atomic_load(&shared->updates[i]);
 	}

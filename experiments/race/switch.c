@@ -247,7 +247,7 @@ static void run_sides(bool processes)
 		if (!processes)
 			check(pthread_join(threads[i], NULL), "pthread_join");
 		else if (check_fd(waitpid(children[i], &status, 0), "waitpid") && status != 0 &&
-			 run_sleep_until(span_now() + 500000000)) /* no signal ended us all */
+			 child_died_alone())
 			errx(EXIT_USAGE, "a forked process died");
 }
 

@@ -17,7 +17,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -140,12 +139,17 @@ static void change_all(struct visit *visit)
 	visit->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin_ns;
 }
 
-static void *second(void *argument)
+static void second(void *argument)
 {
 	struct visit *visit = argument;
 
 	if (!visit->idle)
 		change_all(visit);
+}
+
+static void *second_thread(void *argument)
+{
+	second(argument);
 	return NULL;
 }
 
@@ -154,23 +158,13 @@ static void *second(void *argument)
 static void run_second(struct visit *visit)
 {
 	pthread_t thread;
-	pid_t child;
-	int status;
 
 	if (visit->thread) {
-		check(pthread_create(&thread, NULL, second, visit), "pthread_create");
+		check(pthread_create(&thread, NULL, second_thread, visit), "pthread_create");
 		check(pthread_join(thread, NULL), "pthread_join");
-		return;
-	}
-	child = child_fork();
-	if (child == 0) {
-		second(visit);
-		_exit(0);
-	}
-	check_fd(waitpid(child, &status, 0), "waitpid");
-	/* a Ctrl-C at the terminal ends the child too; run_sleep_until() sees that it was one */
-	if (status != 0 && run_sleep_until(span_now() + 500000000))
+	} else if (child_run(second, visit) != 0) {
 		errx(EXIT_USAGE, "the forked process died");
+	}
 }
 
 /* Whether the pipe is there, with its byte: where it is not, the number is nobody's. */
