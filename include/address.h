@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-enum { ADDRESS_TEXT = 80 }; /* bytes of one as text, its 0 included */
+/* Bytes of one as text, its 0 included, and of its parts. */
+enum { ADDRESS_HOST = 65, ADDRESS_PORT = 6, ADDRESS_TEXT = ADDRESS_HOST + ADDRESS_PORT + 3 };
 
 struct address {
 	socklen_t size; /* of the one in use, for bind(2) and its like */
@@ -32,6 +33,9 @@ struct address address_find(const char *option, const char *host, int64_t port);
 
 /* The address that a socket has here (getsockname). */
 struct address address_of(int fd);
+
+/* "127.0.0.1" and "80", "::1" and "80". */
+void address_parts(const struct address *address, char host[ADDRESS_HOST], char port[ADDRESS_PORT]);
 
 /* "127.0.0.1:80", "[::1]:80"; into text, which it returns. */
 const char *address_text(const struct address *address, char text[ADDRESS_TEXT]);

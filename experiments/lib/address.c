@@ -45,13 +45,21 @@ struct address address_of(int fd)
 	return address;
 }
 
+void address_parts(const struct address *address, char host[ADDRESS_HOST], char port[ADDRESS_PORT])
+{
+	if (getnameinfo(&address->any, address->size, host, ADDRESS_HOST, port, ADDRESS_PORT,
+			NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+		snprintf(host, ADDRESS_HOST, "?");
+		snprintf(port, ADDRESS_PORT, "?");
+	}
+}
+
 const char *address_text(const struct address *address, char text[ADDRESS_TEXT])
 {
-	char host[NI_MAXHOST] = "?";
-	char port[NI_MAXSERV] = "?";
+	char host[ADDRESS_HOST];
+	char port[ADDRESS_PORT];
 
-	getnameinfo(&address->any, address->size, host, sizeof(host), port, sizeof(port),
-		    NI_NUMERICHOST | NI_NUMERICSERV);
-	snprintf(text, ADDRESS_TEXT, strchr(host, ':') ? "[%.64s]:%.5s" : "%.64s:%.5s", host, port);
+	address_parts(address, host, port);
+	snprintf(text, ADDRESS_TEXT, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 	return text;
 }

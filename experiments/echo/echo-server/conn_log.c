@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "conn_log.h"
 
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "text.h"
 
-enum { SHOWN_BYTES = 80, NAME_BYTES = 64 };
+enum { SHOWN_BYTES = 80 };
 
 /* What is put in for: %a the address, %h the host, %p the port, %t what was received. */
 struct lines {
@@ -36,11 +35,10 @@ void conn_log_begin(struct address *table, const struct conn_rules *rules)
 
 static void say(const char *line, const struct address *peer, const char *received)
 {
-	char host[NAME_BYTES] = "?";
-	char port[8] = "?";
+	char host[ADDRESS_HOST];
+	char port[ADDRESS_PORT];
 
-	getnameinfo(&peer->any, peer->size, host, sizeof(host), port, sizeof(port),
-		    NI_NUMERICHOST | NI_NUMERICSERV);
+	address_parts(peer, host, port);
 	flockfile(stdout); /* other threads print, too */
 	for (; *line; line++)
 		if (*line != '%')
