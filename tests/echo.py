@@ -47,10 +47,10 @@ def models():
 class Server:
     """echo-server on a free port; a context in which it must end well."""
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments, preload=None, **options):
         self.out, self.err = (tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2))
         self.process = start(SERVER, "--port", "0", *arguments, stdout=self.out, stderr=self.err,
-                             env=forking(), **options)
+                             env={**forking(), **({"LD_PRELOAD": str(preload)} if preload else {})}, **options)
         until(lambda: "\n" in self.printed() or self.process.poll() is not None, "first line")
         assert self.process.poll() is None, self.said()
         self.first = self.printed().splitlines()[0]

@@ -5,15 +5,17 @@ import os
 import random
 import resource
 import select
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import echo
 import pytest
 from echo import SAN, SERVER, Server, echoes, receive, receive_all, reset, stuff
-from program import TIMEOUT, environment, finish, run, start, until
+from program import ROOT, TIMEOUT, environment, finish, run, start, until
 
 ONE_AT_A_TIME = {"iterative"}  # by nature: a bystander waits
 SPINS = {"busy-poll"}
@@ -128,6 +130,19 @@ def serves(server):
 
 
 # --- a server each --------------------------------------------------------------------------------
+
+@pytest.mark.skipif(bool(SAN), reason="a sanitizer must be loaded first")
+@every_model
+def test_a_thread_that_adds_to_epoll_and_loses_its_cpu(model, tmp_path):
+    """The socket is still held by it when another thread closes it: no connection ends twice."""
+    built = subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "held.so", ROOT / "tests" / "held.c", "-ldl"],
+                           check=False) if shutil.which("cc") else None
+    if not built or built.returncode:
+        pytest.skip("no C compiler here")
+    with Server("--model", model, preload=tmp_path / "held.so") as server:
+        for _ in range(10):
+            echoes_and_leaves(server)
+
 
 @every_model
 def test_out_of_descriptors(model):

@@ -65,6 +65,18 @@ static bool await(struct conn *conn, enum conn_want want)
 	return true;
 }
 
+/*
+ * Closes a connection of this loop.  The thread that added it may still be in epoll_ctl(2), by which the
+ * socket stays in the set beyond close(2), and its events would come for a connection that has ended.
+ */
+static void end(struct conn *conn)
+{
+	if (!loop->accepts)
+		epoll_ctl(loop->epoll, EPOLL_CTL_DEL, conn->fd, NULL);
+	conn_close(conn);
+	atomic_fetch_sub(&loop->open, 1);
+}
+
 /* A coroutine: one connection after the other. */
 static void serve_conns(void)
 {
@@ -74,8 +86,7 @@ static void serve_conns(void)
 
 		while ((want = conn_step(self->conn)) != CONN_CLOSE && await(self->conn, want))
 			;
-		conn_close(self->conn);
-		atomic_fetch_sub(&loop->open, 1);
+		end(self->conn);
 		self->next = loop->free;
 		loop->free = self;
 		stack_switch(&self->stack, loop->stack);
@@ -119,8 +130,7 @@ static void begin(struct conn *conn)
 		resume(coroutine);
 		return;
 	}
-	conn_close(conn);
-	atomic_fetch_sub(&loop->open, 1);
+	end(conn);
 }
 
 /* epoll returns one pointer: to a coroutine, a connection without one (odd), or NULL (source). */
