@@ -25,12 +25,13 @@ struct address address_find(const char *option, const char *host, int64_t port)
 
 	snprintf(service, sizeof(service), "%d", (int)port);
 	error = getaddrinfo(*host ? host : "0.0.0.0", service, &hints, &found);
-	if (error)
+	if (error || !found)
 		errx(2, "%s: '%s': %s", option, host, gai_strerror(error));
-	for (chosen = found; chosen && chosen->ai_family != AF_INET;)
-		chosen = chosen->ai_next;
-	if (!chosen)
-		chosen = found;
+	chosen = found;
+	for (const struct addrinfo *one = found->ai_next; one && chosen->ai_family != AF_INET;
+	     one = one->ai_next)
+		if (one->ai_family == AF_INET)
+			chosen = one;
 	address.size = chosen->ai_addrlen;
 	memcpy(&address.any, chosen->ai_addr, chosen->ai_addrlen);
 	freeaddrinfo(found);
