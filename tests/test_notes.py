@@ -44,7 +44,7 @@ class Running:
     def __init__(self, *command):
         self.files = [tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2)]
         self.process = start(*map(str, command), stdout=self.files[0], stderr=self.files[1],
-                             env=environment(PYTHONUNBUFFERED="1", PYTHONIOENCODING="utf-8"))
+                             env={**echo.forking(), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"})
 
     def __enter__(self):
         return self
