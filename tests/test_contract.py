@@ -6,6 +6,7 @@ Nothing here knows a program by name, and nothing is said about speeds.
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,13 @@ Mandatory or optional arguments""")
     assert [(o.low, o.high) for o in found[:2]] == [(0, 1064), (1, 2 << 30)]
 
 
+@pytest.fixture
+def short(opts):
+    """For tests of the form of a run: one trial, of one interpreter where it takes several."""
+    takes_python = any(option.name == "python" for option in opts)
+    return (*SHORT, "--python", sys.executable) if takes_python else SHORT
+
+
 # --- the command line -----------------------------------------------------------------------------
 
 def test_help(help_text, quick):
@@ -108,17 +116,17 @@ def test_usage(program):
     (["--seed", "1\n2"], "--seed"),
     (["-o", "\x1b[31m"], "--output"),
 ], ids=" ".join)
-def test_wrong_usage(program, arguments, word, tmp_path):
-    assert_error(run(program, "--quick", *arguments, cwd=tmp_path), word)
+def test_wrong_usage(program, arguments, word, tmp_path, short):
+    assert_error(run(program, *short, *arguments, cwd=tmp_path), word)
     assert not list(tmp_path.iterdir())
 
 
-def test_numbers_out_of_range(program, opts):
+def test_numbers_out_of_range(program, opts, short):
     numbers = [option for option in opts if option.is_number]
     assert {"trials", "seed"} <= {option.name for option in numbers}
     for option in numbers:
         for wrong in (option.low - 1, option.high + 1, "many", "", "1x", "9" * 30):
-            assert_error(run(program, "--quick", f"--{option.name}={wrong}"), f"--{option.name}")
+            assert_error(run(program, *short, f"--{option.name}={wrong}"), f"--{option.name}")
 
 
 def test_words_out_of_choice(program, opts):
@@ -274,23 +282,23 @@ def test_rows_on_stdout_with_the_same_order(quick, two_trials):
 
 
 @pytest.mark.parametrize("how", ["--quiet", "--brief"])
-def test_quiet(program, quick, how):
-    ended = run(program, *SHORT, how)
+def test_quiet(program, quick, how, short):
+    ended = run(program, *short, how)
     claims = quick.rows[0]["claims"]
     starts = [line.split()[0] for line in ended.stdout.splitlines() if line[2] != " "]
     assert (ended.returncode, ended.stderr) == (quick.status, "")
     assert sorted(starts) == sorted(claims)
 
 
-def test_ascii_in_the_c_locale(program, quick):
-    ended = run(program, *SHORT, env=environment(LC_ALL="C"))
+def test_ascii_in_the_c_locale(program, quick, short):
+    ended = run(program, *short, env=environment(LC_ALL="C"))
     assert ended.returncode == quick.status
     assert ended.stdout.isascii() and ended.stderr == ""
 
 
-def test_cpus(program, quick, tmp_path):
+def test_cpus(program, quick, tmp_path, short):
     cpu = str(min(os.sched_getaffinity(0)))
-    ended = run(program, *SHORT, "--cpus", cpu, "-o", "rows.jsonl", cwd=tmp_path)
+    ended = run(program, *short, "--cpus", cpu, "-o", "rows.jsonl", cwd=tmp_path)
     row = parse((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))[0]
     assert (ended.returncode, ended.stderr) == (quick.status, "")
     assert (row["cpus_allowed"], row["params"]["cpus"]) == (cpu, cpu)
@@ -351,9 +359,9 @@ def test_shams(program, quick, described, runs_here, alone):
                     + ", ".join(name for name, word in came.items() if word == "unclear"))
 
 
-def test_sham_is_said(program, described):
+def test_sham_is_said(program, described, short):
     for name in list(described["shams"])[:1]:
-        ended = run(program, *SHORT, "--sham", name, "-o", "-")
+        ended = run(program, *short, "--sham", name, "-o", "-")
         rows = parse(ended.stdout)
         assert rows[0]["sham"] == name
         assert f"SHAM {name}" in ended.stderr.splitlines()[0]
@@ -363,24 +371,24 @@ def test_sham_is_said(program, described):
 
 # --- full disks -----------------------------------------------------------------------------------
 
-def test_rows_on_a_full_disk(program):
-    ended = run(program, *SHORT, "-o", "/dev/full")
+def test_rows_on_a_full_disk(program, short):
+    ended = run(program, *short, "-o", "/dev/full")
     assert_error(ended, "/dev/full", "No space left", out=None)
     assert not Path("/dev/full.part").exists()
 
 
 @pytest.mark.parametrize("arguments", [(), ("-o", "-")], ids=["text", "rows"])
-def test_stdout_on_a_full_disk(program, arguments):
+def test_stdout_on_a_full_disk(program, arguments, short):
     with open("/dev/full", "w", encoding="utf-8") as full:
-        ended = run(program, *SHORT, *arguments, stdout=full)
+        ended = run(program, *short, *arguments, stdout=full)
     assert ended.returncode == 2 and "No space left" in ended.stderr.splitlines()[-1]
 
 
-def test_reader_that_goes_away(program):
+def test_reader_that_goes_away(program, short):
     """As in `PROGRAM -o - | head -n1`: an error, not a death by SIGPIPE."""
     reader, pipe = os.pipe()
     os.close(reader)  # before the program begins: a quick one would have ended else
-    process = start(program, *SHORT, "-o", "-", stdout=pipe)
+    process = start(program, *short, "-o", "-", stdout=pipe)
     os.close(pipe)
     ended = finish(process)
     assert ended.returncode == 2 and "Broken pipe" in ended.stderr.splitlines()[-1]
@@ -427,8 +435,8 @@ def test_nothing_left_behind(quick):
 @pytest.mark.parametrize("changes, coloured", [
     ({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False),
 ], ids=["default", "NO_COLOR", "dumb"])
-def test_colour(program, quick, changes, coloured):
-    status, shown = run_on_a_terminal(program, *SHORT, env=environment(**changes))
+def test_colour(program, quick, changes, coloured, short):
+    status, shown = run_on_a_terminal(program, *short, env=environment(**changes))
     assert status == quick.status
     assert bool(COLOUR.search(shown)) == coloured
     if "TERM" in changes:  # which understands no escapes, so not those of a progress line either

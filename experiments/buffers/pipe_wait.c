@@ -6,7 +6,7 @@
  * A pipe holds its size and no more: a child that prints more waits in write until somebody reads,
  * and the parent, who alone could, waits for the child.  They would wait forever.
  *
- * That is recognised by its state, not by a time that has passed: the pipe holds its size (FIONREAD),
+ * That is recognised by its state, not by a time that has passed: the pipe has no room (FIONREAD),
  * the child is asleep in write, a thread of the parent in waitpid.  Nobody but the parent has the reading
  * end, so nothing can change that.  Then the main thread reads, so that the child and the wait end.
  */
@@ -125,7 +125,7 @@ static bool gets_stuck(struct parent *p, const struct child *child, int fd)
 	while (looks < LOOKS_STUCK) {
 		if (atomic_load(&p->waited) || !run_sleep_until(span_now() + LOOK_NS))
 			return false;
-		if (net_inq(fd) == net_sndbuf(fd) && atomic_load(&child->writing) &&
+		if (net_inq(fd) > net_sndbuf(fd) - PRINT && atomic_load(&child->writing) &&
 		    process_state(p->child) == 'S' && thread_state(atomic_load(&p->tid)) == 'S')
 			looks++;
 		else
