@@ -75,6 +75,15 @@ def curves_of(result):
             for name, trials in found.items()}
 
 
+def as_one_line(curves):
+    """Percentile and latency of all of them, with gaps between: drawn at once."""
+    parts = []
+    for curve in curves:
+        shown = curve[(curve[:, 1] <= 5e5) & (curve[:, 1] > 0)]
+        parts += [np.stack((1e6 / shown[:, 1], shown[:, 0])), np.full((2, 1), np.nan)]
+    return np.concatenate(parts, axis=1)
+
+
 def latency(result, variants):
     curves = curves_of(result)
     names = [name for name in variants if name in curves]
@@ -87,16 +96,13 @@ def latency(result, variants):
         f"with {low} and {style.time_of(late[high])} with {high}",
         "Open loop beside other work: latency counts from when a request was due. A line is a trial; "
         "grey: all other models.")
+    everything = as_one_line([curve for trials in curves.values() for curve in trials])
     for at, name, axes in servers.panels(page, names, left=0.085, above=0.05, below=0.085):
         axes.set_xscale("log")
         axes.set_yscale("log")
-        for other, trials in curves.items():
-            for curve in trials:
-                shown = curve[(curve[:, 1] <= 5e5) & (curve[:, 1] > 0)]
-                mine = other == name
-                axes.plot(1e6 / shown[:, 1], shown[:, 0],
-                          color=style.CYCLE[at % len(style.CYCLE)][0] if mine else style.PALE,
-                          linewidth=1.6 if mine else 0.8, zorder=3 if mine else 1)
+        axes.plot(*everything, color=style.PALE, linewidth=0.8, zorder=1)
+        axes.plot(*as_one_line(curves[name]), color=style.CYCLE[at % len(style.CYCLE)][0], linewidth=1.6,
+                  zorder=3)
         axes.set_xlim(2, 1e4)
         axes.xaxis.set_major_locator(FixedLocator([2, 10, 100, 1000]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{100 - 100 / n:.6g}"))

@@ -91,10 +91,10 @@ def draw_line(axes, lines, window):
     axes.set_title("Who held the lock in the first trial")
     style.rows_of(axes, rows)
     for at, name in enumerate(rows):
-        for hold in lines[name]:
-            begin, end = hold["begin_ns"] / 1e6, min(hold["end_ns"] / 1e6, window)
-            axes.barh(at + (0.19 if hold["thread"] else -0.19), end - begin, left=begin,
-                      height=0.36, color=LANES[hold["thread"]][0], linewidth=0)
+        for thread, (colour, *_) in enumerate(LANES):
+            held = [(hold["begin_ns"] / 1e6, min(hold["end_ns"] / 1e6, window) - hold["begin_ns"] / 1e6)
+                    for hold in lines[name] if hold["thread"] == thread]
+            axes.broken_barh(held, (at + (0.19 if thread else -0.19) - 0.18, 0.36), color=colour, linewidth=0)
         last = max(hold["end_ns"] for hold in lines[name]) / 1e6
         if last < window * 0.97 and len(lines[name]) >= 900:
             axes.text(last + window / 100, at, "(not logged further)", va="center",
