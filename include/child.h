@@ -18,9 +18,14 @@
 pid_t child_fork(void);
 
 /*
- * Calls work(argument) in a child and returns the child's status as of waitpid(2): 0 when work came
- * to its end.  The signals that end the run leave the child alone, also where a terminal sends them
+ * The same, but the signals that end the run leave the child alone, also where a terminal sends them
  * to both: it ends with its work, or with its parent.
+ */
+pid_t child_fork_apart(void);
+
+/*
+ * Calls work(argument) in such a child and returns the child's status as of waitpid(2): 0 when work
+ * came to its end.
  */
 int child_run(void (*work)(void *argument), void *argument);
 

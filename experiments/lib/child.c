@@ -31,16 +31,22 @@ pid_t child_fork(void)
 	return 0;
 }
 
-int child_run(void (*work)(void *argument), void *argument)
+pid_t child_fork_apart(void)
 {
 	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
-	int status = 0;
-	pid_t child;
+	pid_t child = child_fork();
 
-	child = child_fork();
+	for (size_t i = 0; child == 0 && i < sizeof(ends) / sizeof(*ends); i++)
+		signal(ends[i], SIG_IGN);
+	return child;
+}
+
+int child_run(void (*work)(void *argument), void *argument)
+{
+	int status = 0;
+	pid_t child = child_fork_apart();
+
 	if (child == 0) {
-		for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
-			signal(ends[i], SIG_IGN);
 		work(argument);
 		_exit(0);
 	}

@@ -278,7 +278,7 @@ struct link *link_open(struct link_ask ask, const char **why)
 	int ends[2];
 
 	check_fd(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
-	link->child = child_fork();
+	link->child = child_fork_apart();
 	if (link->child == 0) {
 		close(ends[0]);
 		serve(ends[1], ask, link->said);
