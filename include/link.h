@@ -43,6 +43,12 @@ struct in_addr link_address(enum link_host host);
 /* A fresh AF_INET socket of that host; type as of socket(2).  The rest is done as with any. */
 int link_socket(struct link *link, enum link_host host, int type);
 
+/*
+ * A packet socket (packet(7), SOCK_DGRAM) that gets a copy of every packet that this host sends or gets.
+ * -1 where the kernel has none; *why says so, as of link_open().
+ */
+int link_packets(struct link *link, enum link_host host, const char **why);
+
 /* net_pair() from LINK_TX to LINK_RX; NET_TCP or NET_UDP. */
 struct net_pair link_pair(struct link *link, enum net_kind kind, struct net_ask ask);
 

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <err.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -24,7 +25,7 @@ enum { ATTEMPTS = 500, ATTEMPT_MS = 10 }; /* of a new cable */
 /* What the parent asks of the child: a socket, or to run a command. */
 struct request {
 	enum link_host host;
-	int type; /* of a socket; 0 = run the command */
+	int family, type; /* of a socket; 0 = run the command */
 	char command[COMMAND];
 };
 
@@ -119,10 +120,13 @@ static const char *plug_in(enum link_host host)
 			   address_text(host), address_text(peer), ethernet_text(peer));
 }
 
-static int socket_of(enum link_host host, int type)
+/* A fresh socket, or -1. */
+static int socket_of(enum link_host host, int family, int type)
 {
+	int protocol = family == AF_PACKET ? htons(ETH_P_ALL) : 0;
+
 	check_fd(setns(hosts[host], CLONE_NEWNET), "setns");
-	return check_fd(socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
+	return socket(family, type | SOCK_CLOEXEC, protocol);
 }
 
 /*
@@ -133,8 +137,8 @@ static bool carries(enum link_host host)
 {
 	struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr = link_address(peer_of(host))};
 	socklen_t size = sizeof(peer);
-	int tx = socket_of(host, SOCK_DGRAM);
-	int rx = socket_of(peer_of(host), SOCK_DGRAM);
+	int tx = check_fd(socket_of(host, AF_INET, SOCK_DGRAM), "socket");
+	int rx = check_fd(socket_of(peer_of(host), AF_INET, SOCK_DGRAM), "socket");
 	struct pollfd arrived = {.fd = rx, .events = POLLIN};
 
 	check_fd(bind(rx, (struct sockaddr *)&peer, size), "bind");
@@ -227,10 +231,11 @@ static _Noreturn void serve(int channel, struct link_ask ask, char output[OUTPUT
 	answer(channel, -1, output);
 	while (!failed && recv(channel, &request, sizeof(request), 0) == sizeof(request)) {
 		if (request.type) {
-			int fd = socket_of(request.host, request.type);
+			int fd = socket_of(request.host, request.family, request.type);
 
-			answer(channel, fd, (char[]){""});
-			close(fd);
+			answer(channel, fd, fd < 0 ? strerror(errno) : (char[]){""});
+			if (fd >= 0)
+				close(fd);
 		} else {
 			check_fd(setns(hosts[request.host], CLONE_NEWNET), "setns");
 			shell(request.command, output);
@@ -301,7 +306,20 @@ struct in_addr link_address(enum link_host host)
 
 int link_socket(struct link *link, enum link_host host, int type)
 {
-	return ask_child(link, &(struct request){.host = host, .type = type});
+	int fd = ask_child(link, &(struct request){host, AF_INET, type, ""});
+
+	if (fd < 0)
+		errx(2, "socket: %s", link->said);
+	return fd;
+}
+
+int link_packets(struct link *link, enum link_host host, const char **why)
+{
+	int fd = ask_child(link, &(struct request){host, AF_PACKET, SOCK_DGRAM, ""});
+
+	if (fd < 0)
+		*why = text_format("this kernel has no packet sockets (%s)", link->said);
+	return fd;
 }
 
 struct net_pair link_pair(struct link *link, enum net_kind kind, struct net_ask ask)
