@@ -53,6 +53,12 @@ int link_packets(struct link *link, enum link_host host, const char **why);
 struct net_pair link_pair(struct link *link, enum net_kind kind, struct net_ask ask);
 
 /*
+ * Whether that host has gone: frames to it are addressed to a network card that nobody has, so they
+ * arrive nowhere, and nobody says so.
+ */
+void link_gone(struct link *link, enum link_host host, bool gone);
+
+/*
  * Runs a shell command in that host ("cat /proc/net/snmp", "tc -s qdisc show dev cable"), whose end
  * of the cable is called "cable".  What it printed, at most 64 KiB, until the next call.
  */

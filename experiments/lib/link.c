@@ -330,6 +330,17 @@ struct net_pair link_pair(struct link *link, enum net_kind kind, struct net_ask 
 			link_address(LINK_RX), ask);
 }
 
+void link_gone(struct link *link, enum link_host host, bool gone)
+{
+	const char *said =
+		link_run(link, peer_of(host),
+			 text_format("ip neigh replace %s lladdr %s dev cable", address_text(host),
+				     gone ? "02:00:00:00:00:ff" : ethernet_text(host)));
+
+	if (*said)
+		errx(2, "ip neigh: %s", said);
+}
+
 const char *link_run(struct link *link, enum link_host host, const char *command)
 {
 	struct request request = {.host = host};
