@@ -41,8 +41,9 @@ struct messages {
 	bool ended;             /* the stream */
 };
 
-/* Connects a pair for n messages. */
+/* Connects a pair for n messages; or takes a pair of the caller's over. */
 void messages_begin(struct messages *m, int64_t n);
+void messages_begin_with(struct messages *m, int64_t n, struct net_pair fd);
 
 /* Sends them at their times, and ends the stream; earlier if the run is stopped. */
 void messages_send(const struct messages *m);

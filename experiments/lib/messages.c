@@ -14,8 +14,13 @@
 
 void messages_begin(struct messages *m, int64_t n)
 {
+	messages_begin_with(m, n, net_pair(NET_TCP, (struct net_ask){.rcvbuf = 1 << 20}));
+}
+
+void messages_begin_with(struct messages *m, int64_t n, struct net_pair fd)
+{
 	*m = (struct messages){
-		.fd = net_pair(NET_TCP, (struct net_ask){.rcvbuf = 1 << 20}),
+		.fd = fd,
 		.n = n,
 		.at_ns = check_alloc(calloc((size_t)n, sizeof(*m->at_ns))),
 		.came = check_alloc(calloc((size_t)n, sizeof(*m->came))),
