@@ -8,8 +8,13 @@
  *
  * The other models are contrasts: iterative answers one client, the event loop answers all but in one
  * process, threads as well, and with that process all of them are gone.
+ *
+ * Then whether several clients need calls that do not block: while they are connected and silent, /proc
+ * shows the flags of the server's sockets, and the call that its threads sleep in.
  */
+#include <math.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -17,12 +22,14 @@
 #include "judge.h"
 #include "lib/server.h"
 
-enum { BY_PREFORK, BY_FORK, BY_THREAD, BY_EPOLL, BY_ITERATIVE, CLIENTS = 4, FAMILY = 256 };
+enum { BY_PREFORK, BY_FORK, BY_THREAD, BY_POOL, BY_EPOLL, BY_ITERATIVE };
+enum { CLIENTS = 4, FAMILY = 256 };
 
 static const struct variant variants[] = {
 	MODEL_AS(BY_PREFORK, PREFORK, "prefork", "4 processes forked beforehand"),
 	MODEL_AS(BY_FORK, FORK, "fork", "a process forked for every connection"),
 	MODEL_AS(BY_THREAD, THREAD, "thread", "a thread for every connection"),
+	MODEL_AS(BY_POOL, POOL, "pool", "4 threads started beforehand"),
 	MODEL_AS(BY_EPOLL, EPOLL, "epoll", "one event loop"),
 	MODEL_AS(BY_ITERATIVE, ITERATIVE, "iterative", "one connection after the other"),
 	{0}};
@@ -32,6 +39,10 @@ static const struct claim claims[] = {
 	 "prefork=thread", REFUTED,
 	 .why = {[HOLDS] =
 			 "each worker is a process that accepts from the common listening socket. What kills it takes its own connection with it, and the parent starts another worker in its place."}},
+	{"srv-several-need-nonblocking", "several peers need non-blocking or asynchronous calls",
+	 "prefork=iterative,fork=iterative,thread=iterative,pool=iterative", HOLDS,
+	 .why = {[REFUTED] =
+			 "a call blocks the thread that makes it, and no other. A thread or a process for each peer may sleep in recv; one thread for all of them may not, so it is the one that needs calls that do not block, and somebody who says which peer to serve next."}},
 	{0}};
 
 static const struct row_field fields[] = {
@@ -45,6 +56,12 @@ static const struct row_field fields[] = {
 	{"served_anew", "1: a new client was served then", "newcomer|served", SHOW_NONZERO},
 	{"isolated", "1: all but one client went on, and the new one was served", "isolated",
 	 SHOW_NONZERO},
+	{"sockets", "descriptors of the server's processes, while all clients were connected"},
+	{"nonblocking_sockets", "of these, with O_NONBLOCK", "sockets with|O_NONBLOCK"},
+	{"receiving_threads", "of the server, that slept in recv then", "asleep|in recv"},
+	{"served_blocking", "1: all were answered, and no socket had O_NONBLOCK"},
+	{"unseen_nonblock", "1: of the event loop's sockets not every one was seen to have it",
+	 .zero = true, .sham = "epoll=thread"},
 	{"wrong_bytes", "of all answers", .zero = true, .sham = "greet"},
 	{0}};
 
@@ -107,7 +124,9 @@ static void measure(struct run *run, struct server *server)
 	struct process before[FAMILY];
 	int clients[CLIENTS];
 	int64_t wrong = 0;
-	int64_t first, serving, go_on;
+	struct program_sockets sockets;
+	int64_t first, receiving, serving, go_on;
+	bool is_loop = run_label(run) == BY_EPOLL;
 	bool anew = false;
 	pid_t victim;
 	size_t n;
@@ -117,6 +136,8 @@ static void measure(struct run *run, struct server *server)
 		clients[i] = check_fd(server_connect(server), "connect");
 	first = answered(server, clients, &wrong);
 	n = look(server, before);
+	sockets = program_sockets(server->program.pid);
+	receiving = program_threads_in(server->program.pid, SYS_recvfrom);
 	answered(server, clients, &wrong);
 	serving = served_by(server, before, n, &victim);
 	check_fd(kill(victim, SIGKILL), "kill");
@@ -138,10 +159,36 @@ static void measure(struct run *run, struct server *server)
 					 {"served_anew", anew},
 					 {"isolated", go_on == CLIENTS - 1 && anew},
 					 {"wrong_bytes", wrong},
+					 {"sockets", sockets.all},
+					 {"nonblocking_sockets", sockets.nonblocking},
+					 {"receiving_threads", receiving},
+					 {sockets.all == 0 ? NULL /* /proc shows none */
+					  : is_loop        ? "unseen_nonblock"
+							   : "served_blocking",
+					  is_loop ? sockets.nonblocking <= CLIENTS
+						  : first == CLIENTS && sockets.nonblocking == 0},
 					 {0}});
 }
 
 /* --- judge --------------------------------------------------------------- */
+
+/* The models that only block, which are the first ones; iterative does as well. */
+static void judge_blocking(struct run *run, int64_t enough)
+{
+	struct share served = run_nonzero_in(run, BY_PREFORK, BY_POOL, "served_blocking");
+	double receiving = INFINITY;
+
+	for (size_t v = BY_PREFORK; v <= BY_POOL; v++)
+		receiving = fmin(receiving, run_median(run, v, "receiving_threads"));
+	run_judge(
+		run, "srv-several-need-nonblocking", never_happens(served, enough),
+		"servers with a process or a thread for each of {clients} clients answered all of them while all were connected, without O_NONBLOCK on any socket, in {served} trials; at least {receiving} threads slept in recv then; an iterative server answered {iterative}, an event loop {loop} with O_NONBLOCK on {nonblocking} sockets",
+		number_int("clients", CLIENTS), number_share("served", served),
+		number_real("receiving", receiving),
+		number_real("iterative", run_median(run, BY_ITERATIVE, "answered_clients")),
+		number_real("loop", run_median(run, BY_EPOLL, "answered_clients")),
+		number_real("nonblocking", run_median(run, BY_EPOLL, "nonblocking_sockets")));
+}
 
 static void judge(struct run *run)
 {
@@ -158,6 +205,7 @@ static void judge(struct run *run)
 		number_int("clients", CLIENTS),
 		number_real("processes", run_median(run, BY_PREFORK, "serving_processes")),
 		number_share("isolated", isolated));
+	judge_blocking(run, enough);
 }
 
 static const struct experiment about = {

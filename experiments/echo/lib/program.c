@@ -268,3 +268,68 @@ int64_t program_threads(pid_t pid)
 		threads += proc_number(text_format("/proc/%d/status", family[i]), "Threads:", 0);
 	return threads;
 }
+
+struct calling {
+	long call;
+	int64_t threads;
+};
+
+static bool add_calling(const char *folder, void *argument)
+{
+	struct calling *calling = argument;
+	char line[512];
+	char *end;
+
+	read_line(folder, "syscall", line); /* "running", or a number first */
+	calling->threads += strtol(line, &end, 10) == calling->call && end != line;
+	return false;
+}
+
+int64_t program_threads_in(pid_t pid, long call)
+{
+	static pid_t family[MOST_PROCESSES];
+	size_t n = program_family(pid, family, MOST_PROCESSES);
+	struct calling calling = {.call = call};
+
+	for (size_t i = 0; i < n; i++)
+		each_thread(family[i], add_calling, &calling);
+	return calling.threads;
+}
+
+/* The flags of a descriptor, as of F_GETFL; 0 if it has gone. */
+static int flags_of(pid_t pid, const char *fd)
+{
+	FILE *file = fopen(text_format("/proc/%d/fdinfo/%s", pid, fd), "re");
+	unsigned int flags = 0;
+
+	/* NOLINTNEXTLINE(cert-err34-c): proc_pid_fdinfo(5) */
+	if (file && fscanf(file, "pos: %*d flags: %o", &flags) != 1)
+		flags = 0;
+	if (file)
+		fclose(file);
+	return (int)flags;
+}
+
+struct program_sockets program_sockets(pid_t pid)
+{
+	static pid_t family[MOST_PROCESSES];
+	size_t n = program_family(pid, family, MOST_PROCESSES);
+	struct program_sockets found = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		DIR *all = opendir(text_format("/proc/%d/fd", family[i]));
+		const struct dirent *fd;
+		char target[16] = "";
+
+		while (all && (fd = readdir(all))) { /* NOLINT(concurrency-mt-unsafe) */
+			if (readlinkat(dirfd(all), fd->d_name, target, sizeof(target)) < 8 ||
+			    memcmp(target, "socket:[", 8) != 0)
+				continue;
+			found.all++;
+			found.nonblocking += (flags_of(family[i], fd->d_name) & O_NONBLOCK) != 0;
+		}
+		if (all)
+			closedir(all);
+	}
+	return found;
+}

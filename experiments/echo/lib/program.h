@@ -70,7 +70,15 @@ int64_t program_sleeps(pid_t pid);
 /* CPU time of a process so far, with all of its threads; 0 if it is gone. */
 int64_t program_cpu_ns(pid_t pid);
 
-/* Threads of the process and all that it has forked. */
+/* Threads of the process and all that it has forked; of them, those that sleep in this system call. */
 int64_t program_threads(pid_t pid);
+int64_t program_threads_in(pid_t pid, long call);
+
+/* Their descriptors of sockets; of them, those with O_NONBLOCK. */
+struct program_sockets {
+	int64_t all, nonblocking;
+};
+
+struct program_sockets program_sockets(pid_t pid);
 
 #endif
