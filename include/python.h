@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * python.h - the CPython interpreters of this machine, and scripts run in them.
+ * python.h - the Python interpreters of this machine, and scripts run in them.
  *
  * A child runs with its own process group, no standard input, no PYTHON* settings, no signal
  * blocked, and is killed when the thread that started it ends, so that none outlives the program:
@@ -19,9 +19,12 @@ enum { PYTHONS = 16 }; /* the most that are found */
 
 struct python {
 	char path[PATH_MAX];
-	char name[24]; /* "3.9.18"; "3.13.0t" without a GIL; "3.11.2b" is the second 3.11.2 */
+	char name[24]; /* "3.9.18"; "3.13.0t" without a GIL; "3.11.2b" is the second 3.11.2;
+			  "pypy3.9.16" is PyPy with the language of 3.9.16 */
+	char kind[16]; /* "cpython", "pypy", "jython" ... */
 	int major, minor, micro;
 	bool gil;
+	const char *x_option; /* what follows -X; NULL = none */
 };
 
 /*
@@ -31,13 +34,19 @@ struct python {
 const char *python_asked(int argc, char *argv[]);
 
 /*
- * Finds interpreters, the oldest first, and returns how many.  From a comma-separated list of
+ * Finds CPythons, the oldest first, and returns how many.  From a comma-separated list of
  * paths or commands each must be a CPython, else the process ends with status 2; for NULL
  * python, python2, python3 and python3.N of PATH and of the version managers' folders are tried.
  * Scripts (shims) only count if there is nothing else.  Each is run once, and those with the same
  * sys.executable are one.
  */
 size_t python_find(const char *list, struct python found[PYTHONS]);
+
+/* The same of every implementation: pypy, jython, ipy (IronPython) and graalpy of PATH follow the CPythons. */
+size_t python_find_any(const char *list, struct python found[PYTHONS]);
+
+/* What it is, in words: "CPython", "CPython, free-threaded", "PyPy". */
+const char *python_what(const struct python *python);
 
 /*
  * experiments/NAME ("gil/convoy.py") beside the build folder this program is in; NULL if there is no

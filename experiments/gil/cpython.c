@@ -413,7 +413,7 @@ static void add_subject(struct subject subject)
 	struct variant *variant = &variants[subjects_n];
 
 	if (subject.python)
-		help = subject.python->gil ? "CPython" : "CPython, free-threaded";
+		help = python_what(subject.python);
 	variant->name = subject.python ? subject.python->name : model_names[subject.policy];
 	variant->help = strdup(help);
 	subjects[subjects_n++] = subject;

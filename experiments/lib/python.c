@@ -22,7 +22,10 @@
 
 enum { CANDIDATES = 64, ERROR = 256 };
 
-static const int64_t probe_limit_ns = 10000000000; /* a machine under load, not a slow command */
+static const int64_t probe_limit_ns = 30000000000; /* a machine under load, not a slow command */
+
+/* The commands of other implementations, which may be scripts. */
+static const char *const others[] = {"pypy", "jython", "ipy", "graalpy"};
 
 /* Where version managers keep what their shims would start. */
 static const char *const managed[] = {"~/.pyenv/versions/*/bin/python",
@@ -66,9 +69,14 @@ struct python_child python_start(const struct python *python, const char *script
 				 const char *const *arguments)
 {
 	/* -E: no PYTHON* settings, -S: no site, -B: no .pyc, -u: lines come when they are printed */
-	const char *argv[32] = {python->path, "-E", "-S", "-B", "-u", script};
-	size_t n = 6;
+	const char *argv[32] = {python->path, "-E", "-S", "-B", "-u"};
+	size_t n = 5;
 
+	if (python->x_option) {
+		argv[n++] = "-X";
+		argv[n++] = python->x_option;
+	}
+	argv[n++] = script;
 	while (*arguments && n + 1 < sizeof(argv) / sizeof(argv[0]))
 		argv[n++] = *arguments++;
 	return spawn(argv);
@@ -160,9 +168,10 @@ const char *python_script(const char *name)
 static const char probe[] =
 	"import os, sys\n"
 	"name = sys.implementation.name if hasattr(sys, 'implementation') else sys.subversion[0]\n"
-	"gil = getattr(sys, '_is_gil_enabled', lambda: True)()\n"
-	"print('%s %d %d %d %d %s' % ((name.lower(),) + tuple(sys.version_info[:3]) + (int(gil), "
-	"os.path.realpath(sys.executable))))\n";
+	"name = name.lower()\n"
+	"gil = getattr(sys, '_is_gil_enabled', lambda: name not in ('jython', 'ironpython'))()\n"
+	"print('%s %d %d %d %d %s' % ((name,) + tuple(sys.version_info[:3]) + (int(gil), "
+	"os.path.realpath(sys.executable or ''))))\n";
 
 struct search {
 	char *tried[CANDIDATES]; /* real paths or, of a list, what was asked for */
@@ -194,25 +203,29 @@ static bool is_script(const char *path)
 }
 
 /* "python", "python2", "python3.13", "python3.13t": not python3-config. */
-static bool is_interpreter(const char *path)
+static bool is_interpreter(const char *path, const char *command)
 {
-	const char *name = strrchr(path, '/') + 1 + strlen("python");
-	size_t length = strspn(name, "0123456789.");
+	const char *version = strrchr(path, '/') + 1 + strlen(command);
+	size_t length = strspn(version, "0123456789.");
 
-	return access(path, X_OK) == 0 && (name[length] == '\0' || strcmp(name + length, "t") == 0);
+	return access(path, X_OK) == 0 &&
+	       (version[length] == '\0' || strcmp(version + length, "t") == 0);
 }
 
-/* Adds the programs (or the scripts) that match. */
-static void add_matches(struct search *search, const char *pattern, bool scripts)
+enum which { PROGRAMS, SCRIPTS, BOTH };
+
+/* Adds those of a command that match. */
+static void add_matches(struct search *search, const char *pattern, const char *command,
+			enum which which)
 {
 	glob_t found;
 
 	if (glob(pattern, GLOB_TILDE, NULL, &found) == 0)
 		for (size_t i = 0; i < found.gl_pathc; i++) {
 			const char *path = found.gl_pathv[i];
-			char *real = is_interpreter(path) ? realpath(path, NULL) : NULL;
+			char *real = is_interpreter(path, command) ? realpath(path, NULL) : NULL;
 
-			if (real && is_script(real) == scripts)
+			if (real && (which == BOTH || is_script(real) == (which == SCRIPTS)))
 				add(search, real);
 			else
 				free(real);
@@ -220,7 +233,7 @@ static void add_matches(struct search *search, const char *pattern, bool scripts
 	globfree(&found);
 }
 
-static void search_machine(struct search *search, bool scripts)
+static void search_path(struct search *search, const char *command, enum which which)
 {
 	const char *folders = getenv("PATH");
 	char *path = check_alloc(strdup(folders ? folders : "/usr/bin"));
@@ -228,12 +241,17 @@ static void search_machine(struct search *search, bool scripts)
 	char pattern[PATH_MAX];
 
 	for (const char *folder; (folder = strsep(&rest, ":"));) {
-		snprintf(pattern, sizeof(pattern), "%s/python*", *folder ? folder : ".");
-		add_matches(search, pattern, scripts);
+		snprintf(pattern, sizeof(pattern), "%s/%s*", *folder ? folder : ".", command);
+		add_matches(search, pattern, command, which);
 	}
 	free(path);
+}
+
+static void search_machine(struct search *search, enum which which)
+{
+	search_path(search, "python", which);
 	for (size_t i = 0; i < sizeof(managed) / sizeof(managed[0]); i++)
-		add_matches(search, managed[i], scripts);
+		add_matches(search, managed[i], "python", which);
 }
 
 static void search_list(struct search *search, const char *list)
@@ -249,12 +267,21 @@ static void search_list(struct search *search, const char *list)
 	}
 }
 
+static bool is_cpython(const struct python *python)
+{
+	return strcmp(python->kind, "cpython") == 0;
+}
+
 static int by_version(const void *a, const void *b)
 {
 	const struct python *one = a;
 	const struct python *two = b;
-	const int differences[] = {one->major - two->major, one->minor - two->minor,
-				   one->micro - two->micro, two->gil - one->gil};
+	const int differences[] = {!is_cpython(one) - !is_cpython(two),
+				   strcmp(one->kind, two->kind),
+				   one->major - two->major,
+				   one->minor - two->minor,
+				   one->micro - two->micro,
+				   two->gil - one->gil};
 
 	for (size_t i = 0; i < sizeof(differences) / sizeof(differences[0]); i++)
 		if (differences[i])
@@ -271,17 +298,18 @@ static void name_all(struct python *found, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct python *p = &found[i];
 		bool same = i > 0 && p->minor == p[-1].minor && p->micro == p[-1].micro &&
-			    p->major == p[-1].major && p->gil == p[-1].gil;
+			    p->major == p[-1].major && p->gil == p[-1].gil &&
+			    strcmp(p->kind, p[-1].kind) == 0;
 
 		twin = (char)(same ? twin + 1 : 'a');
-		snprintf(p->name, sizeof(p->name), "%d.%d.%d%s", p->major, p->minor, p->micro,
-			 p->gil ? "" : "t");
+		snprintf(p->name, sizeof(p->name), "%s%d.%d.%d%s", is_cpython(p) ? "" : p->kind,
+			 p->major, p->minor, p->micro, p->gil || !is_cpython(p) ? "" : "t");
 		if (same)
 			snprintf(p->name + strlen(p->name), 2, "%c", twin);
 	}
 }
 
-/* What the probe printed; false if that is no CPython. */
+/* What the probe printed; false if that is no Python. */
 static bool read_probe(char *text, struct python *p)
 {
 	const char *name = strsep(&text, " ");
@@ -298,12 +326,13 @@ static bool read_probe(char *text, struct python *p)
 	p->minor = (int)number[1];
 	p->micro = (int)number[2];
 	p->gil = number[3] != 0;
+	snprintf(p->kind, sizeof(p->kind), "%s", name);
 	snprintf(p->path, sizeof(p->path), "%s", text ? strsep(&text, "\n") : "");
-	return strcmp(name, "cpython") == 0 && p->path[0] == '/';
+	return p->path[0] == '/';
 }
 
-/* Runs what was found, all at once, and keeps each CPython once. */
-static size_t probe_all(const struct search *search, struct python *found, bool must)
+/* Runs what was found, all at once, and keeps each once; `must`: each has to be one. */
+static size_t probe_all(const struct search *search, struct python *found, bool must, bool any)
 {
 	struct python_child children[CANDIDATES];
 	char text[PATH_MAX + 100];
@@ -318,10 +347,11 @@ static size_t probe_all(const struct search *search, struct python *found, bool 
 			python_read(&children[i], text, sizeof(text), span_now() + probe_limit_ns);
 		size_t twin = 0;
 
-		good = reap(&children[i], good, NULL) && good && read_probe(text, &p);
+		good = reap(&children[i], good, NULL) && good && read_probe(text, &p) &&
+		       (any || is_cpython(&p));
 		if (!good && must)
-			errx(EXIT_USAGE, "--python: '%s' is no CPython that runs here",
-			     search->tried[i]);
+			errx(EXIT_USAGE, "--python: '%s' is no %s that runs here", search->tried[i],
+			     any ? "Python" : "CPython");
 		while (twin < n && strcmp(found[twin].path, p.path) != 0)
 			twin++;
 		if (good && twin == n && n < PYTHONS)
@@ -330,7 +360,7 @@ static size_t probe_all(const struct search *search, struct python *found, bool 
 	return n;
 }
 
-size_t python_find(const char *list, struct python found[PYTHONS])
+static size_t find(const char *list, struct python found[PYTHONS], bool any)
 {
 	struct search search = {.n = 0};
 	size_t n;
@@ -338,14 +368,40 @@ size_t python_find(const char *list, struct python found[PYTHONS])
 	if (list)
 		search_list(&search, list);
 	else
-		search_machine(&search, false);
+		search_machine(&search, PROGRAMS);
 	if (!list && search.n == 0)
-		search_machine(&search, true);
-	n = probe_all(&search, found, list != NULL);
+		search_machine(&search, SCRIPTS);
+	for (size_t i = 0; !list && any && i < sizeof(others) / sizeof(others[0]); i++)
+		search_path(&search, others[i], BOTH);
+	n = probe_all(&search, found, list != NULL, any);
 	for (size_t i = 0; i < search.n; i++)
 		free(search.tried[i]);
 	name_all(found, n);
 	return n;
+}
+
+size_t python_find(const char *list, struct python found[PYTHONS])
+{
+	return find(list, found, false);
+}
+
+size_t python_find_any(const char *list, struct python found[PYTHONS])
+{
+	return find(list, found, true);
+}
+
+const char *python_what(const struct python *python)
+{
+	static const struct {
+		const char *kind, *words;
+	} known[] = {{"pypy", "PyPy"}, {"jython", "Jython"}, {"ironpython", "IronPython"}};
+
+	if (is_cpython(python))
+		return python->gil ? "CPython" : "CPython, free-threaded";
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(known[i].kind, python->kind) == 0)
+			return known[i].words;
+	return python->kind;
 }
 
 const char *python_asked(int argc, char *argv[])
