@@ -6,6 +6,7 @@
 #ifndef CGROUP_H
 #define CGROUP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -17,6 +18,12 @@ double cgroup_quota(void);
 
 /* For how long this cgroup's quota and its parents' have stopped it so far; -1 = unknown. */
 int64_t cgroup_throttled_ns(void);
+
+/*
+ * The folder of the cgroup whose CPU quota holds for this process, or of the cgroup so many levels above
+ * it; NULL where there is none, or it is not visible.  *v2: it is of version 2.  Overwritten by the next call.
+ */
+const char *cgroup_folder(int up, bool *v2);
 
 /* The CPUs that this process's cgroup has, as the kernel lists them ("0-3"); "" where unknown. */
 const char *cgroup_cpuset(void);

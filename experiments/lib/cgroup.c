@@ -195,6 +195,19 @@ double cgroup_quota(void)
 	return least;
 }
 
+const char *cgroup_folder(int up, bool *v2)
+{
+	static struct cgroup group;
+
+	find_files();
+	group = found.cpu;
+	*v2 = group.v2;
+	for (; up > 0; up--)
+		if (!*group.folder || !to_parent(&group))
+			return NULL;
+	return *group.folder ? group.folder : NULL;
+}
+
 const char *cgroup_cpuset(void)
 {
 	char line[LINE] = "";
