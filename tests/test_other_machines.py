@@ -100,6 +100,10 @@ def test_no_sys():
     assert "cpu_quota_cpus" not in rows[0]
 
 
+def test_no_cgroups():
+    assert "can be made here" in reasons(measure("no-sys", "race/quota"))["sys-quota"]
+
+
 @pytest.mark.parametrize("name, claim", [
     ("race/speedup", "race-concurrency-parallelism"), ("race/speedup", "gil-one-at-a-time"),
     ("echo/threading", "srv-nm-efficient")])
