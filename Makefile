@@ -180,7 +180,7 @@ coverage: ## which lines of the library, the server and the load no test runs, b
 install: all ## the programs, into PREFIX/libexec/stallrace/build
 	@for f in $(BINS:$(BUILD)/%=%) $(TOOLS:$(BUILD)/%=%); do \
 		install -D -m 755 $(BUILD)/$$f "$(INSTALLED)/build/$$f" || exit; done
-	@for f in $(wildcard experiments/*/*.py experiments/*/*/*.py); do install -D -m 644 $$f "$(INSTALLED)/$$f" || exit; done
+	@for f in $(wildcard experiments/*/*.py experiments/*/*/*.py experiments/*/*/*.js); do install -D -m 644 $$f "$(INSTALLED)/$$f" || exit; done
 	@echo "programs: $(INSTALLED)/build"
 
 clean: ## remove what was built; results stay

@@ -169,7 +169,7 @@ def test_their_receiver(python):
 
 SERVERS = {**{model: lambda model=model: ours(model=model) for model in C_MODELS},
            **{name: lambda name=name: peer(name) for name in
-              ("threaded", "socketserver_threads", "selectors_loop", "asyncio_streams")}}
+              ("iterative", "threaded", "socketserver_threads", "selectors_loop", "asyncio_streams")}}
 ENDING = {"once": lambda: ours("--once"), "one_connection": lambda: peer("one_connection"),
           "one_message": lambda: peer("one_message")}
 GREETING = {"greet": lambda: ours("--greet", "Server Saying Hi"), "greeting": lambda: peer("greeting")}

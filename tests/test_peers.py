@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The Python programs in experiments/echo/peers and ours in C talk to each other."""
+import glob
+import os
 import re
+import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +17,8 @@ from program import BUILD, ROOT, TIMEOUT, environment
 
 PEERS = ROOT / "experiments" / "echo" / "peers"
 CLIENTS = {"c": [BUILD / "echo" / "echo-client"], "python": [sys.executable, PEERS / "client.py"]}
-ECHO = ("threaded", "socketserver_threads", "selectors_loop", "asyncio_streams")
+ECHO = ("iterative", "threaded", "socketserver_threads", "selectors_loop", "asyncio_streams")
+PYTHONS = sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.*/bin/python"))) or [sys.executable]
 ENDS = ("one_connection", "one_message")  # by themselves
 
 
@@ -45,6 +50,10 @@ def peer(name, *options):
     return Server(sys.executable, PEERS / f"{name}.py", *options)
 
 
+def node(*options):
+    return Server(shutil.which("node"), PEERS / "event_loop.js", *options)
+
+
 def ours(*options):
     return Server(BUILD / "echo" / "echo-server", *options)
 
@@ -63,6 +72,31 @@ def test_echo(name, client):
     with peer(name) as server:
         assert ask(client, server) == "Hello, Server!\n"
         assert ask(client, server, "-s", "so", "many", "words") == "so many words\n"
+    assert server.process.returncode == 0
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="there is no Node.js")
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("bind", ["127.0.0.1", pytest.param(
+    "::1", marks=pytest.mark.skipif(not has_ipv6(), reason="loopback has no ::1"))])
+def test_node(bind, client):
+    with node("-b", bind) as server:
+        assert ask(client, server, "-i", bind, "-s", "to", "a", "loop") == "to a loop\n"
+    assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_run_starts_no_thread(python):
+    """In every Python 3: a second client is answered when the first one has left."""
+    with Server(python, PEERS / "threaded.py", "--run") as server:
+        first, second = (socket.create_connection(("127.0.0.1", server.port), TIMEOUT) for _ in range(2))
+        with second:
+            with first:
+                second.sendall(b"a")
+                first.sendall(b"a")
+                assert first.recv(1) == b"a"
+                assert not select.select([second], [], [], 0.05)[0]
+            assert second.recv(1) == b"a"
     assert server.process.returncode == 0
 
 

@@ -26,8 +26,6 @@ enum { LISTED = 32, MORE = 16, MOST_FAMILY = 65536 };
 
 /* A worker that serves one connection, from the start. */
 #define WORKER_EACH .worker_each = true, .most = 1000
-#define PEER(file)                                                                                 \
-	.script = "echo/peers/" file, .most = 128, .most_why = "it is slow enough with fewer"
 
 const struct model models[MODELS] = {
 	[EPOLL] = {"epoll"},
@@ -89,38 +87,43 @@ static size_t list_models(struct listed list[LISTED])
 	return n;
 }
 
-/* Why it cannot run here; NULL = it can. */
-static const char *missing(const struct model *model, const struct listed *list, size_t n,
-			   bool python)
+static const char *interpreter_of(const struct model *model)
 {
+	return model->interpreter ? model->interpreter : "python3";
+}
+
+/* What is on PATH may be a script that looks for it.  Asked once for several in a row. */
+static bool runs_here(const char *interpreter)
+{
+	static const char *last = "";
+	static bool runs;
+
+	if (strcmp(interpreter, last) != 0)
+		runs = child_execute(
+			(const char *[]){"/usr/bin/env", interpreter, "--version", NULL});
+	last = interpreter;
+	return runs;
+}
+
+/* Why it cannot run here; NULL = it can. */
+static const char *missing(const struct model *model, const struct listed *list, size_t n)
+{
+	if (model->script && !python_script(model->script))
+		return "its script is not there";
 	if (model->script)
-		return !python                        ? "no python3 runs here"
-		       : python_script(model->script) ? NULL
-						      : "its script is not there";
+		return runs_here(interpreter_of(model))
+			       ? NULL
+			       : text_format("no %s runs here", interpreter_of(model));
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(list[i].name, model->name) == 0)
 			return *list[i].missing ? list[i].missing : NULL;
 	return "it is not built, for want of a library";
 }
 
-/* Asked only where it matters: what is on PATH may be a script that looks for it. */
-static bool has_python(const struct run *run, const struct variant *variants)
-{
-	for (size_t v = 0; variants[v].name; v++) {
-		const struct model *model = variants[v].how;
-
-		if (model && model->script && run_selected(run, v))
-			return child_execute(
-				(const char *[]){"/usr/bin/env", "python3", "-c", "pass", NULL});
-	}
-	return false;
-}
-
 void models_leave_out(struct run *run, const struct variant *variants, int64_t first)
 {
 	static struct listed list[LISTED];
 	size_t n = list_models(list);
-	bool python = has_python(run, variants);
 
 	for (size_t v = 0; variants[v].name; v++) {
 		const struct model *model = variants[v].how;
@@ -128,10 +131,10 @@ void models_leave_out(struct run *run, const struct variant *variants, int64_t f
 
 		if (!model || !run_selected(run, v))
 			continue;
-		why = missing(model, list, n, python);
+		why = missing(model, list, n);
 		if (why)
 			run_leave_out(run, v, "%s", why);
-		else if (model - models >= first && !run_names_variants(run))
+		else if (v < MODELS && (int64_t)v >= first && !run_names_variants(run))
 			run_leave_out(run, v, "--first %lld", (long long)first);
 	}
 }
@@ -192,9 +195,9 @@ struct server server_start(const struct run *run, const struct model *model, int
 	size_t n = 0;
 
 	if (model->script)
-		n = add_options(
-			argv, n,
-			(const char *[]){"python3", python_script(model->script), "--quiet", NULL});
+		n = add_options(argv, n,
+				(const char *[]){interpreter_of(model),
+						 python_script(model->script), "--quiet", NULL});
 	else
 		n = add_options(argv, n,
 				(const char *[]){program_tool("echo-server", path), "--model",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * server.h - the echo servers that are compared: echo-server's models and the peers in Python.
+ * server.h - the echo servers that are compared: echo-server's models and the peers.
  *
  * Everything here ends the process with status 2 if a server does not start, serve or end as it must.
  */
@@ -15,14 +15,15 @@
 #include "program.h"
 
 struct model {
-	const char *name;     /* of echo-server --model */
-	const char *script;   /* instead: a peer's file; NULL = none */
-	const char *more[3];  /* options, NULL-ended */
-	int64_t most;         /* connections that it is measured with; 0 = any number */
-	const char *most_why; /* why no more */
-	bool worker_each;     /* a worker serves one connection to its end: as many are started */
-	int64_t taken_bytes;  /* by a connection, at most, as was seen */
-	int64_t settling_us;  /* until a connection is served, for each */
+	const char *name;        /* of echo-server --model */
+	const char *script;      /* instead: a peer's file; NULL = none */
+	const char *interpreter; /* of that; NULL = python3 */
+	const char *more[3];     /* options, NULL-ended */
+	int64_t most;            /* connections that it is measured with; 0 = any number */
+	const char *most_why;    /* why no more */
+	bool worker_each;    /* a worker serves one connection to its end: as many are started */
+	int64_t taken_bytes; /* by a connection, at most, as was seen */
+	int64_t settling_us; /* until a connection is served, for each */
 };
 
 /* The most telling ones first. */
@@ -51,6 +52,9 @@ enum {
 };
 
 extern const struct model models[MODELS];
+
+#define PEER(file)                                                                                 \
+	.script = "echo/peers/" file, .most = 128, .most_why = "it is slow enough with fewer"
 
 /* A row of a table of variants; and those of all of them, to begin one. */
 #define MODEL_AS(at, id, name, help) [at] = {name, help, &models[id]}

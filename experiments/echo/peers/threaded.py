@@ -7,10 +7,14 @@ import common
 
 
 def main():
-    server = common.listener(__doc__)
+    server = common.listener(__doc__, run="call run() instead of start(), by mistake: no thread is started")
     while True:
-        threading.Thread(target=common.echo, args=server.accept(),
-                         daemon=True).start()  # else Ctrl-C would wait for all clients to leave
+        thread = threading.Thread(target=common.echo, args=server.accept(),
+                                  daemon=True)  # else Ctrl-C would wait for all clients to leave
+        if common.options.run:
+            thread.run()
+        else:
+            thread.start()
 
 
 common.run(main)
