@@ -27,9 +27,12 @@ def test_who_waits(loops):
 
 
 def test_threads():
-    """start() makes one for each client, run() makes none."""
-    rows = rows_of("--variants", "py-start,py-run")
-    assert {(s["variant"], s["threads"]) for s in kind(rows, "sample")} <= {("py-start", 3), ("py-run", 1)}
+    """start() makes one for each client, beside the main one; run() makes none."""
+    for sample in kind(rows_of("--variants", "py-start,py-run"), "sample"):
+        if sample["variant"] == "py-start":
+            assert sample["threads"] >= 3  # one of the client before may not have ended yet
+        else:
+            assert sample["threads"] == 1
 
 
 def test_without_node(tmp_path):

@@ -5,14 +5,14 @@
 "use strict";
 const net = require("net");
 
-const words = process.argv.slice(2);
+const given = process.argv.slice(2);
 
 function option(name, otherwise) {
-    return words.includes(name) ? words[words.indexOf(name) + 1] : otherwise;
+    return given.includes(name) ? given[given.indexOf(name) + 1] : otherwise;
 }
 
 function say(...words) {
-    if (!words.includes("--quiet"))
+    if (!given.includes("--quiet"))
         console.log(...words);
 }
 
