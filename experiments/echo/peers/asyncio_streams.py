@@ -24,9 +24,8 @@ async def serve(reader, writer):
         common.say(f"Connection with {address} closed")
 
 
-async def serve_all():
+async def serve_all(listening):
     """Until Ctrl-C, without serve_forever(): since Python 3.12 that waits for all clients to leave."""
-    listening = common.listener(__doc__)
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -36,8 +35,15 @@ async def serve_all():
     common.interrupted()
 
 
+async def serve_plainly(listening):
+    server = await asyncio.start_server(serve, sock=listening)
+    async with server:
+        await server.serve_forever()
+
+
 def main():
-    asyncio.run(serve_all())  # which cancels what still serves
+    listening = common.listener(__doc__, plain="by serve_forever(), without a handler of Ctrl-C")
+    asyncio.run((serve_plainly if common.options.plain else serve_all)(listening))  # which cancels what still serves
 
 
 common.run(main)

@@ -11,13 +11,10 @@ class Echo(socketserver.BaseRequestHandler):
         common.echo(self.request, self.client_address)
 
 
-class Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-
-
 def main():
-    listening = common.listener(__doc__)
-    with Server(listening.getsockname(), Echo, bind_and_activate=False) as server:
+    listening = common.listener(__doc__, plain="threads as they are by default: Ctrl-C waits for all clients to leave")
+    socketserver.ThreadingTCPServer.daemon_threads = not common.options.plain
+    with socketserver.ThreadingTCPServer(listening.getsockname(), Echo, bind_and_activate=False) as server:
         server.socket.close()
         server.socket = listening
         server.serve_forever()
