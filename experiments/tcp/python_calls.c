@@ -15,7 +15,7 @@
 #include "python.h"
 #include "span.h"
 
-enum { BYTES = 8 };
+enum { BYTES = 8, TWICE = 2 * BYTES };
 
 static struct python pythons[PYTHONS];
 static size_t pythons_n;
@@ -92,7 +92,7 @@ static void measure(struct run *run)
 					 {"send_counted", is_count(sent)},
 					 {"text_bound", strcmp(result, "bound") == 0},
 					 {"text_type_error", strcmp(result, "TypeError") == 0},
-					 {"lost_bytes", 2 * BYTES - received},
+					 {"lost_bytes", TWICE - received},
 					 {"elapsed_ns", span_now() - begin_ns},
 					 {0}});
 }
