@@ -27,18 +27,22 @@ UPDATES = {
 }
 HANDOVER = "t = d['k']; sleep(0); d['k'] = t + 1"
 
+# Until then, and until each thread has begun.
 LOOP = """
 def loop(me, mine, until):
     global l
-    n = 0
-    while clock() < until:
-        for i in range(n, n + 100):
+    while clock() < until or not all(made):
+        for i in range(made[me], made[me] + 100):
             {}
-        n += 100
-    return n
+        made[me] += 100
 """
 
 clock = getattr(time, "perf_counter", time.time)
+
+
+def define(update, shared):
+    exec(LOOP.format(update), shared)  # pylint: disable=exec-used
+    return shared["loop"]
 
 
 def measure(operation, update):
@@ -52,15 +56,14 @@ def measure(operation, update):
             return None
 
     shared = {"l": [], "d": {"k": 0}, "c": itertools.count(), "q": queue, "get": get,
-              "lock": threading.Lock(), "clock": clock, "sleep": time.sleep}
-    exec(LOOP.format(update), shared)  # pylint: disable=exec-used
+              "lock": threading.Lock(), "clock": clock, "sleep": time.sleep, "made": [0] * threads}
+    loop = define(update, shared)
     go = threading.Event()
     got = [[] for _ in range(threads)]
-    made = [0] * threads
 
     def body(me):
         go.wait()
-        made[me] = shared["loop"](me, got[me], until)
+        loop(me, got[me], until)
 
     workers = [threading.Thread(target=body, args=(me,)) for me in range(threads)]
     for worker in workers:
@@ -70,7 +73,8 @@ def measure(operation, update):
     for worker in workers:
         worker.join()
     arrived = len(shared["l"]) or shared["d"]["k"] or len(set(itertools.chain(*got)) - {None})
-    sys.stdout.write("%s %d %d\n" % (operation, sum(made), sum(made) - arrived))
+    made = sum(shared["made"])
+    sys.stdout.write("%s %d %d\n" % (operation, made, made - arrived))
 
 
 arguments = sys.argv[1:]
