@@ -34,6 +34,22 @@ struct address address_find(const char *option, const char *host, int64_t port);
 /* The address that a socket has here (getsockname). */
 struct address address_of(int fd);
 
+/* Loopback of AF_INET or AF_INET6, without a port. */
+struct address address_loopback(int family);
+
+/* Its port, in network byte order. */
+in_port_t address_port(const struct address *address);
+
+/* Less than 0, 0 or more, for an order of addresses and ports: 0 for the same. */
+int address_compare(const struct address *a, const struct address *b);
+
+/* A fresh socket of an address's family; the same, bound there, to a free port if it has none: *where is which. */
+int address_socket(int type, const struct address *of);
+int address_bind(int type, struct address *where);
+
+/* Why this machine cannot bind ::1; NULL = it can. */
+const char *address_no_v6(void);
+
 /* "127.0.0.1" and "80", "::1" and "80". */
 void address_parts(const struct address *address, char host[ADDRESS_HOST], char port[ADDRESS_PORT]);
 

@@ -2,11 +2,15 @@
 #include "address.h"
 
 #include <err.h>
+#include <errno.h>
 #include <netdb.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
+#include "text.h"
 
 struct address address_empty(void)
 {
@@ -44,6 +48,60 @@ struct address address_of(int fd)
 
 	check_fd(getsockname(fd, &address.any, &address.size), "getsockname");
 	return address;
+}
+
+struct address address_loopback(int family)
+{
+	struct address address = {.size = sizeof(address.v4)};
+
+	if (family == AF_INET6) {
+		address.size = sizeof(address.v6);
+		address.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
+						   .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	} else {
+		address.v4 = (struct sockaddr_in){.sin_family = AF_INET,
+						  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	}
+	return address;
+}
+
+in_port_t address_port(const struct address *address)
+{
+	return address->any.sa_family == AF_INET6 ? address->v6.sin6_port : address->v4.sin_port;
+}
+
+int address_compare(const struct address *a, const struct address *b)
+{
+	return a->size != b->size ? (a->size > b->size) - (a->size < b->size)
+				  : memcmp(&a->any, &b->any, a->size);
+}
+
+int address_socket(int type, const struct address *of)
+{
+	return check_fd(socket(of->any.sa_family, type | SOCK_CLOEXEC, 0), "socket");
+}
+
+int address_bind(int type, struct address *where)
+{
+	int fd = address_socket(type, where);
+
+	check_fd(bind(fd, &where->any, where->size), "bind");
+	*where = address_of(fd);
+	return fd;
+}
+
+const char *address_no_v6(void)
+{
+	static char why[64];
+	struct address any = address_loopback(AF_INET6);
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool can = fd >= 0 && bind(fd, &any.any, any.size) == 0;
+	int error = errno;
+
+	if (fd >= 0)
+		close(fd);
+	snprintf(why, sizeof(why), "this machine has no IPv6: %s", text_errno(error));
+	return can ? NULL : why;
 }
 
 void address_parts(const struct address *address, char host[ADDRESS_HOST], char port[ADDRESS_PORT])

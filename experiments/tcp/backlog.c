@@ -10,7 +10,8 @@
  * Those that do not get through are watched: each SYN that TCP sends again is stamped.  Then the
  * servers begin to accept everything at once, and each of the waiting gets in when it next tries.
  *
- * All listeners share one trial, because the waiting takes seconds of doing nothing.
+ * All listeners share one trial, because the waiting takes seconds of doing nothing.  One of them
+ * listens on IPv6.
  */
 #include <err.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "check.h"
 #include "exp.h"
 #include "files.h"
@@ -31,14 +33,19 @@
 #include "tcpinfo.h"
 #include "text.h"
 
-enum { LISTENERS = 5, WAITERS = 5, SPARE = 64, RETRIES = 16 };
+enum { LISTENERS = 6, OVER = 5000, WAITERS = 5, SPARE = 64, RETRIES = 16 };
 
 static const int64_t settle_ns = 5000000; /* a connect over loopback is through long before */
 static const int64_t tick_ns = 2000000;   /* between two looks at those that wait */
 
 /* The last one is to be more than net.core.somaxconn, which limits it. */
-static const int64_t asked[LISTENERS] = {0, 1, 5, 128, 5000};
-static int used; /* how many of them */
+static const struct listener {
+	int64_t asked;
+	int family;
+} listeners[LISTENERS] = {{0, AF_INET},  {1, AF_INET},   {5, AF_INET},
+			  {5, AF_INET6}, {128, AF_INET}, {OVER, AF_INET}};
+static const struct listener *opened[LISTENERS]; /* those that this machine can show */
+static int used;                                 /* how many of them */
 
 static const struct claim claims[] = {
 	{"tcp-backlog-n", "listen(n) queues n requests, further ones are refused", "as-taught",
@@ -49,6 +56,7 @@ static const struct claim claims[] = {
 
 static const struct row_field fields[] = {
 	{"asked_backlog", "n", "listen(n)", .key = true},
+	{"family", "of the listener's address: 4 or 6", "IPv", .key = true},
 	{"limit_backlog", "the listener's own limit", "limit"},
 	{"completed_connects", "as clients see it, before anything is accepted", "connected"},
 	{"accepted_connects", "handed out by accept at once", "accepted"},
@@ -68,19 +76,22 @@ static const struct row_field fields[] = {
 	 .sham = "forget"},
 	{"elapsed_ns", "of the trial"},
 	{"asked_backlog", "n", .row = "retry"},
+	{"family", "as of the sample", .row = "retry"},
 	{"waiter", "which one", .row = "retry"},
 	{"begin_ns", "its connect, since the trial began", .row = "retry"},
 	{"since_connect_ns", "when its SYN was sent again", .row = "retry"},
 	{"number", "of the SYN", .row = "retry"},
 	{"accepting", "1: the server accepts by now", .row = "retry"},
 	{"asked_backlog", "n", .row = "admit"},
+	{"family", "as of the sample", .row = "admit"},
 	{"waiter", "which one", .row = "admit"},
 	{"begin_ns", "its connect, since the trial began", .row = "admit"},
 	{"since_connect_ns", "when it got in", .row = "admit"},
 	{"since_accept_ns", "since the server began to accept", .row = "admit"},
 	{0}};
 
-static const struct bound bounds[] = {{"enough_queues", 4, "listen(0), (1), (5) and (128)"}, {0}};
+static const struct bound bounds[] = {{"enough_queues", 4, "listen(0), (1), (5) and (128) of IPv4"},
+				      {0}};
 
 static int64_t accept_ms = 7400;
 static int64_t patience_ms = 4800;
@@ -108,9 +119,9 @@ struct client {
 };
 
 struct queue {
-	int64_t asked;
+	int64_t asked, family; /* n; 4 or 6 */
 	int fd;
-	struct sockaddr_in where;
+	struct address where;
 	struct client *clients;
 	int n, room;
 	int waiters; /* clients that did not get through at once, at the end of the array */
@@ -128,15 +139,18 @@ static void start_client(struct queue *q)
 {
 	struct client *c = &q->clients[q->n++];
 
-	c->fd = net_socket(SOCK_STREAM | SOCK_NONBLOCK);
+	struct address own;
+
+	c->fd = address_socket(SOCK_STREAM | SOCK_NONBLOCK, &q->where);
 	c->begin_ns = span_now();
-	if (connect(c->fd, (struct sockaddr *)&q->where, sizeof(q->where)) == 0)
+	if (connect(c->fd, &q->where.any, q->where.size) == 0)
 		c->state = COMPLETE;
 	else if (errno == ECONNREFUSED)
 		c->state = REFUSED;
 	else if (errno != EINPROGRESS)
 		err(EXIT_USAGE, "connect");
-	c->port = net_name(c->fd).sin_port;
+	own = address_of(c->fd);
+	c->port = address_port(&own);
 }
 
 /* Asks TCP how far a client that waits has got, and whether its SYN was sent again. */
@@ -219,15 +233,14 @@ static int64_t accept_all(struct queue *q)
 	int64_t ready = 0;
 
 	for (;;) {
-		struct sockaddr_in peer = {0};
-		socklen_t size = sizeof(peer);
-		int fd = accept4(q->fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC);
+		struct address peer = address_empty();
+		int fd = accept4(q->fd, &peer.any, &peer.size, SOCK_CLOEXEC);
 		struct client *c;
 
 		if (fd < 0 && errno == EAGAIN)
 			return ready;
 		check_fd(fd, "accept");
-		c = client_of(q, peer.sin_port);
+		c = client_of(q, address_port(&peer));
 		if (c) {
 			ready += c->state == COMPLETE;
 			look_at(c);
@@ -254,13 +267,16 @@ static bool all_in(const struct trial *t)
 
 /* --- one trial ------------------------------------------------------------- */
 
-static void open_queue(struct queue *q, int64_t n)
+static void open_queue(struct queue *q, const struct listener *listener)
 {
 	free(q->clients); /* of the trial before */
-	*q = (struct queue){.asked = n, .room = (int)n + 1 + SPARE + WAITERS};
-	q->fd = net_bound(SOCK_STREAM | SOCK_NONBLOCK, &q->where);
+	*q = (struct queue){.asked = listener->asked,
+			    .family = listener->family == AF_INET6 ? 6 : 4,
+			    .where = address_loopback(listener->family),
+			    .room = (int)listener->asked + 1 + SPARE + WAITERS};
+	q->fd = address_bind(SOCK_STREAM | SOCK_NONBLOCK, &q->where);
 	q->clients = check_alloc(calloc((size_t)q->room, sizeof(*q->clients)));
-	check_fd(listen(q->fd, (int)n), "listen");
+	check_fd(listen(q->fd, (int)q->asked), "listen");
 }
 
 static void close_queues(const struct trial *t)
@@ -278,7 +294,7 @@ static void measure(struct trial *t)
 {
 	t->accept_ns = 0;
 	for (int i = 0; i < used; i++)
-		open_queue(&t->queues[i], asked[i]);
+		open_queue(&t->queues[i], opened[i]);
 	t->begin_ns = span_now();
 	for (int i = used - 1; i >= 0; i--)
 		fill(&t->queues[i]);
@@ -310,6 +326,7 @@ static void record_waiter(struct run *run, const struct trial *t, const struct q
 		if (c->again_ns[i])
 			run_row(run, "retry",
 				(struct field[]){{"asked_backlog", q->asked},
+						 {"family", q->family},
 						 {"waiter", waiter},
 						 {"begin_ns", c->begin_ns - t->begin_ns},
 						 {"since_connect_ns", c->again_ns[i] - c->begin_ns},
@@ -319,6 +336,7 @@ static void record_waiter(struct run *run, const struct trial *t, const struct q
 	if (c->accepted_ns)
 		run_row(run, "admit",
 			(struct field[]){{"asked_backlog", q->asked},
+					 {"family", q->family},
 					 {"waiter", waiter},
 					 {"begin_ns", c->begin_ns - t->begin_ns},
 					 {"since_connect_ns", c->accepted_ns - c->begin_ns},
@@ -352,6 +370,7 @@ static void record_queue(struct run *run, const struct trial *t, const struct qu
 	}
 	run_record(run, (struct field[]){
 				{"asked_backlog", q->asked},
+				{"family", q->family},
 				{"limit_backlog", q->limit},
 				{"connects", q->n},
 				{"completed_connects", completed},
@@ -381,6 +400,7 @@ static void record(struct run *run, const struct trial *t)
 /* --- judge --------------------------------------------------------------- */
 
 static struct trial last; /* for the time line */
+static const char *no_v6; /* why there is none; NULL = there is */
 
 /* "1.0, 2.0, 3.1": seconds after which SYNs were sent again, on average over the last trial. */
 static const char *retry_times(void)
@@ -407,6 +427,14 @@ static const char *retry_times(void)
 	return list;
 }
 
+/* How many connected to listen(5) of IPv4 or IPv6. */
+static double completed_of(struct run *run, int64_t family)
+{
+	const struct field where[] = {{"asked_backlog", 5}, {"family", family}, {0}};
+
+	return stats_quantile(run_values_where(run, 0, "completed_connects", where), 0.5);
+}
+
 static void judge(struct run *run)
 {
 	struct share taught = run_nonzero(run, 0, "as_taught");
@@ -415,13 +443,9 @@ static void judge(struct run *run)
 	run_judge(
 		run, "tcp-backlog-n",
 		case_by_case(taught, (int64_t)run_bound(run, "enough_queues")),
-		"{taught} queues did so: for listen(5) {completed} connected; of those beyond, {refused} in all were refused and {waiting} waited, their SYN sent again after {times} s; once the server accepted, {admitted} of them got in",
-		number_share("taught", taught),
-		number_real("completed",
-			    stats_quantile(
-				    run_values_where(run, 0, "completed_connects",
-						     (struct field[]){{"asked_backlog", 5}, {0}}),
-				    0.5)),
+		"{taught} queues did so: for listen(5) {completed} connected, over IPv6 {completed_v6}; of those beyond, {refused} in all were refused and {waiting} waited, their SYN sent again after {times} s; once the server accepted, {admitted} of them got in",
+		number_share("taught", taught), number_real("completed", completed_of(run, 4)),
+		number_real("completed_v6", completed_of(run, 6)),
 		number_real("refused", run_sum(run, 0, "refused_connects")),
 		number_real("waiting", run_sum(run, 0, "waiting_connects")),
 		number_text("times", retry_times()),
@@ -431,11 +455,13 @@ static void judge(struct run *run)
 			run,
 			"{half} of the waiting believe to be connected and are not: their SYN found room, their ACK found none, and was ignored",
 			number_real("half", half));
-	if (used < LISTENERS)
+	if (opened[used - 1]->asked != OVER)
 		run_note(
 			run,
 			"listen({n}) was left out: it would take too many connects (--most) or descriptors here",
-			number_int("n", asked[LISTENERS - 1]));
+			number_int("n", OVER));
+	if (no_v6)
+		run_note(run, "IPv6 was left out: {why}", number_text("why", no_v6));
 }
 
 /* "7.41": a time in the last trial in seconds. */
@@ -477,9 +503,9 @@ static void draw(struct run *run)
 static bool can_show_limit(void)
 {
 	int64_t limit = machine_sysctl("net/core/somaxconn");
-	int64_t needed = asked[LISTENERS - 1] + 1000;
+	int64_t needed = OVER + 1000;
 
-	if (limit < 0 || limit >= asked[LISTENERS - 1] || most < asked[LISTENERS - 1])
+	if (limit < 0 || limit >= OVER || most < OVER)
 		return false;
 	return files_allow(needed) >= needed;
 }
@@ -505,7 +531,11 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	used = can_show_limit() ? LISTENERS : LISTENERS - 1;
+	no_v6 = address_no_v6();
+	for (int i = 0; i < LISTENERS; i++)
+		if (listeners[i].asked == OVER ? can_show_limit()
+					       : listeners[i].family == AF_INET || !no_v6)
+			opened[used++] = &listeners[i];
 	while (run_next(run)) {
 		measure(&last);
 		record(run, &last);

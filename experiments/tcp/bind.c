@@ -504,11 +504,6 @@ struct any {
 	bool v6only;
 };
 
-static in_port_t port_of(const struct address *address)
-{
-	return address->any.sa_family == AF_INET6 ? address->v6.sin6_port : address->v4.sin_port;
-}
-
 /* Binds every address of the family, and listens; 0 or the error number. *fd: -1 for no socket. */
 static int listen_any(const struct any *any, int *fd)
 {
@@ -548,7 +543,7 @@ static in_port_t free_port(void)
 
 		check(listen_any(&v4, &v4_fd), "a free port");
 		name = address_of(v4_fd);
-		v6.port = port_of(&name);
+		v6.port = address_port(&name);
 		is_free = listen_any(&v6, &v6_fd) == 0;
 		close(v4_fd);
 		close(v6_fd);
@@ -591,18 +586,6 @@ static void measure_families(struct run *run, int order)
 				    {is_v6 ? "v4_client" : NULL, .text = text_errno(client_error)},
 				    {"v4_client_errno", client_error},
 				    {0}});
-}
-
-/* Why this machine cannot bind [::]; NULL = it can. */
-static const char *no_v6(void)
-{
-	struct any v6 = {.family = AF_INET6, .v6only = true};
-	int fd;
-	int error = listen_any(&v6, &fd);
-
-	if (fd >= 0)
-		close(fd);
-	return error ? text_format("this machine has no IPv6: %s", strerror(error)) : NULL;
 }
 
 /* --- judge --------------------------------------------------------------- */
@@ -777,7 +760,7 @@ static const struct experiment about = {
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
-	const char *missing = no_v6();
+	const char *missing = address_no_v6();
 
 	second = child_share(sizeof(*second));
 	answering = child_share(sizeof(*answering));

@@ -11,7 +11,8 @@
  * the same local port; the same client connects to another listener; and a UDP socket takes the
  * same address and port, without getting a byte of TCP's.
  *
- * Who may bind a port that somebody has is asked by bind.c.
+ * All of it over IPv4, and over IPv6, whose kernel code has its own tables and hashes.  Who may bind a
+ * port that somebody has is asked by bind.c.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "check.h"
 #include "exp.h"
 #include "files.h"
@@ -27,6 +29,13 @@
 #include "net.h"
 #include "pattern.h"
 #include "text.h"
+
+enum { V4, V6, FAMILIES };
+
+static const struct variant variants[] = {
+	[V4] = {"ipv4", "127.0.0.1"}, [V6] = {"ipv6", "::1"}, {0}};
+
+static const int families[FAMILIES] = {[V4] = AF_INET, [V6] = AF_INET6};
 
 static const struct claim claims[] = {
 	{"tcp-five-tuple",
@@ -81,6 +90,16 @@ static int64_t is_wrong(int fd, int64_t stream)
 	       pattern_misplaced(bytes, BYTES, (uint64_t)(stream * STREAM)) != 0;
 }
 
+static int try_bind(int fd, const struct address *name)
+{
+	return bind(fd, &name->any, name->size) < 0 ? errno : 0;
+}
+
+static int try_connect(int fd, const struct address *name)
+{
+	return connect(fd, &name->any, name->size) < 0 ? errno : 0;
+}
+
 /* --- many connections ------------------------------------------------------ */
 
 struct found {
@@ -95,22 +114,24 @@ struct found {
 
 struct connection {
 	struct name {
-		struct sockaddr_in local, remote;
+		struct address local, remote;
 	} name; /* of the accepted socket; the protocol is always TCP */
 	int client, server;
 };
 
-static struct connection *connect_all(int listener, const struct sockaddr_in *where)
+static struct connection *connect_all(int listener, const struct address *where)
 {
 	struct connection *all = check_alloc(calloc((size_t)clients, sizeof(*all)));
 
 	for (struct connection *c = all; c < all + clients; c++) {
-		struct sockaddr *remote = (struct sockaddr *)&c->name.remote;
-		socklen_t size = sizeof(c->name.remote);
+		struct address *remote = &c->name.remote;
 
-		c->client = net_connect(where);
-		c->server = check_fd(accept4(listener, remote, &size, SOCK_CLOEXEC), "accept");
-		c->name.local = net_name(c->server);
+		*remote = address_empty();
+		c->client = address_socket(SOCK_STREAM, where);
+		check(try_connect(c->client, where), "connect");
+		c->server = check_fd(accept4(listener, &remote->any, &remote->size, SOCK_CLOEXEC),
+				     "accept");
+		c->name.local = address_of(c->server);
 	}
 	return all;
 }
@@ -131,8 +152,14 @@ static void exchange(struct found *found, const struct connection *all)
 static int by_name(const void *a, const void *b)
 {
 	const struct connection *p = a, *q = b;
+	int local = address_compare(&p->name.local, &q->name.local);
 
-	return memcmp(&p->name, &q->name, sizeof(p->name));
+	return local ? local : address_compare(&p->name.remote, &q->name.remote);
+}
+
+static int local_port(const struct connection *c)
+{
+	return ntohs(address_port(&c->name.local));
 }
 
 static void count_names(struct found *found, struct connection *all)
@@ -141,48 +168,40 @@ static void count_names(struct found *found, struct connection *all)
 	found->names = found->ports = 1;
 	for (const struct connection *c = all + 1; c < all + clients; c++) {
 		found->names += by_name(c - 1, c) != 0;
-		found->ports += c[-1].name.local.sin_port != c->name.local.sin_port;
+		found->ports += local_port(c - 1) != local_port(c);
 	}
 }
 
 /* --- the limits of a name -------------------------------------------------- */
 
-static int try_bind(int fd, struct sockaddr_in name)
-{
-	return bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ? errno : 0;
-}
-
-static int try_connect(int fd, struct sockaddr_in name)
-{
-	return connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ? errno : 0;
-}
-
 /* Another client takes the local port of a connected one: for the same listener, then another. */
-static void connect_twice(struct found *found, struct sockaddr_in where)
+static void connect_twice(struct found *found, const struct address *where)
 {
-	struct sockaddr_in other,
-		own = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	int first = net_socket(SOCK_STREAM), second = net_socket(SOCK_STREAM);
-	int elsewhere = net_listen(1, &other);
+	struct address own = address_loopback(where->any.sa_family), other = own;
+	int first = address_socket(SOCK_STREAM, where);
+	int second = address_socket(SOCK_STREAM, where);
+	int elsewhere = address_bind(SOCK_STREAM, &other);
 
+	check_fd(listen(elsewhere, 1), "listen");
 	net_set(first, SOL_SOCKET, SO_REUSEADDR, 1);
 	net_set(second, SOL_SOCKET, SO_REUSEADDR, 1);
-	check(try_bind(first, own), "bind");
-	own = net_name(first);
-	check(try_bind(second, own), "bind"); /* allowed: neither listens */
+	check(try_bind(first, &own), "bind");
+	own = address_of(first);
+	check(try_bind(second, &own), "bind"); /* allowed: neither listens */
 	check(try_connect(first, where), "connect");
 	found->twice_error = try_connect(second, where);
-	found->elsewhere_error = try_connect(second, other);
+	found->elsewhere_error = try_connect(second, &other);
 	net_reset(second);
 	net_reset(first);
 	close(elsewhere);
 }
 
 /* UDP at the same address and port: each protocol must get its own bytes. */
-static void share_with_udp(struct found *found, struct sockaddr_in where,
+static void share_with_udp(struct found *found, const struct address *where,
 			   const struct connection *c)
 {
-	int receiver = net_socket(SOCK_DGRAM), sender = net_socket(SOCK_DGRAM);
+	int receiver = address_socket(SOCK_DGRAM, where);
+	int sender = address_socket(SOCK_DGRAM, where);
 
 	found->udp_error = try_bind(receiver, where);
 	if (!found->udp_error) {
@@ -202,21 +221,23 @@ static void record_connections(struct run *run, const struct connection *all)
 {
 	for (int64_t i = 0; i < clients; i++)
 		run_row(run, "connection",
-			(struct field[]){{"local_port", ntohs(all[i].name.local.sin_port)},
-					 {"remote_port", ntohs(all[i].name.remote.sin_port)},
+			(struct field[]){{"local_port", local_port(&all[i])},
+					 {"remote_port", ntohs(address_port(&all[i].name.remote))},
 					 {0}});
 }
 
 static void measure(struct run *run)
 {
 	struct found found = {0};
-	struct sockaddr_in where;
-	int listener = net_listen(8, &where);
-	struct connection *all = connect_all(listener, &where);
+	struct address where = address_loopback(families[run_variant(run)]);
+	int listener = address_bind(SOCK_STREAM, &where);
+	struct connection *all;
 
+	check_fd(listen(listener, 8), "listen");
+	all = connect_all(listener, &where);
 	exchange(&found, all);
-	share_with_udp(&found, where, &all[0]);
-	connect_twice(&found, where);
+	share_with_udp(&found, &where, &all[0]);
+	connect_twice(&found, &where);
 	if (run_trial(run) == 0)
 		record_connections(run, all);
 	count_names(&found, all);
@@ -246,17 +267,26 @@ static void measure(struct run *run)
 static void judge(struct run *run)
 {
 	int64_t enough = (int64_t)run_bound(run, "enough_trials");
-	struct share names = run_part(run, 0, "names", "connections");
-	struct share one_port = share_within(run_values(run, 0, "local_ports"), 1, 1);
-	struct share twice = run_nonzero(run, 0, "same_name_errno");
-	struct share elsewhere = run_nonzero(run, 0, "same_port_elsewhere_errno");
+	struct share names = {0}, one_port = {0}, twice = {0}, elsewhere = {0};
 
+	for (size_t v = V4; v < FAMILIES; v++) {
+		if (!run_selected(run, v))
+			continue;
+		twice = share_add(twice, run_nonzero(run, v, "same_name_errno"));
+		elsewhere = share_add(elsewhere, run_nonzero(run, v, "same_port_elsewhere_errno"));
+		names = share_add(names, run_part(run, v, "names", "connections"));
+		one_port =
+			share_add(one_port, share_within(run_values(run, v, "local_ports"), 1, 1));
+	}
 	run_judge(
 		run, "tcp-five-tuple",
 		all_of(always_happens(names, clients), always_happens(one_port, enough),
 		       always_happens(twice, enough), never_happens(elsewhere, enough)),
-		"{names} connections had a name of their own, all at one local port in {one_port} trials; a second one of the same name was refused in {twice} trials, one from the same local port to another listener in {elsewhere}",
+		"{names} connections had a name of their own, all at one local port in {one_port} trials, over {families}; a second one of the same name was refused in {twice} trials, one from the same local port to another listener in {elsewhere}",
 		number_share("names", names), number_share("one_port", one_port),
+		number_text("families", run_selected(run, V4) && run_selected(run, V6)
+						? "IPv4 and IPv6"
+						: "one of IPv4 and IPv6"),
 		number_share("twice", twice), number_share("elsewhere", elsewhere));
 }
 
@@ -269,6 +299,7 @@ static const struct experiment about = {
 	.fields = fields,
 	.bounds = bounds,
 	.opts = opts,
+	.variants = variants,
 	.trials = 5,
 	.quick_trials = 2,
 	.judge = judge,
@@ -277,7 +308,10 @@ static const struct experiment about = {
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
+	const char *missing = address_no_v6();
 
+	if (missing)
+		run_leave_out(run, V6, "%s", missing);
 	files_allow(clients * 2 + 64); /* what the hard limit forbids fails where it is missing */
 	while (run_next(run))
 		measure(run);

@@ -32,6 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "check.h"
 #include "child.h"
 #include "exp.h"
@@ -44,9 +45,11 @@ enum {
 	LISTENS,
 	CLOSED,
 	BOUND,
+	BOUND_V6,
 	GONE,
 	NONBLOCK,
 	SELF,
+	SELF_V6,
 	OTHER_PORT,
 	CHANCE,
 	UNIX_BOUND,
@@ -61,9 +64,11 @@ static const struct variant variants[] = {
 	[LISTENS] = {"listens", "TCP: a server listens (control)"},
 	[CLOSED] = {"closed", "TCP: no socket has the port"},
 	[BOUND] = {"bound", "TCP: a socket has the port, but does not listen"},
+	[BOUND_V6] = {"bound-ipv6", "TCP: the same over IPv6"},
 	[GONE] = {"gone", "TCP: the listener was closed a moment ago"},
 	[NONBLOCK] = {"nonblock", "TCP: as bound, the client does not block"},
 	[SELF] = {"self", "TCP: the client itself has the port, and does not listen"},
+	[SELF_V6] = {"self-ipv6", "TCP: the same over IPv6"},
 	[OTHER_PORT] = {"other-port", "TCP: the client has another port (control)"},
 	[CHANCE] = {"chance", "TCP: again and again, until connect chooses that port"},
 	[UNIX_BOUND] = {"unix-bound", "AF_UNIX: a socket has the name, but does not listen"},
@@ -81,7 +86,7 @@ static const struct claim claims[] = {
 	 .why = {[HOLDS] =
 			 "the kernel of the host answers for a port that nobody listens on: with a reset, of UDP with an ICMP message that the next call reports. A host that is off, or a firewall that drops, answers nothing, and TCP keeps trying."}},
 	{"tcp-self-connect", "connecting to a port nobody listens on always fails",
-	 "self=other-port", HOLDS,
+	 "self=other-port,self-ipv6=other-port", HOLDS,
 	 .why = {[REFUTED] =
 			 "TCP lets two sides open one connection at the same time, each by connect. A client whose own port is the one that it connects to receives its own SYN, and is both sides. Not bound, it takes chance: connect chooses a port of ip_local_port_range, and a client that keeps trying may be given the very port of the server that is not up yet, which then cannot bind it. A server's port is better outside this range."}},
 	{0}};
@@ -115,7 +120,7 @@ static const struct row_field fields[] = {
 static const struct bound bounds[] = {
 	{"at_once_ns", 20e6,
 	 "a fiftieth of what a SYN waits before it is sent again, and far above a wake-up"},
-	{"enough_trials", 8, "each of four ways, twice"},
+	{"enough_trials", 8, "each of four ways of IPv4, twice"},
 	{"enough_attempts", 2, "the kernel's rule does not change from attempt to attempt"},
 	{0}};
 
@@ -304,27 +309,28 @@ static struct outcome measure_unix(size_t variant)
 static bool is_own_peer(int fd)
 {
 	static const char sent[] = "to myself";
-	struct sockaddr_in name = net_name(fd);
-	struct sockaddr_in peer = {0};
-	socklen_t size = sizeof(peer);
+	struct address name = address_of(fd);
+	struct address peer = address_empty();
 	char came[sizeof(sent)] = "";
 
-	return getpeername(fd, (struct sockaddr *)&peer, &size) == 0 &&
-	       peer.sin_port == name.sin_port && peer.sin_addr.s_addr == name.sin_addr.s_addr &&
+	return getpeername(fd, &peer.any, &peer.size) == 0 && address_compare(&peer, &name) == 0 &&
 	       send(fd, sent, sizeof(sent), 0) == (ssize_t)sizeof(sent) &&
 	       recv(fd, came, sizeof(came), MSG_WAITALL) == (ssize_t)sizeof(came) &&
 	       memcmp(sent, came, sizeof(sent)) == 0;
 }
 
-/* A client that is bound: to the port that it connects to, or to another one. */
+/* A client that is bound to the port that it connects to, or to another one; of BOUND_V6 to none. */
 static struct outcome measure_own_port(size_t variant)
 {
+	bool v6 = variant == BOUND_V6 || variant == SELF_V6;
+	struct address own = address_loopback(v6 ? AF_INET6 : AF_INET), other = own;
+	int fd = variant == BOUND_V6 ? address_socket(SOCK_STREAM, &own)
+				     : address_bind(SOCK_STREAM, &own);
+	int holder = address_bind(SOCK_STREAM, &other);
 	struct outcome o = {0};
-	struct sockaddr_in own, other;
-	int fd = net_bound(SOCK_STREAM, &own);
-	int holder = net_bound(SOCK_STREAM, &other);
 
-	attempt(&o, fd, variant == SELF ? &own : &other, sizeof(own), variant);
+	attempt(&o, fd, variant == SELF || variant == SELF_V6 ? &own.any : &other.any, own.size,
+		variant);
 	o.own_peer = is_own_peer(fd);
 	net_reset(fd);
 	close(holder);
@@ -369,7 +375,7 @@ static struct outcome measure(size_t variant)
 {
 	if (variant >= UNIX_BOUND && variant <= UNIX_FILE)
 		return measure_unix(variant);
-	if (variant == SELF || variant == OTHER_PORT)
+	if (variant == BOUND_V6 || (variant >= SELF && variant <= OTHER_PORT))
 		return measure_own_port(variant);
 	return variant == CHANCE ? measure_chance() : measure_inet(variant);
 }
@@ -379,7 +385,7 @@ static void record(struct run *run, const struct outcome *o)
 	int64_t known_ns = o->known_ns;
 	size_t label = run_label(run);
 	bool is_silent = label == SILENT || label == SILENT_POLL;
-	bool owns_port = label == SELF || label == OTHER_PORT || label == CHANCE;
+	bool owns_port = label >= SELF && label <= CHANCE;
 	struct field row[16] = {
 		{"connect", .text = text_errno(o->connect_error)},
 		{"connect_errno", o->connect_error},
@@ -414,17 +420,21 @@ static void record(struct run *run, const struct outcome *o)
 static void judge_self(struct run *run)
 {
 	struct share self = run_nonzero(run, SELF, "self_connected");
+	struct share v6 = {0};
 
+	if (run_selected(run, SELF_V6))
+		v6 = run_nonzero(run, SELF_V6, "self_connected");
+	self = share_add(self, v6);
 	run_judge(
 		run, "tcp-self-connect",
 		never_happens(self, (int64_t)run_bound(run, "enough_attempts")),
-		"in {self} trials a client that had bound the port that it connected to was connected to itself: its own name was its peer's, and what it sent it received",
-		number_share("self", self));
+		"in {self} trials a client that had bound the port that it connected to was connected to itself, over IPv6 in {v6}: its own name was its peer's, and what it sent it received",
+		number_share("self", self), number_share("v6", v6));
 }
 
 static void judge(struct run *run)
 {
-	static const size_t nobody_listens[] = {CLOSED, BOUND, GONE, NONBLOCK};
+	static const size_t nobody_listens[] = {CLOSED, BOUND, BOUND_V6, GONE, NONBLOCK};
 	int64_t enough = (int64_t)run_bound(run, "enough_trials");
 	struct share refused = {0};
 	struct share at_once = {0};
@@ -434,6 +444,8 @@ static void judge(struct run *run)
 	for (size_t i = 0; i < sizeof(nobody_listens) / sizeof(nobody_listens[0]); i++) {
 		size_t v = nobody_listens[i];
 
+		if (v == BOUND_V6 && !run_selected(run, v))
+			continue;
 		refused = share_add(refused, run_nonzero(run, v, "refused"));
 		at_once = share_add(at_once, run_nonzero(run, v, "at_once"));
 		longest = fmax(longest, stats_quantile(run_values(run, v, "known_ns"), 1));
@@ -471,6 +483,12 @@ static const struct experiment about = {
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
+	const char *missing = address_no_v6();
+
+	if (missing) {
+		run_leave_out(run, BOUND_V6, "%s", missing);
+		run_leave_out(run, SELF_V6, "%s", missing);
+	}
 
 	while (run_next(run)) {
 		struct outcome o = measure(run_variant(run));

@@ -5,18 +5,23 @@ import numpy as np
 from . import style
 
 
-def of_backlog(rows, asked):
-    return [row for row in rows if row["asked_backlog"] == asked and row["trial"] == 0]
+def of_listener(rows, listener):
+    return [row for row in rows if (row["asked_backlog"], row.get("family", 4)) == listener]
 
 
-def draw_sizes(axes, result, sizes):
+def name_of(listener):
+    asked, family = listener
+    return f"listen({asked:,})" + (f"\nIPv{family}" if family != 4 else "")
+
+
+def draw_sizes(axes, result, listeners):
     """Beside each n: how many got through."""
     axes.set_title("How many connections\nlisten(n) queued")
-    style.rows_of(axes, [f"listen({asked:,})" for asked in sizes])
+    style.rows_of(axes, [name_of(listener) for listener in listeners])
     axes.set_xscale("log")
     most = 1
-    for at, asked in enumerate(sizes):
-        samples = [s for s in result.samples if s["asked_backlog"] == asked]
+    for at, (asked, family) in enumerate(listeners):
+        samples = of_listener(result.samples, (asked, family))
         completed = style.column(samples, "completed_connects")
         style.dots(axes, completed, at, style.BLUE, "o")
         number = int(np.median(completed))
@@ -34,17 +39,17 @@ def draw_sizes(axes, result, sizes):
     axes.set_xlabel("connections that got through")
 
 
-def draw_waiting(axes, result, sizes):
+def draw_waiting(axes, result, listeners):
     """A line for each client that did not get through: its SYNs, and when it was let in."""
-    kinds = result.kinds
+    first = [[row for row in rows if row["trial"] == 0]
+             for rows in (result.kinds.get("retry", []), result.kinds.get("admit", []), result.samples)]
     accept = result.run["params"]["accept_after_ms"] / 1e3
     at, ticks, end = 0, [], accept
-    for asked in sizes:
-        retries = of_backlog(kinds.get("retry", []), asked)
-        admits = {row["waiter"]: row for row in of_backlog(kinds.get("admit", []), asked)}
-        sample, = of_backlog(result.samples, asked)
+    for listener in listeners:
+        retries, admits, (sample,) = (of_listener(rows, listener) for rows in first)
+        admits = {row["waiter"]: row for row in admits}
         elapsed = end = sample["elapsed_ns"] / 1e9
-        ticks.append((at + 2, f"listen({asked:,})"))
+        ticks.append((at + 2, name_of(listener)))
         for waiter in sorted({row["waiter"] for row in retries} | set(admits)):
             mine = [row for row in retries if row["waiter"] == waiter]
             begin = (mine or [admits[waiter]])[0]["begin_ns"] / 1e9
@@ -74,7 +79,7 @@ def draw_waiting(axes, result, sizes):
 
 def title_of(result, sizes):
     n = sizes[-1] if len(sizes) < 2 else [size for size in sizes if size < 4000][-1]
-    samples = [s for s in result.samples if s["asked_backlog"] == n]
+    samples = of_listener(result.samples, (n, 4))
     queued = int(np.median(style.column(samples, "completed_connects")))
     refused = int(style.column(samples, "refused_connects").sum())
     waiting = int(style.column(samples, "waiting_connects").sum())
@@ -83,11 +88,11 @@ def title_of(result, sizes):
 
 
 def draw(result):
-    sizes = sorted({sample["asked_backlog"] for sample in result.samples})
-    page = style.Page(result, title_of(result, sizes),
+    listeners = sorted({(sample["asked_backlog"], sample.get("family", 4)) for sample in result.samples})
+    page = style.Page(result, title_of(result, [asked for asked, family in listeners if family == 4]),
                       "Clients connect to listeners that do not accept. Right: those that did not "
                       "get through, a line each; red: a SYN, green: let in.")
     grid = page.grid(1, 2, left=0.12, above=0.1, wspace=0.3, width_ratios=(1, 1.9))
-    draw_sizes(page.fig.add_subplot(grid[0]), result, sizes)
-    draw_waiting(page.fig.add_subplot(grid[1]), result, sizes)
+    draw_sizes(page.fig.add_subplot(grid[0]), result, listeners)
+    draw_waiting(page.fig.add_subplot(grid[1]), result, listeners)
     return page.fig

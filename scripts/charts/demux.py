@@ -52,12 +52,15 @@ def draw(result):
     trials = [sample for sample in result.samples if "names" in sample]
     connections = max(trial["connections"] for trial in trials)
     names = min(trial["names"] for trial in trials)
+    shown = next(iter(style.of_variants(trials, "ipv4", "ipv6")))
+    both = ", over IPv4 and IPv6 alike" if len({trial.get("variant") for trial in trials}) > 1 else ""
     wrong = sum(trial["wrong_pieces"] + trial["udp_wrong_pieces"] for trial in trials)
     page = style.Page(
         result, f"{connections:,} connections shared one port, and had {names:,} different names",
         "A name is the local and the remote address and port. Of all data that was sent, "
-        f"{f'{wrong:,} pieces' if wrong else 'nothing'} came to a wrong one.")
+        f"{f'{wrong:,} pieces' if wrong else 'nothing'} came to a wrong one{both}.")
     grid = page.grid(1, 2, left=0.08, above=0.09, wspace=0.48, width_ratios=(2, 1))
-    draw_names(page.fig.add_subplot(grid[0]), result.kinds.get("connection", []))
+    draw_names(page.fig.add_subplot(grid[0]), [
+        row for row in result.kinds.get("connection", []) if row.get("variant", "") == shown])
     draw_attempts(page.fig.add_subplot(grid[1]), trials)
     return page.fig

@@ -8,9 +8,11 @@ VARIANTS = {  # as the rows name them: in words
     "listens": "TCP: a server listens",
     "closed": "TCP: nobody has the port",
     "bound": "TCP: bound, does not listen",
+    "bound-ipv6": "TCP over IPv6: the same",
     "gone": "TCP: listener just closed",
     "nonblock": "TCP: client does not block",
     "self": "TCP: the client has the port",
+    "self-ipv6": "TCP over IPv6: the same",
     "other-port": "TCP: the client has another",
     "chance": "TCP: tried until it has the port",
     "udp": "UDP: nobody has the port",
@@ -20,13 +22,14 @@ VARIANTS = {  # as the rows name them: in words
     "silent": "TCP: no answer, SO_SNDTIMEO",
     "silent-poll": "TCP: no answer, poll",
 }
+SELF = ("self", "self-ipv6")
 LOOKS = {"ok": (style.GREEN, "^"), "silent": (style.RED, "s"), "": (style.BLUE, "o")}
 
 
 def answer_of(variant, samples):
     """What the program was told."""
     sample = samples[0]
-    own = sum(sample["self_connected"] for sample in samples) if variant in ("self", "other-port", "chance") else 0
+    own = sum(sample["self_connected"] for sample in samples) if variant in (*SELF, "other-port", "chance") else 0
     if own:
         return "connected to itself" + (f" {own}×" if own < len(samples) else "")
     if variant.startswith("silent"):
@@ -37,7 +40,7 @@ def answer_of(variant, samples):
 
 
 def look_of(variant):
-    return LOOKS["ok" if variant in ("listens", "self") else "silent" if "silent" in variant else ""]
+    return LOOKS["ok" if variant in ("listens", *SELF) else "silent" if "silent" in variant else ""]
 
 
 def title_of(result):

@@ -61,12 +61,38 @@ static void test_of_a_socket(void **state)
 	close(fd);
 }
 
+/* Two sockets of a family have one address and different ports; so has one its own name twice. */
+static void test_loopback(void **state)
+{
+	const int families[] = {AF_INET, AF_INET6};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct address one = address_loopback(families[i]), other = one, again;
+		int fds[2];
+
+		if (families[i] == AF_INET6 && address_no_v6())
+			continue;
+		fds[0] = address_bind(SOCK_STREAM, &one);
+		fds[1] = address_bind(SOCK_STREAM, &other);
+		again = address_of(fds[0]);
+		assert_int_not_equal(address_port(&one), 0);
+		assert_int_not_equal(address_port(&one), address_port(&other));
+		assert_int_equal(address_compare(&one, &again), 0);
+		assert_int_equal(address_compare(&one, &other) > 0,
+				 address_compare(&other, &one) < 0);
+		close(fds[0]);
+		close(fds[1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_no_host),
 		cmocka_unit_test(test_of_a_socket),
+		cmocka_unit_test(test_loopback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
