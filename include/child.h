@@ -41,6 +41,9 @@ bool child_died_alone(void);
  */
 bool child_execute(const char *const argv[]);
 
+/* Finds a program as the shell would, by PATH, or by its path; "", and false, if there is none. */
+bool child_find(const char *name, char *path, size_t size);
+
 /*
  * The last line of a file that a child's standard error went to: of a traceback, the exception.  At most
  * the last size - 1 bytes; "it said nothing" if that is so.

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -86,6 +87,23 @@ bool child_execute(const char *const argv[])
 		}
 	stop_progress(); /* a slow machine's compiler takes seconds, and may be asked many times */
 	return status == 0;
+}
+
+bool child_find(const char *name, char *path, size_t size)
+{
+	const char *places = strchr(name, '/') ? NULL : getenv("PATH");
+	char *list = check_alloc(strdup(places ? places : ""));
+	char *rest = list;
+
+	snprintf(path, size, "%s", name);
+	for (const char *place; places && (place = strsep(&rest, ":"));)
+		if (snprintf(path, size, "%s/%s", place, name) < (int)size &&
+		    access(path, X_OK) == 0)
+			break;
+	if (access(path, X_OK) != 0)
+		path[0] = '\0';
+	free(list);
+	return path[0] != '\0';
 }
 
 void child_complaint(int file, char *text, size_t size)

@@ -21,7 +21,6 @@
 #include <err.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "assembly.h"
 #include "check.h"
@@ -283,22 +282,6 @@ static void draw(struct run *run)
 
 /* --- compilers -------------------------------------------------------------- */
 
-/* Finds a program as the shell would; "" if there is none. */
-static void find(const char *name, char path[PATH])
-{
-	const char *places = strchr(name, '/') ? NULL : getenv("PATH");
-	char *list = check_alloc(strdup(places ? places : ""));
-	char *rest = list;
-
-	snprintf(path, PATH, "%s", name);
-	for (const char *place; places && (place = strsep(&rest, ":"));)
-		if (snprintf(path, PATH, "%s/%s", place, name) < PATH && access(path, X_OK) == 0)
-			break;
-	if (access(path, X_OK) != 0)
-		path[0] = '\0';
-	free(list);
-}
-
 static bool same_file(const char *a, const char *b)
 {
 	char *real_a = realpath(a, NULL);
@@ -318,7 +301,7 @@ static int find_compilers(void)
 	for (int i = 0; i < COMPILERS; i++) {
 		char *path = compilers[i].path;
 
-		find(i < OTHER ? compilers[i].name : given ? given : "cc", path);
+		child_find(i < OTHER ? compilers[i].name : given ? given : "cc", path, PATH);
 		if (i == OTHER && !given)
 			for (int k = 0; k < OTHER; k++)
 				if (same_file(path, compilers[k].path))
