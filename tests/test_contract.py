@@ -71,10 +71,13 @@ Mandatory or optional arguments""")
 
 
 @pytest.fixture
-def short(opts):
-    """For tests of the form of a run: one trial, of one interpreter where it takes several."""
-    takes_python = any(option.name == "python" for option in opts)
-    return (*SHORT, "--python", sys.executable) if takes_python else SHORT
+def short(program, opts, quick, once):
+    """For tests of the form of a run: one trial, of one interpreter where it takes several, and any will do."""
+    if not any(option.name == "python" for option in opts):
+        return SHORT
+    of_one = (*SHORT, "--python", sys.executable)
+    will_do = once((program, "of one"), lambda: run(program, *of_one).returncode == quick.status)
+    return of_one if will_do else SHORT
 
 
 @pytest.fixture
