@@ -12,13 +12,12 @@ WHERE = {"at_127_0_0_1": "127.0.0.1", "at_127_0_0_2": "127.0.0.2", "at_127_0_1_1
 
 
 def title_of(result):
-    if result.verdict("net-bind-visibility") is None:
+    card, loopback = (result.number("net-bind-visibility", name) for name in ("card", "loopback"))
+    if card is None:
         return "From where a server is reached"
-    card = result.number("net-bind-visibility", "card.k")
-    loopback = result.number("net-bind-visibility", "loopback.k")
-    if card and not loopback:
+    if card["k"] and not loopback["k"]:
         return "Bound to the host's name: reached from outside only if the name is a card's address"
-    return f"A server bound to the host's name was reached from outside in {card + loopback:,} trials"
+    return f"A server bound to the host's name was reached from outside in {card['k'] + loopback['k']:,} trials"
 
 
 def draw(result):
