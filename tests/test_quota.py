@@ -31,7 +31,7 @@ def test_books(rows):
     cpus = len(os.sched_getaffinity(0))
     for sample in kind(rows, "sample"):
         assert sample["seen_cpus"] == cpus >= sample["processes"]
-        assert 0 <= sample["throttled_periods"] <= sample["periods"] or sample["variant"] == "unlimited"
+        assert 0 <= sample["throttled_periods"] <= sample["periods"] + 1  # the two are read one after the other
         assert sample["held_up"] == (sample["throttled_periods"] > 0)
         assert sample["stall_ns"] <= sample["elapsed_ns"]
         assert sample["variant"] != "unlimited" or not sample["held_up"]
