@@ -23,7 +23,7 @@ def title_of(result):
     share = 100 * sb["k"] / max(sb["n"], 1)
     title = f"Both threads missed the other's store in {style.figures(share, 2)} % of the rounds"
     if mp["k"] == 0:
-        return title + "; stores of one were seen in order"
+        return title + "; stores were seen in order"
     return title + f", and data was older than its flag in {mp['k']:,} rounds"
 
 
