@@ -652,7 +652,7 @@ def test_port_of_another_server(how):
     ("--bind", "192.0.2.1"), ("--workers", "5000"), ("--processes", "0"),
     ("--processes", "2", "--udp"), ("--once", "--udp"), ("--greet", "hi", "--udp"),
     ("--reverse", "--udp"), ("--pieces",), ("--max-connections", "2", "--udp"), ("--idle-timeout", "1s", "--udp"),
-    ("--processes", "2", "--once"), ("--idle-timeout", "soon"), ("--nonesuch",),
+    ("--work-port", "80", "--udp"), ("--processes", "2", "--once"), ("--idle-timeout", "soon"), ("--nonesuch",),
     ("surplus",)], ids=" ".join)
 def test_bad_options(arguments):
     ended = run(SERVER, *arguments, env=environment())

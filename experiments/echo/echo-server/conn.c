@@ -16,6 +16,7 @@ enum {
 	READ_SIZE = 64 << 10,      /* of one read, and so the most that waits for a peer */
 	LINE_MAX_BYTES = 64 << 10, /* of a line to reverse */
 	TURNS = 8,                 /* full reads before other connections are served */
+	WORK_US = 1000000,         /* the most of a message of other work */
 };
 
 /* Bytes that wait. */
@@ -204,6 +205,19 @@ static struct conn_answer reversed(struct conn *conn, const char *bytes, size_t 
 	return answer;
 }
 
+/* So many microseconds of CPU time as the message says, a second at most. */
+static void compute(const char *bytes, size_t length)
+{
+	int64_t until_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	int64_t us = 0;
+
+	for (size_t i = 0; i < length && bytes[i] >= '0' && bytes[i] <= '9' && us < WORK_US; i++)
+		us = 10 * us + bytes[i] - '0';
+	until_ns += (us < WORK_US ? us : WORK_US) * 1000;
+	while (clock_ns(CLOCK_THREAD_CPUTIME_ID) < until_ns)
+		;
+}
+
 struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t length)
 {
 	bool open = conn->stage == CONN_OPEN;
@@ -213,6 +227,8 @@ struct conn_answer conn_answer(struct conn *conn, const char *bytes, size_t leng
 	if (!open)
 		return (struct conn_answer){"", 0};
 	touch(conn);
+	if (conn->works)
+		compute(bytes, length);
 	if (conn_rules.verbose && length)
 		conn_log_received(conn->fd, bytes, length);
 	if (conn_rules.reverse)

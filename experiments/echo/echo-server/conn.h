@@ -26,7 +26,8 @@ struct conn_rules {
 	bool verbose;            /* log connections and what they send to stdout */
 	const char *greeting;    /* send this to every connection, and end it; NULL = echo */
 	int64_t max_connections; /* at a time; more are closed at once; 0 = no limit */
-	int64_t idle_ms; /* connections without progress for so long are closed; 0 = never */
+	int64_t idle_ms;   /* connections without progress for so long are closed; 0 = never */
+	int64_t work_port; /* a connection from this port brings other work; 0 = none does */
 };
 
 enum conn_want {
@@ -48,6 +49,7 @@ struct conn {
 	uint8_t watched;          /* for the model: what it waits for, at first an enum conn_want */
 	uint8_t stage;            /* enum conn_stage */
 	_Atomic bool discards;    /* under CONN_ENDING, when all was sent; see conn_all_sent() */
+	bool works;               /* what it sends is how long to compute, before the answer */
 	uint16_t last, buffers;   /* for the model io_uring */
 	_Atomic uint32_t seen_ms; /* of the last progress; kept under idle_ms, and at discards */
 	struct rest *unsent;      /* bytes that could not be sent yet; NULL = none */

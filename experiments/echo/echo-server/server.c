@@ -64,6 +64,9 @@ static const struct opt opts[] = {
 	 .num = &rules.max_connections, .max = 1 << 22, .zero = "no limit"},
 	{0, "idle-timeout", "close connections without progress for so long", .num = &rules.idle_ms,
 	 .max = 86400000, .unit = OPT_MS, .zero = "never"},
+	{0, "work-port",
+	 "other work comes from this port of a client's: how many microseconds to compute, before the answer",
+	 .num = &rules.work_port, .max = 65535, .zero = "none"},
 	{'v', "verbose", "print who connects, what was received, and who has gone",
 	 .flag = &rules.verbose},
 	{0}};
@@ -129,10 +132,10 @@ static void refuse_of_connections(void)
 	const struct {
 		const char *name;
 		bool given;
-	} all[] = {{"processes", processes > 1},   {"once", rules.once},
-		   {"greet", rules.greeting},      {"reverse", rules.reverse},
-		   {"pieces", rules.pieces},       {"max-connections", rules.max_connections},
-		   {"idle-timeout", rules.idle_ms}};
+	} all[] = {{"processes", processes > 1},    {"once", rules.once},
+		   {"greet", rules.greeting},       {"reverse", rules.reverse},
+		   {"pieces", rules.pieces},        {"max-connections", rules.max_connections},
+		   {"idle-timeout", rules.idle_ms}, {"work-port", rules.work_port}};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i].given)

@@ -278,11 +278,8 @@ static void await_packets(void)
 	close(fd);
 }
 
-/*
- * Whether there is something to read within hold_ns, or until the server has the request and sleeps:
- * then what it had to do is done, so a last look decides.
- */
-static bool await_answer(const struct server *server, int fd, int64_t hold_ns)
+/* When the server sleeps what it had to do is done, so a last look decides. */
+bool server_await_answer(const struct server *server, int fd, int64_t hold_ns)
 {
 	struct pollfd readable = {fd, POLLIN, 0};
 
@@ -316,7 +313,7 @@ enum answer server_answer(const struct server *server, int fd, int64_t hold_ns,
 	uint8_t answer[MESSAGE] = {0};
 	ssize_t n;
 
-	if (!await_answer(server, fd, hold_ns))
+	if (!server_await_answer(server, fd, hold_ns))
 		return WAITING;
 	n = recv(fd, answer, MESSAGE, MSG_WAITALL);
 	if (n <= 0)

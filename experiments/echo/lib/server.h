@@ -125,6 +125,9 @@ enum answer server_ask(const struct server *server, int fd, int64_t hold_ns, int
 enum answer server_answer(const struct server *server, int fd, int64_t hold_ns,
 			  int64_t *wrong_bytes);
 
+/* Whether there is something to read within hold_ns, or until the server has what was sent and sleeps. */
+bool server_await_answer(const struct server *server, int fd, int64_t hold_ns);
+
 /* Waits until all threads of the server sleep, as those do that wait for a request; false if stopped. */
 bool server_await_sleep(const struct server *server);
 
