@@ -53,8 +53,8 @@ struct program program_start(const char *const argv[], int cpu)
 	check_fd(pipe2(ends, O_CLOEXEC), "pipe2");
 	program.error = check_fd(memfd_create("stderr", MFD_CLOEXEC), "memfd_create");
 #ifdef __SANITIZE_THREAD__
-	setenv("TSAN_OPTIONS", "die_after_fork=0",
-	       0); /* processes that servers fork have threads */
+	/* processes that servers fork have threads; its second of sleep at the end is no server's */
+	setenv("TSAN_OPTIONS", "die_after_fork=0:atexit_sleep_ms=0", 0);
 #endif
 	program.pid = child_fork();
 	if (program.pid == 0) {
