@@ -221,6 +221,9 @@ void server_stop(struct server *server)
 	const char *said;
 	int status;
 
+	/* a signal that comes just before Python's accept is seen after it: never */
+	if (server->model->script)
+		server_await_sleep(server);
 	kill(server->program.pid, SIGINT);
 	status = program_end(&server->program, &said);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
