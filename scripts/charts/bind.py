@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A port that somebody has: who else may bind it, and how two listeners share what comes."""
+"""A port that somebody has: who else may bind it, how two listeners share what comes, and what it does not decide."""
 from matplotlib.patches import Rectangle
 
 from . import style
@@ -94,12 +94,101 @@ def title_of(samples):
     return f"A second program may {'always' if works else 'never'} listen at a port"
 
 
-def draw(result):
-    page = style.Page(result, title_of(result.samples),
+# --- what else a bound port does not decide -----------------------------------------------------------
+
+PROCESSES = {"reuseport": "two listeners,\nSO_REUSEPORT", "forked": "one listener,\nby fork", "alone": "one process"}
+FAMILIES = {"dual": "without\nIPV6_V6ONLY", "v6only": "with\nIPV6_V6ONLY"}
+AGAIN = {"twice": "that socket", "fresh": "a fresh\nsocket"}
+
+
+def draw_table(axes, title, samples, down, columns, field):
+    """What bind gave: a row for each value of a field, a column for each variant."""
+    rows = list(dict.fromkeys(s[down] for s in samples))
+    shown = [name for name in columns if any(s["variant"] == name for s in samples)]
+    axes.set_title(title)
+    axes.set_xlim(-0.5, len(shown) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    for y, row in enumerate(rows):
+        for x, name in enumerate(shown):
+            gave = {s[field] for s in samples if s["variant"] == name and s[down] == row}
+            works = gave == {"ok"}
+            axes.add_patch(Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, alpha=0.6, linewidth=0,
+                                     color=style.SKY if works else style.ORANGE))
+            axes.text(x, y, "works" if works else "\n".join(sorted(gave)), ha="center", va="center",
+                      size=style.CAPTION)
+    axes.set_xticks(range(len(shown)), [columns[name] for name in shown])
+    axes.set_yticks(range(len(rows)), [row.replace(", ", ",\n") for row in rows])
+    axes.tick_params(length=0, labelsize=style.CAPTION)
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def draw_processes(axes, samples):
+    """Of the connections to one port, how many each of two processes answered, in the first trials."""
+    bars = [(name, sample) for name in PROCESSES
+            for sample in [s for s in samples if s["variant"] == name][:3]]
+    axes.set_title("Which process answers\na connection to one port?")
+    for at, (_, sample) in enumerate(bars):
+        first, second = sample["first_answers"], sample["second_answers"]
+        for left, count, colour in ((0, first, style.BLUE), (first, second, style.GREEN)):
+            axes.barh(at, count, left=left, color=colour, height=0.7)
+            if count:
+                axes.text(left + count / 2, at, count, ha="center", va="center", color="white")
+    places = {name: [at for at, (of, _) in enumerate(bars) if of == name] for name, _ in bars}
+    axes.set_yticks([sum(at) / len(at) for at in places.values()], [PROCESSES[name] for name in places])
+    axes.set_ylim(len(bars) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0, labelsize=style.CAPTION)
+    axes.grid(False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("connections: first, second process")
+
+
+def names_title_of(result):
+    if (result.verdict("tcp-bind-twice"), result.verdict("tcp-port-is-process")) == ("holds", "refuted"):
+        return "A socket is bound once; its port may belong to several processes"
+    return "A bound port: its socket, its processes, its families"
+
+
+def draw_names(result):
+    """The second picture; None without its variants."""
+    again, answered, families = ([s for s in result.samples if s.get("variant") in names]
+                                 for names in (AGAIN, PROCESSES, FAMILIES))
+    panels = []
+    if again:
+        panels.append(lambda axes: draw_table(axes, "A socket has a port:\nmay it be bound again?", again,
+                                              "again", AGAIN, "again_bind"))
+    if answered:
+        panels.append(lambda axes: draw_processes(axes, answered))
+    if families:
+        panels.append(lambda axes: draw_table(axes, "[::] and 0.0.0.0 at one port:\nmay the second be bound?",
+                                              families, "order", FAMILIES, "second_bind"))
+    if not panels:
+        return None
+    page = style.Page(result, names_title_of(result),
+                      "What bind gave, and who answered: each bar is a trial with two processes or one.")
+    grid = page.grid(1, len(panels), left=0.11, right=0.98, above=0.1, below=0.09, wspace=0.55)
+    for at, draw_panel in enumerate(panels):
+        draw_panel(page.fig.add_subplot(grid[at]))
+    return page.fig
+
+
+def draw_port(result):
+    """The first picture; None without its variant."""
+    samples = [s for s in result.samples if s.get("variant", "port") == "port"]
+    if not samples:
+        return None
+    page = style.Page(result, title_of(samples),
                       "The first program has a TCP port of 127.0.0.1; the second one, a process "
                       "of its own, binds it and listens.")
     grid = page.grid(1, 2, left=0.205, above=0.08, below=0.13, wspace=0.16, width_ratios=(2.5, 1))
-    draw_cells(page.fig.add_subplot(grid[0]), result.samples)
+    draw_cells(page.fig.add_subplot(grid[0]), samples)
     draw_spread(page.fig.add_subplot(grid[1]),
-                [sample for sample in result.samples if "first_connections" in sample][:12])
+                [sample for sample in samples if "first_connections" in sample][:12])
     return page.fig
+
+
+def draw(result):
+    """The pictures by what is added to their names."""
+    drawn = {"": draw_port(result), "-names": draw_names(result)}
+    return {suffix: figure for suffix, figure in drawn.items() if figure}
