@@ -49,15 +49,14 @@ static const struct bound bounds[] = {
 
 static const char *list;
 static int64_t connections = 16;
-static int64_t held = 100;
-static int64_t duration_ms = 200;
+static int64_t held = 50;
+static int64_t duration_ms = 100;
 
 static const struct opt opts[] = {
 	{0, "python", "the interpreter; else the newest CPython found", .text = &list,
 	 .metavar = "PATH"},
 	{'c', "connections", "that send requests", .num = &connections, .min = 1, .max = 1000},
-	{0, "held", "connections whose memory is looked at", .num = &held, .min = 2, .quick = 50,
-	 .max = 1000},
+	{0, "held", "connections whose memory is looked at", .num = &held, .min = 2, .max = 1000},
 	{'d', "duration", "of the load, without its warm-up", .num = &duration_ms, .min = 20,
 	 .quick = 40, .max = 60000, .unit = OPT_MS},
 	{0}};

@@ -28,4 +28,6 @@ def draw(result):
              {name: servers.cpu(samples) for name, samples in variants.items()}, style.time_of),
             ("Memory a connection", "with kernel stacks",
              {name: servers.memory(samples) for name, samples in variants.items()}, style.bytes_of)))
+        memory = page.fig.axes[1]
+        style.octaves(memory.xaxis, *memory.get_xlim(), 3)
     return page.fig
