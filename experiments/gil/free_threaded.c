@@ -139,6 +139,7 @@ static const struct experiment about = {
 	.trials = 9,
 	.quick_trials = 7,
 	.timed = true,
+	.limit_s = 180,
 	.judge = judge,
 };
 

@@ -40,8 +40,8 @@ static const struct claim claims[] = {
 	{0}};
 
 static const struct row_field fields[] = {
-	{"cpu_ns", "CPU time of two threads that count each for itself", "CPUs at|work",
-	 SHOW_MEDIAN, "elapsed_ns"},
+	{"cpu_ns", "CPU time of two threads that count each for itself; if the kernel tells",
+	 "CPUs at|work", SHOW_MEDIAN, "elapsed_ns"},
 	{"elapsed_ns", "from the first one's begin to the last one's end"},
 	{"parallel", "1: more than one CPU worked at once", "more|than one", SHOW_NONZERO},
 	{"notes_x", "x after x += 1 and x -= 1 in two threads; 0 is right", "x is|not 0",
@@ -110,6 +110,8 @@ static void measure(struct run *run)
 	struct counted counted[2] = {0};
 	struct counted *own = &counted[0], *notes = &counted[1];
 	bool python = run_variant(run) != IN_C;
+	struct field row[8] = {0};
+	size_t n = 0;
 
 	if (!python)
 		*own = in_c();
@@ -117,15 +119,19 @@ static void measure(struct run *run)
 		return;
 	if (run_sham(run, "forget"))
 		own->wrong++;
-	run_record(run, (struct field[]){{"cpu_ns", own->cpu_ns},
-					 {"elapsed_ns", own->elapsed_ns},
-					 {"parallel",
+	row[n++] = (struct field){"elapsed_ns", own->elapsed_ns};
+	row[n++] = (struct field){"own_wrong", own->wrong};
+	if (python) {
+		row[n++] = (struct field){"notes_x", notes->wrong};
+		row[n++] = (struct field){"notes_updates", notes->updates};
+	}
+	if (own->cpu_ns >= 0) {
+		row[n++] = (struct field){"cpu_ns", own->cpu_ns};
+		row[n++] = (struct field){"parallel",
 					  (double)own->cpu_ns > run_bound(run, "parallel_times") *
-									(double)own->elapsed_ns},
-					 {"own_wrong", own->wrong},
-					 {python ? "notes_x" : NULL, notes->wrong},
-					 {"notes_updates", notes->updates},
-					 {0}});
+									(double)own->elapsed_ns};
+	}
+	run_record(run, row);
 }
 
 /* --- judge --------------------------------------------------------------- */
@@ -209,7 +215,7 @@ static const struct experiment about = {
 	.variants = variants,
 	.trials = 3,
 	.quick_trials = 1,
-	.limit_s = 120,
+	.limit_s = 180,
 	.judge = judge,
 };
 
