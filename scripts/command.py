@@ -5,8 +5,10 @@ import contextlib
 import ctypes
 import fcntl
 import functools
+import glob
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(ROOT, "results")
 NAME = os.path.splitext(os.path.basename(sys.argv[0]))[0]
 PR_SET_PDEATHSIG = 1
+MANAGED = ("~/.pyenv/versions/*/bin/python", "~/.asdf/installs/python/*/bin/python",
+           "~/.local/share/mise/installs/python/*/bin/python", "~/.local/share/uv/python/*/bin/python3")
 CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")  # what would move a terminal's cursor
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -149,6 +153,19 @@ def server_models(server):
 
 
 # --- files ----------------------------------------------------------------------------------------
+
+def pythons():
+    """{version: path} of the CPythons here, the oldest first: this one, of PATH, and of version managers."""
+    probe = "import sys; print('%d.%d.%d' % sys.version_info[:3] + ' PyPy' * ('PyPy' in sys.version))"
+    named = [shutil.which(name) for name in ("python2", "python2.7", *(f"python3.{minor}" for minor in range(6, 20)))]
+    managed = [path for where in MANAGED for path in glob.glob(os.path.expanduser(where))]
+    found = {}
+    for path in filter(None, [sys.executable, *named, *managed]):
+        status, version, _ = run([path, "-E", "-S", "-c", probe])  # a script that looks for it may find none
+        if status == 0 and re.fullmatch(r"[\d.]+\n", version):
+            found.setdefault(version.strip(), path)
+    return dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".")]))
+
 
 def shown(path):
     """A path as people would type it here."""

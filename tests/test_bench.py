@@ -194,10 +194,11 @@ def processes(tree):
 
 @pytest.mark.skipif(not shutil.which("hyperfine"), reason="no hyperfine here")
 @pytest.mark.skipif(not (BUILD / "race" / "counter").exists(), reason="nothing is built")
-@pytest.mark.parametrize("name, fewest", [("counter", 4), ("interleavings", 2), ("echo", 12)])
+@pytest.mark.parametrize("name, fewest", [("counter", 4), ("interleavings", 2), ("python", 1), ("echo", 12)])
 def test_the_real_ones(tree, name, fewest):
+    (tree / "experiments").symlink_to(ROOT / "experiments")
     done = subprocess.run([tree / "scripts" / "bench", BUILD, "--only", name, "--rounds", "2",
-                           "--iterations", "1000" if name == "counter" else "10"], cwd=str(tree), timeout=120,
+                           "--iterations", "1000" if name in ("counter", "python") else "10"], cwd=str(tree), timeout=120,
                           env={**os.environ, "TMPDIR": f"{tree}/tmp"}, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     path, = left(tree)

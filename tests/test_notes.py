@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Programs as lecture notes have them (tests/notes) and ours talk to each other, and ours print their lines."""
 import contextlib
-import glob
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,22 +12,14 @@ import tempfile
 
 import echo
 import pytest
+from command import pythons
 from program import BUILD, ROOT, TIMEOUT, environment, start, until
 
 NOTES, PEERS = ROOT / "tests" / "notes", ROOT / "experiments" / "echo" / "peers"
-MANAGED = os.path.expanduser("~/.pyenv/versions/{}/bin/python")
-
-
-def works(path):
-    """What is on PATH may be a script that looks for it."""
-    return path and subprocess.run([path, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
-
-
-PYTHON2 = next(filter(works, [*glob.glob(MANAGED.format("2.7*")), *map(shutil.which, ("python2.7", "python2"))]), None)
+FOUND = pythons()
+PYTHON2 = next((path for version, path in FOUND.items() if version.startswith("2.7")), None)
 PYTHONS = {"3": sys.executable, "2.7": PYTHON2}
-ASYNCIO = {re.search(r"3\.\d+", path)[0]: path
-           for path in glob.glob(MANAGED.format("3.*"))
-           if not re.search(r"/3\.6", path)} or {"3": sys.executable}
+ASYNCIO = {version: path for version, path in FOUND.items() if not version.startswith(("2.", "3.6."))}
 HELLO, KOREAN = "Hello, Server!", "안녕하세요 " * 100  # 1,600 bytes: a read of 1,024 ends within a character
 C_MODELS = [name for name, missing in echo.models().items() if not missing]
 

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
 """The Python programs in experiments/echo/peers and ours in C talk to each other."""
-import glob
-import os
 import re
 import select
 import shutil
@@ -12,13 +10,14 @@ import sys
 
 import pytest
 
+from command import pythons
 from echo import has_ipv6
 from program import BUILD, ROOT, TIMEOUT, environment
 
 PEERS = ROOT / "experiments" / "echo" / "peers"
 CLIENTS = {"c": [BUILD / "echo" / "echo-client"], "python": [sys.executable, PEERS / "client.py"]}
 ECHO = ("iterative", "threaded", "socketserver_threads", "selectors_loop", "asyncio_streams")
-PYTHONS = sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.*/bin/python"))) or [sys.executable]
+PYTHONS = {version: path for version, path in pythons().items() if version.startswith("3.")}
 ENDS = ("one_connection", "one_message")  # by themselves
 
 
@@ -85,7 +84,7 @@ def test_node(bind, client):
     assert server.process.returncode == 0
 
 
-@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS)
 def test_run_starts_no_thread(python):
     """In every Python 3: a second client is answered when the first one has left."""
     with Server(python, PEERS / "threaded.py", "--run") as server:
