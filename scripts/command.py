@@ -155,16 +155,20 @@ def server_models(server):
 # --- files ----------------------------------------------------------------------------------------
 
 def pythons():
-    """{version: path} of the CPythons here, the oldest first: this one, of PATH, and of version managers."""
-    probe = "import sys; print('%d.%d.%d' % sys.version_info[:3] + ' PyPy' * ('PyPy' in sys.version))"
+    """{version: path} of the CPythons here, the oldest first: this one, of PATH, and of version managers.
+
+    As lib/python.c names them: "3.13.5t" has no GIL.
+    """
+    probe = ("import sys; print('%d.%d.%d' % sys.version_info[:3] + ' PyPy' * ('PyPy' in sys.version)"
+             " + 't' * (not getattr(sys, '_is_gil_enabled', lambda: True)()))")
     named = [shutil.which(name) for name in ("python2", "python2.7", *(f"python3.{minor}" for minor in range(6, 20)))]
     managed = [path for where in MANAGED for path in glob.glob(os.path.expanduser(where))]
     found = {}
     for path in filter(None, [sys.executable, *named, *managed]):
         status, version, _ = run([path, "-E", "-S", "-c", probe])  # a script that looks for it may find none
-        if status == 0 and re.fullmatch(r"[\d.]+\n", version):
+        if status == 0 and re.fullmatch(r"[\d.]+t?\n", version):
             found.setdefault(version.strip(), path)
-    return dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".")]))
+    return dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].rstrip("t").split(".")]))
 
 
 def shown(path):
