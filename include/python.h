@@ -45,6 +45,9 @@ size_t python_find(const char *list, struct python found[PYTHONS]);
 /* The same of every implementation: pypy, jython, ipy (IronPython) and graalpy of PATH follow the CPythons. */
 size_t python_find_any(const char *list, struct python found[PYTHONS]);
 
+/* The newest CPython 3 of them from this minor version on, with a GIL if one has it; NULL if none is. */
+const struct python *python_newest(const struct python *found, size_t n, int minor);
+
 /* What it is, in words: "CPython", "CPython, free-threaded", "PyPy". */
 const char *python_what(const struct python *python);
 

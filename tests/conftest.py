@@ -28,14 +28,20 @@ def pytest_generate_tests(metafunc):
                              ids=lambda path: f"{path.parent.name}/{path.name}")
 
 
+# Minutes of one worker, so they come first: else the others would wait for it in the end.
+LONG = ("test_plots.py", "test_report.py", "test_echo.py", "test_soak.py", "test_framing.py", "test_inputs.py")
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the groups
 def pytest_collection_modifyitems(config, items):
     """What shares a program's quick run, or a file's fixtures, goes to one worker of xdist."""
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
-        program = getattr(item, "callspec", None) and item.callspec.params.get("program")
-        item.add_marker(pytest.mark.xdist_group(str(program or item.path.name)))
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        group = str(params.get("program", item.path.name)) + params.get("drawn", "")
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @contextlib.contextmanager

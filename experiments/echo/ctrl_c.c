@@ -232,15 +232,13 @@ static const struct experiment about = {
 static void choose(const char *asked)
 {
 	size_t n = python_find(asked && strcmp(asked, "all") == 0 ? NULL : asked, pythons);
-	size_t oldest = n, newest = n;
+	const struct python *newest = python_newest(pythons, n, 7);
+	size_t oldest = 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (pythons[i].major == 3 && pythons[i].minor >= 7) {
-			oldest = oldest == n ? i : oldest;
-			newest = i;
-		}
+	while (oldest < n && (pythons[oldest].major < 3 || pythons[oldest].minor < 7))
+		oldest++;
 	for (size_t i = oldest; i < n; i++) {
-		if (!asked && i != oldest && i != newest)
+		if (!asked && i != oldest && &pythons[i] != newest)
 			continue;
 		snprintf(names[i], NAME, "asyncio-%s", pythons[i].name);
 		peers[variants_n] =
@@ -250,8 +248,8 @@ static void choose(const char *asked)
 			names[i], "Python: serve_forever() of asyncio", &peers[variants_n]};
 		variants_n++;
 	}
-	for (size_t v = BY_PY_DAEMON; newest < n && v < BY_ASYNCIO; v++)
-		peers[v].interpreter = pythons[newest].path;
+	for (size_t v = BY_PY_DAEMON; newest && v < BY_ASYNCIO; v++)
+		peers[v].interpreter = newest->path;
 }
 
 int main(int argc, char *argv[])

@@ -53,8 +53,8 @@ static int64_t held = 50;
 static int64_t duration_ms = 100;
 
 static const struct opt opts[] = {
-	{0, "python", "the interpreter; else the newest CPython found", .text = &list,
-	 .metavar = "PATH"},
+	{0, "python", "the interpreter; else the newest CPython found, with a GIL if one has it",
+	 .text = &list, .metavar = "PATH"},
 	{'c', "connections", "that send requests", .num = &connections, .min = 1, .max = 1000},
 	{0, "held", "connections whose memory is looked at", .num = &held, .min = 2, .max = 1000},
 	{'d', "duration", "of the load, without its warm-up", .num = &duration_ms, .min = 20,
@@ -62,14 +62,6 @@ static const struct opt opts[] = {
 	{0}};
 
 static const struct python *newest; /* of those found, from 3.7 on; NULL = there is none */
-
-static const struct python *find_newest(const char *asked)
-{
-	size_t n = python_find(asked, pythons);
-
-	return n > 0 && pythons[n - 1].major == 3 && pythons[n - 1].minor >= 7 ? &pythons[n - 1]
-									       : NULL;
-}
 
 /* --- judge --------------------------------------------------------------- */
 
@@ -123,7 +115,7 @@ int main(int argc, char *argv[])
 {
 	struct run *run;
 
-	newest = find_newest(python_asked(argc, argv));
+	newest = python_newest(pythons, python_find(python_asked(argc, argv), pythons), 7);
 	run = run_begin(&about, argc, argv);
 	if (!newest || !python_script(peers[BY_THREADS].script))
 		return run_skip(run, "no CPython from 3.7 on was found, or no peers");

@@ -390,6 +390,17 @@ size_t python_find_any(const char *list, struct python found[PYTHONS])
 	return find(list, found, true);
 }
 
+const struct python *python_newest(const struct python *found, size_t n, int minor)
+{
+	const struct python *newest = NULL;
+
+	for (size_t i = 0; i < n; i++) /* the oldest first */
+		if (is_cpython(&found[i]) && found[i].major == 3 && found[i].minor >= minor &&
+		    (!newest || found[i].gil || !newest->gil))
+			newest = &found[i];
+	return newest;
+}
+
 const char *python_what(const struct python *python)
 {
 	static const struct {

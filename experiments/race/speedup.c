@@ -359,13 +359,12 @@ int main(int argc, char *argv[])
 		      run_selected(run, variant_of(PYTHON, 2));
 	size_t n = wanted && python_script("gil/speedup.py") ? python_find(python_list, found) : 0;
 
-	if (n > 0)
-		python = found[n - 1];
-	for (size_t i = 0; i < n; i++)
-		if (found[i].gil) /* which the claim is about */
-			python = found[i];
+	if (python_newest(found, n, 0))
+		python = *python_newest(found, n, 0);
+	else
+		n = 0;
 	for (int count = 0; wanted && n == 0 && count < COUNTS; count++)
-		run_leave_out(run, variant_of(PYTHON, count), "no CPython was found");
+		run_leave_out(run, variant_of(PYTHON, count), "no CPython 3 was found");
 	if (iterations == 0)
 		iterations = calibrate();
 	while (run_next(run))

@@ -22,7 +22,7 @@ def title_of(result):
 
 def of_x(samples):
     values = sorted({sample["final_x"] for sample in samples})
-    return f"x = {values[0]:,}" if len(values) == 1 else f"x = {values[0]:,} to {values[-1]:,}"
+    return f"x = {values[0]:,}" if len(values) == 1 else f"x = {values[0]:,}\nto {values[-1]:,}"
 
 
 def draw_cell(axes, x, y, samples):

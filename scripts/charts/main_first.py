@@ -43,8 +43,8 @@ def draw_bars(axes, title, parts):
 
 
 def order_of(name):
-    """C, then the oldest interpreter first."""
-    return name != "c", [int("".join(filter(str.isdigit, part)) or 0) for part in name.split(".")]
+    """C, then the oldest interpreter first; two of one version by their names."""
+    return name != "c", [int("".join(filter(str.isdigit, part)) or 0) for part in name.split(".")], name
 
 
 def draw(result):
