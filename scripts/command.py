@@ -161,7 +161,8 @@ def pythons():
     """
     probe = ("import sys; print('%d.%d.%d' % sys.version_info[:3] + ' PyPy' * ('PyPy' in sys.version)"
              " + 't' * (not getattr(sys, '_is_gil_enabled', lambda: True)()))")
-    named = [shutil.which(name) for name in ("python2", "python2.7", *(f"python3.{minor}" for minor in range(6, 20)))]
+    three = [f"python3.{minor}{gil}" for minor in range(6, 20) for gil in ("", "t")]
+    named = [shutil.which(name) for name in ("python2", "python2.7", *three)]
     managed = [path for where in MANAGED for path in glob.glob(os.path.expanduser(where))]
     found = {}
     for path in filter(None, [sys.executable, *named, *managed]):

@@ -1,22 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What is special to gil/free_threaded: it takes an interpreter without a GIL, and no other."""
-import os
 import subprocess
 import sys
 
 import pytest
+from command import pythons
 from program import BUILD, environment, kind, parse, quick_rows, run, verdict_of
 
 FREE_THREADED = BUILD / "gil" / "free_threaded"
-
-
-def free_threaded():
-    """Of PATH, if there is one."""
-    for folder in os.environ["PATH"].split(os.pathsep):
-        for name in ("python3.13t", "python3.14t"):
-            if os.access(os.path.join(folder, name), os.X_OK):
-                return os.path.join(folder, name)
-    return None
+PYTHON = next((path for version, path in pythons().items() if version.endswith("t")), None)
 
 
 def test_one_with_a_gil_is_none():
@@ -33,10 +25,10 @@ def test_no_interpreter(tmp_path):
     assert ended.returncode == 77, ended.stderr
 
 
-@pytest.mark.skipif(not free_threaded(), reason="no free-threaded CPython is here")
+@pytest.mark.skipif(not PYTHON, reason="no free-threaded CPython is here")
 def test_books():
-    rows = quick_rows(FREE_THREADED, "--python", free_threaded(), "--trials", "2", "--duration", "10")
-    gil_of = subprocess.run([free_threaded(), "-X", "gil=1", "-c", "import sys; print(sys._is_gil_enabled())"],
+    rows = quick_rows(FREE_THREADED, "--python", PYTHON, "--trials", "2", "--duration", "10")
+    gil_of = subprocess.run([PYTHON, "-X", "gil=1", "-c", "import sys; print(sys._is_gil_enabled())"],
                             stdout=subprocess.PIPE, check=True, encoding="utf-8")
     assert gil_of.stdout == "True\n"
     for sample in kind(rows, "sample"):
