@@ -79,8 +79,8 @@ bool python_read_line(struct python_child *child, char *text, size_t size, int64
 bool python_end(struct python_child *child);
 
 /*
- * Runs a script to its end and gives its output.  False if it failed or took longer than limit_ns,
- * after a warning of one line, with the last of its errors; or, without one, if the run was stopped.
+ * Runs a script to its end and gives its output.  False if the run was stopped; if the script failed, or
+ * took longer than limit_ns, the process ends with status 2, and the last of its errors in one line.
  */
 bool python_run(const struct python *python, const char *script, const char *const *arguments,
 		char *text, size_t size, int64_t limit_ns);

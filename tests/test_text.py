@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from program import BUILD, kind, quick_rows, verdict_of
+from program import BUILD, kind, quick_rows, run, verdict_of
 
 WORDS = {"ascii": "Server", "latin": "déjà vu ", "korean": "안녕하세요", "emoji": "😀"}
 LEADS = 60
@@ -53,3 +53,13 @@ def test_pythons():
     for recv, gives in (("1024", "UnicodeDecodeError"), ("1023", "decoded")):
         for sample in kind(rows_of("--recv", recv, "--variants", "python"), "sample"):
             assert (sample["decode"], sample["raised"]) == (gives, gives != "decoded")
+
+
+def test_a_python_that_fails(tmp_path):
+    """It is no evidence, and no silence."""
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\n[ "$3" = -c ] && echo "cpython 3 9 16 1 {python}" && exit\nexit 3\n')
+    python.chmod(0o755)
+    ended = run(BUILD / "tcp" / "text", "--quick", f"--python={python}", "--variants", "python")
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "text.py failed" in ended.stderr

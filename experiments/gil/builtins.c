@@ -100,11 +100,8 @@ static bool run_script(const struct python *python, bool handover, struct field 
 	for (size_t i = 0; i < OPERATIONS; i++)
 		*argument++ = operations[i].name;
 	if (!python_run(python, python_script("gil/builtins.py"), arguments, text, sizeof(text),
-			limit_ns)) {
-		if (run_stopped())
-			return false;
-		exit(EXIT_USAGE); /* python_run() has said why */
-	}
+			limit_ns))
+		return false;
 	for (size_t i = 0; i < OPERATIONS; i++) {
 		char *line = strsep(&rest, "\n");
 		const char *name = strsep(&line, " ");

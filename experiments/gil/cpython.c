@@ -176,11 +176,8 @@ static bool run_script(const struct python *python, const char *const *arguments
 	char *rest = text;
 
 	if (!python_run(python, python_script("gil/cpython.py"), arguments, text, sizeof(text),
-			limit_ns)) {
-		if (run_stopped())
-			return false;
-		exit(EXIT_USAGE); /* python_run() has said why */
-	}
+			limit_ns))
+		return false;
 	for (char *line; (line = strsep(&rest, "\n"));)
 		read_line(out, line);
 	return true;

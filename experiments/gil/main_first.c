@@ -113,11 +113,7 @@ static bool run_in_python(size_t variant, char *text, size_t size)
 		variant >= plain_end ? text_format("%lld", (long long)interval_us) : NULL, NULL};
 	const char *script = python_script("gil/main_first.py");
 
-	if (python_run(python_of[variant], script, interval, text, size, limit_ns))
-		return true;
-	if (!run_stopped())
-		exit(EXIT_USAGE); /* python_run() has said why */
-	return false;
+	return python_run(python_of[variant], script, interval, text, size, limit_ns);
 }
 
 static void measure(struct run *run)

@@ -145,9 +145,10 @@ bool python_run(const struct python *python, const char *script, const char *con
 	bool succeeded = reap(&child, ended, error); /* what closes its output is ending */
 
 	if (!ended && !run_stopped())
-		warnx("%s: %s did not end in %.0f s", python->name, script, (double)limit_ns / 1e9);
-	else if (!succeeded && !run_stopped())
-		warnx("%s: %s failed: %s", python->name, script, error);
+		errx(EXIT_USAGE, "%s: %s did not end in %.0f s", python->name, script,
+		     (double)limit_ns / 1e9);
+	if (!succeeded && !run_stopped())
+		errx(EXIT_USAGE, "%s: %s failed: %s", python->name, script, error);
 	return ended && succeeded;
 }
 

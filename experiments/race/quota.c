@@ -22,7 +22,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -34,6 +33,7 @@
 #include "exp.h"
 #include "judge.h"
 #include "lifeline.h"
+#include "machine.h"
 #include "proc.h"
 #include "span.h"
 
@@ -177,14 +177,6 @@ struct work {
 	} of[MOST];
 };
 
-static int cpus_seen(void)
-{
-	cpu_set_t cpus;
-
-	check_fd(sched_getaffinity(0, sizeof(cpus), &cpus), "sched_getaffinity");
-	return CPU_COUNT(&cpus);
-}
-
 static _Noreturn void compute(struct work *work, int i)
 {
 	struct span *span = &work->of[i].span;
@@ -192,7 +184,7 @@ static _Noreturn void compute(struct work *work, int i)
 
 	if (!enter())
 		_exit(EXIT_USAGE);
-	work->of[i].cpus = cpus_seen();
+	work->of[i].cpus = machine_cpus();
 	span_begin(span);
 	last_ns = span->begin_ns;
 	end_ns = last_ns + work->duration_ns;

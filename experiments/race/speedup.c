@@ -211,11 +211,8 @@ static bool in_python(int threads, struct outcome *result)
 	int64_t elapsed_ns, cpu_ns, sum;
 
 	if (!python_run(&python, python_script("gil/speedup.py"), arguments, text, sizeof(text),
-			limit_ns)) {
-		if (!run_stopped())
-			exit(EXIT_USAGE); /* python_run() has said why */
+			limit_ns))
 		return false;
-	}
 	elapsed_ns = strtoll(text, &rest, 10);
 	cpu_ns = strtoll(rest, &rest, 10);
 	sum = strtoll(rest, &rest, 10);

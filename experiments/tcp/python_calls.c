@@ -71,11 +71,8 @@ static void measure(struct run *run)
 	char *rest = text;
 
 	if (!python_run(python, python_script("tcp/python_calls.py"), arguments, text, sizeof(text),
-			limit_ns)) {
-		if (run_stopped())
-			return;
-		exit(EXIT_USAGE); /* python_run() has said why */
-	}
+			limit_ns))
+		return;
 	returned = strsep(&rest, " ");
 	sent = strsep(&rest, " ");
 	received = rest ? strtoll(strsep(&rest, " "), NULL, 10) : 0;

@@ -37,11 +37,8 @@ bool counting_run(const struct python *python, const char *const *arguments,
 	char text[512];
 	char *rest = text;
 
-	if (!python_run(python, python_script(script), arguments, text, sizeof(text), limit_ns)) {
-		if (run_stopped())
-			return false;
-		exit(EXIT_USAGE); /* python_run() has said why */
-	}
+	if (!python_run(python, python_script(script), arguments, text, sizeof(text), limit_ns))
+		return false;
 	for (size_t i = 0; i < n; i++)
 		if (!read_line(strsep(&rest, "\n"), &counted[i]))
 			errx(EXIT_USAGE, "%s: %s printed something else", python->name, script);
