@@ -8,6 +8,9 @@
 #define TEAM_H
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "span.h"
 
@@ -40,6 +43,12 @@ void team_start(struct team *team, int threads, enum team_place place,
 /* Starts two members with a part each: first(argument) is member 0, second(argument) 1. */
 void team_start_two(struct team *team, enum team_place place, void (*first)(void *argument),
 		    void (*second)(void *argument), void *argument);
+
+/*
+ * Lets members that work until *stop do so for this long, from when *begun is set by the first one.  Returns
+ * when *stop was set: at once if the run was stopped.
+ */
+int64_t team_stop_after(int64_t duration_ns, _Atomic bool *begun, _Atomic bool *stop);
 
 /* Waits for all of them; the span covers theirs. */
 struct span team_join(struct team *team);

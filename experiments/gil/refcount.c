@@ -186,17 +186,13 @@ static void take_and_drop(int member, void *argument)
 
 static void run_threads(const struct cell *cell, struct worker workers[], struct span *all)
 {
-	const int64_t look_every_ns = 20000;
 	int shared_by = (cell->threads + run_cpus() - 1) / run_cpus();
 	struct team team;
 
 	atomic_store(&shared.begun, false);
 	atomic_store(&shared.stop, false);
 	team_start(&team, cell->threads, TEAM_SPREAD, take_and_drop, workers);
-	while (!atomic_load(&shared.begun) && run_sleep_until(span_now() + look_every_ns))
-		;
-	run_sleep_until(span_now() + duration_ms * shared_by * 1000000);
-	atomic_store(&shared.stop, true);
+	team_stop_after(duration_ms * shared_by * 1000000, &shared.begun, &shared.stop);
 	*all = team_join(&team);
 }
 

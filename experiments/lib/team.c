@@ -47,6 +47,19 @@ void team_start_two(struct team *team, enum team_place place, void (*first)(void
 	team_start(team, 2, place, NULL, argument);
 }
 
+int64_t team_stop_after(int64_t duration_ns, _Atomic bool *begun, _Atomic bool *stop)
+{
+	const int64_t look_every_ns = 20000;
+	int64_t stop_ns;
+
+	while (!atomic_load(begun) && run_sleep_until(span_now() + look_every_ns))
+		;
+	run_sleep_until(span_now() + duration_ns);
+	stop_ns = span_now();
+	atomic_store(stop, true);
+	return stop_ns;
+}
+
 struct span team_join(struct team *team)
 {
 	struct span all = {0};

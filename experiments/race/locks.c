@@ -313,7 +313,6 @@ static bool exists(const struct cell *cell)
 static int64_t run_threads(const struct cell *cell, struct worker workers[], size_t variant,
 			   struct span *all)
 {
-	const int64_t look_every_ns = 20000;
 	int shared_by = (cell->threads + cpus_of(cell) - 1) / cpus_of(cell);
 	struct team team;
 	int64_t stop_ns;
@@ -327,11 +326,7 @@ static int64_t run_threads(const struct cell *cell, struct worker workers[], siz
 					     .patience = {.over = &x.stop}};
 	team_start(&team, cell->threads, cell->one_cpu ? TEAM_SAME : TEAM_SPREAD, update_until_stop,
 		   workers);
-	while (!atomic_load(&x.begun) && run_sleep_until(span_now() + look_every_ns))
-		;
-	run_sleep_until(span_now() + duration_ms * shared_by * 1000000);
-	stop_ns = span_now();
-	atomic_store(&x.stop, true);
+	stop_ns = team_stop_after(duration_ms * shared_by * 1000000, &x.begun, &x.stop);
 	*all = team_join(&team);
 	return stop_ns;
 }
