@@ -112,9 +112,8 @@ static bool admitted(int fd, const struct address *peer)
 		close(fd);
 		return false;
 	}
-	/* of both families: sin_port is where sin6_port is */
 	conn_of(fd)->works =
-		conn_rules.work_port && ntohs(peer->v4.sin_port) == conn_rules.work_port;
+		conn_rules.work_port && ntohs(address_port(peer)) == conn_rules.work_port;
 	if (conn_rules.verbose)
 		conn_log_connected(fd, peer);
 	if (conn_rules.greeting && !conn_greet(conn_of(fd))) {
