@@ -57,6 +57,12 @@ const char *python_what(const struct python *python);
  */
 const char *python_script(const char *name);
 
+/*
+ * Why a program cannot run that needs interpreters, of which it found so many, and a script of
+ * python_script(); NULL = it can.  what: "CPython".
+ */
+const char *python_lacking(size_t found, const char *what, const char *name);
+
 struct python_child {
 	pid_t pid;
 	int out;    /* its standard output */

@@ -187,15 +187,15 @@ static const struct experiment about = {
 int main(int argc, char *argv[])
 {
 	struct run *run;
+	const char *lacking;
 
 	pythons_n = python_find_any(python_asked(argc, argv), pythons);
 	for (size_t i = 0; i < pythons_n; i++)
 		variants[i] = (struct variant){pythons[i].name, python_what(&pythons[i])};
 	run = run_begin(&about, argc, argv);
-	if (pythons_n == 0)
-		return run_skip(run, "no Python was found here; --python names one");
-	if (!python_script("gil/builtins.py"))
-		return run_skip(run, "experiments/gil/builtins.py is not beside the build folder");
+	lacking = python_lacking(pythons_n, "Python", "gil/builtins.py");
+	if (lacking)
+		return run_skip(run, "%s", lacking);
 	while (run_next(run))
 		measure(run);
 	return run_end(run);

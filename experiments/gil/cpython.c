@@ -449,6 +449,7 @@ int main(int argc, char *argv[])
 	size_t found = python_find(python_asked(argc, argv), pythons);
 	bool needed[POLICIES] = {false};
 	struct run *run;
+	const char *lacking;
 
 	for (size_t i = 0; i < found; i++) {
 		needed[policy_of(&pythons[i])] = true;
@@ -458,10 +459,9 @@ int main(int argc, char *argv[])
 		if (needed[policy])
 			add_subject((struct subject){NULL, (enum gil_policy)policy});
 	run = run_begin(&about, argc, argv);
-	if (found == 0)
-		return run_skip(run, "no CPython was found here; --python names one");
-	if (!python_script("gil/cpython.py"))
-		return run_skip(run, "experiments/gil/cpython.py is not beside the build folder");
+	lacking = python_lacking(found, "CPython", "gil/cpython.py");
+	if (lacking)
+		return run_skip(run, "%s", lacking);
 	if (iterations == 0)
 		iterations = calibrate(&pythons[found / 2]);
 	while (run_next(run)) {

@@ -148,14 +148,14 @@ int main(int argc, char *argv[])
 	struct run *run = run_begin(&about, argc, argv);
 	struct python found[PYTHONS];
 	size_t n = python_find(list, found);
+	const char *lacking;
 
 	for (size_t i = 0; i < n; i++)
 		if (!found[i].gil)
 			python = found[i];
-	if (!*python.path)
-		return run_skip(run, "no free-threaded CPython was found here; --python names one");
-	if (!counting_there())
-		return run_skip(run, "experiments/gil/counting.py is not beside the build folder");
+	lacking = python_lacking(*python.path != 0, "free-threaded CPython", COUNTING);
+	if (lacking)
+		return run_skip(run, "%s", lacking);
 	while (run_next(run))
 		measure(run);
 	return run_end(run);

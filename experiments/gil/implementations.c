@@ -223,6 +223,7 @@ int main(int argc, char *argv[])
 {
 	size_t found = python_find_any(python_asked(argc, argv), pythons);
 	struct run *run;
+	const char *lacking;
 
 	for (size_t i = 0; i < found; i++) {
 		add_variant(&pythons[i], false);
@@ -232,10 +233,9 @@ int main(int argc, char *argv[])
 			 pythons[i].gil != pythons[i - 1].gil;
 	}
 	run = run_begin(&about, argc, argv);
-	if (found == 0)
-		return run_skip(run, "no Python was found here; --python names one");
-	if (!counting_there())
-		return run_skip(run, "experiments/gil/counting.py is not beside the build folder");
+	lacking = python_lacking(found, "Python", COUNTING);
+	if (lacking)
+		return run_skip(run, "%s", lacking);
 	while (run_next(run))
 		measure(run);
 	return run_end(run);

@@ -19,6 +19,7 @@
 #include "child.h"
 #include "exp.h"
 #include "span.h"
+#include "text.h"
 
 enum { CANDIDATES = 64, ERROR = 256 };
 
@@ -161,6 +162,15 @@ const char *python_script(const char *name)
 		return NULL;
 	snprintf(path, sizeof(path), "%s/experiments/%s", dirname(dirname(dirname(self))), name);
 	return access(path, R_OK) == 0 ? path : NULL;
+}
+
+const char *python_lacking(size_t found, const char *what, const char *name)
+{
+	if (found == 0)
+		return text_format("no %s was found here; --python names one", what);
+	return python_script(name)
+		       ? NULL
+		       : text_format("experiments/%s is not beside the build folder", name);
 }
 
 /* --- finding ------------------------------------------------------------- */

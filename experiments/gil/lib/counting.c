@@ -7,13 +7,6 @@
 
 #include "exp.h"
 
-static const char script[] = "gil/counting.py";
-
-bool counting_there(void)
-{
-	return python_script(script);
-}
-
 /* "UPDATES ELAPSED_NS CPU_NS WRONG"; false if that is not all there. */
 static bool read_line(char *line, struct counted *counted)
 {
@@ -37,10 +30,10 @@ bool counting_run(const struct python *python, const char *const *arguments,
 	char text[512];
 	char *rest = text;
 
-	if (!python_run(python, python_script(script), arguments, text, sizeof(text), limit_ns))
+	if (!python_run(python, python_script(COUNTING), arguments, text, sizeof(text), limit_ns))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		if (!read_line(strsep(&rest, "\n"), &counted[i]))
-			errx(EXIT_USAGE, "%s: %s printed something else", python->name, script);
+			errx(EXIT_USAGE, "%s: %s printed something else", python->name, COUNTING);
 	return true;
 }

@@ -11,6 +11,8 @@
 
 #include "python.h"
 
+#define COUNTING "gil/counting.py"
+
 struct counted {
 	int64_t updates;    /* by all threads */
 	int64_t elapsed_ns; /* from the first one's begin to the last one's end */
@@ -24,8 +26,5 @@ struct counted {
  */
 bool counting_run(const struct python *python, const char *const *arguments,
 		  struct counted counted[], size_t n);
-
-/* Whether the script is there. */
-bool counting_there(void);
 
 #endif
