@@ -47,19 +47,20 @@ def verdicts_of(rows):
 def outcome(ended, name, of):
     """A verdict's word, or what became of a control.
 
-    An unclear one of a run that nothing disturbed is undecided: no calmer machine would help.  A
-    control that is judged, not a field that must be 0, holds where it is unclear.
+    An unclear one of a run that nothing disturbed, and that took its last look, is undecided: neither a
+    calmer nor a faster machine would help.  A control that is judged, not a field that must be 0, holds
+    where it is unclear.
     """
     if ended.returncode not in (0, 1):
         return f"status {ended.returncode}"
     rows = parse(ended.stdout)
-    disturbed = rows[-1]["disturbed_trials"] > 0
+    cannot_tell = rows[-1]["disturbed_trials"] > 0 or rows[-1]["looks_left"] > 0
     if of == "control":
         judged = all(field["name"] != name for field in rows[0]["fields"])
-        held = "unclear" if judged and disturbed else "control held"
+        held = "unclear" if judged and cannot_tell else "control held"
         return held if ended.returncode == 0 else "control failed"
     came = verdicts_of(rows)[name]
-    return "undecided" if came == "unclear" and not disturbed else came
+    return "undecided" if came == "unclear" and not cannot_tell else came
 
 
 def run(program, name, of, timeout, *arguments, **options):

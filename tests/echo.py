@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from program import BUILD, TIMEOUT, environment, left_behind, run, session, start, until
+from program import BUILD, TIMEOUT, environment, left_behind, open_files, run, session, start, until
 
 SERVER = BUILD / "echo" / "echo-server"
 SAN = os.environ.get("SAN", "")
@@ -136,13 +136,7 @@ class Server:
         return total << 10
 
     def descriptors(self):
-        total = 0
-        for pid in self.processes():
-            try:
-                total += len(os.listdir(f"/proc/{pid}/fd"))
-            except OSError:
-                continue
-        return total
+        return sum(len(open_files(pid)) for pid in self.processes())
 
 
 def receive(client, length):

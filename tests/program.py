@@ -101,6 +101,16 @@ def session(leader):
     return found
 
 
+def open_files(pid):
+    """What a process has open, as its links say it; what ends or is closed meanwhile is left out."""
+    found = []
+    with contextlib.suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.append(os.readlink(link))
+    return found
+
+
 def left_behind(process):
     """The processes of an ended process's session that are still there a moment later.
 

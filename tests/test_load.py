@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from echo import has_ipv6
-from program import (BUILD, environment, finish, kind, left_behind, parse, run, run_on_a_terminal,
+from program import (BUILD, environment, finish, kind, left_behind, open_files, parse, run, run_on_a_terminal,
                      start, until)
 
 LOAD, SERVER = BUILD / "echo" / "echo-load", BUILD / "echo" / "echo-server"
@@ -288,8 +288,7 @@ def test_churn_comes_from_many_addresses():
 
 def test_idle_connections_are_silent():
     def sockets():
-        return sum(os.readlink(link).startswith("socket:")
-                   for link in Path(f"/proc/{echo.pid}/fd").iterdir())
+        return sum(name.startswith("socket:") for name in open_files(echo.pid))
 
     with server() as echo:
         process = start(LOAD, "-p", echo.port, "-c", "2", "--idle", "30", "-d", "1s", "-o", "-")

@@ -163,10 +163,10 @@ class Declared:
         self.document.write_text(
             f"before\n<!-- fields: how -->\n{fields}<!-- end fields -->\nafter\n", encoding="utf-8")
 
-    def add(self, name="x", with_sham="not-seen", disturbed=0, lost=1, **changes):
+    def add(self, name="x", with_sham="not-seen", disturbed=0, left=0, lost=1, **changes):
         rows = "\n".join(json.dumps(row) for row in (
             {"row": "run", "fields": DESCRIBED["fields"]}, {"row": "verdict", "claim": "a-claim", "verdict": "VERDICT"},
-            {"row": "end", "disturbed_trials": disturbed}))
+            {"row": "end", "disturbed_trials": disturbed, "looks_left": left}))
         described = {**DESCRIBED, "experiment": name, **changes}
         (self.folder / "experiments/group").mkdir(parents=True, exist_ok=True)
         (self.folder / f"experiments/group/{name}.c").write_text(
@@ -205,6 +205,7 @@ def test_shams_that_turn(declared):
     ({"with_sham": "holds"}, "a-claim holds holds not-seen UNTURNED by a=b"),
     ({"with_sham": "refuted"}, "a-claim holds refuted not-seen UNTURNED by a=b"),
     ({"with_sham": "unclear", "disturbed": 1}, "a-claim holds unclear not-seen UNTURNED by a=b"),
+    ({"with_sham": "unclear", "left": 1}, "a-claim holds unclear not-seen UNTURNED by a=b"),
     ({"with_sham": "unclear"}, "a-claim holds undecided not-seen UNTURNED by a=b"),
     ({"lost": 0, "disturbed": 1}, "lost held held failed UNTURNED by lose"),
     ({"lost": 2}, "lost held status 2 failed UNTURNED by lose"),

@@ -151,11 +151,12 @@ void record_end(struct run *run, const char *interrupted)
 	record_describe(run);
 	json_array_foreach(run->pending, i, row) record_row(run, json_incref(row));
 	json_array_clear(run->pending);
-	end = json_pack(
-		"{s:s,s:s?,s:o,s:I,s:I,s:I}", "row", "end", "interrupted", interrupted,
-		"controls_held", interrupted ? json_null() : json_boolean(!run->control_failed),
-		"samples", (json_int_t)json_array_size(run->samples), "trials",
-		(json_int_t)run->all_trials, "disturbed_trials", (json_int_t)run->disturbed_trials);
+	end = json_pack("{s:s,s:s?,s:o,s:I,s:I,s:I,s:i}", "row", "end", "interrupted", interrupted,
+			"controls_held",
+			interrupted ? json_null() : json_boolean(!run->control_failed), "samples",
+			(json_int_t)json_array_size(run->samples), "trials",
+			(json_int_t)run->all_trials, "disturbed_trials",
+			(json_int_t)run->disturbed_trials, "looks_left", LOOKS - run->looks);
 	machine_describe_load(end, &run->load);
 	record_row(run, end);
 	run->rows = NULL;

@@ -154,6 +154,10 @@ static const char *remedy_of(const struct run *run)
 		return "a run without --trials";
 	if (run->options.quick)
 		return "a run without --quick";
+	if (run->looks == LOOKS)
+		return text_format("--trials %lld", (long long)run->options.trials << LOOKS);
+	if (run->options.budget_ms < 1000)
+		return "a run without --budget";
 	return text_format("--budget %llds", (long long)(run->options.budget_ms * 3 / 1000));
 }
 
