@@ -152,7 +152,8 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[]);
  * read is only shown: it is in no more rounds than those before the first look, with --quick in one.
  * A round that makes up for disturbed trials is of the variants that lack calm ones; of all that are
  * judged, if judge() compares any round by round (run_ratio()).
- * --trials N: exactly N of every variant, and one look.
+ * Under a sham this is of the claim or control that it is of alone; a field that must be 0 and is not
+ * ends the run with that round.  --trials N: exactly N of every variant, and one look.
  * The first call writes the run row, so a program may still set the variables of its options
  * before (a calibrated count), and leave variants out.
  */

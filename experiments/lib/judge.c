@@ -344,27 +344,63 @@ void judge_look(struct run *run)
 			errx(EXIT_USAGE, "no check of '%s'", c->id);
 }
 
+/* Whether a run goes on for a claim or control: under a sham only for its own. */
+static bool is_asked(const struct run *run, const char *id)
+{
+	return !run->options.sham || strcmp(run->options.sham, id) == 0;
+}
+
 bool judge_decided(const struct run *run)
 {
 	for (const struct claim *c = run->about->claims; c->id; c++)
-		if (judge_said(run, c->id)->verdict == UNCLEAR)
+		if (is_asked(run, c->id) && judge_said(run, c->id)->verdict == UNCLEAR)
 			return false;
 	for (const struct control *c = run->about->controls; c && c->id; c++)
-		if (run->controls[control_index(run, c->id)].verdict == UNCLEAR)
+		if (is_asked(run, c->id) &&
+		    run->controls[control_index(run, c->id)].verdict == UNCLEAR)
 			return false;
 	return true;
 }
 
-/* A control that is a field: every variant's samples are checked, disturbed ones too. */
+static size_t variants_of(const struct run *run)
+{
+	size_t n = 0;
+
+	while (run->about->variants && run->about->variants[n].name)
+		n++;
+	return n > 0 ? n : 1;
+}
+
+/* Of a variant's samples, in how many a field is not 0 that must be: disturbed ones count, too. */
+static struct share nonzero(struct run *run, size_t variant, const struct row_field *field)
+{
+	if (!run_selected(run, variant))
+		return (struct share){0};
+	return run_nonzero(run, variant, field->name);
+}
+
+static bool is_control(const struct row_field *field)
+{
+	return field->zero && !field->row;
+}
+
+bool judge_sham_failed(struct run *run)
+{
+	for (size_t i = 0; run->options.sham && i < run->fields_n; i++)
+		if (is_control(run->fields[i]) && is_asked(run, run->fields[i]->name))
+			for (size_t v = 0; v < variants_of(run); v++)
+				if (nonzero(run, v, run->fields[i]).k > 0)
+					return true;
+	return false;
+}
+
 static void check_zero(struct run *run, const struct row_field *field)
 {
 	const struct variant *variants = run->about->variants;
 
-	for (size_t v = 0; v == 0 || (variants && variants[v].name); v++) {
-		struct share bad = {0};
+	for (size_t v = 0; v < variants_of(run); v++) {
+		struct share bad = nonzero(run, v, field);
 
-		if (run_selected(run, v))
-			bad = run_nonzero(run, v, field->name);
 		if (bad.k > 0)
 			report_failure(run, "%s%s%s is not 0 in %lld of %lld: %s",
 				       variants ? variants[v].name : "", variants ? ": " : "",
@@ -376,7 +412,7 @@ static void check_zero(struct run *run, const struct row_field *field)
 void judge_controls(struct run *run)
 {
 	for (size_t i = 0; i < run->fields_n; i++)
-		if (run->fields[i]->zero && !run->fields[i]->row)
+		if (is_control(run->fields[i]))
 			check_zero(run, run->fields[i]);
 	for (const struct control *c = run->about->controls; c && c->id; c++) {
 		const struct said *said = &run->controls[control_index(run, c->id)];

@@ -208,6 +208,8 @@ static bool goes_on(struct run *run)
 
 	if (rounds == 1 && !run->options.trials_given)
 		judge_look(run); /* which variants it reads */
+	if (judge_sham_failed(run))
+		return false; /* it need not fail again */
 	if (rounds < run->options.trials)
 		return true;
 	if (run->options.trials_given || !in_budget)

@@ -861,14 +861,27 @@ static void test_sham_is_shown(void **state)
 		"--sham: 'no-claim'");
 }
 
-/* A hook makes a field that must be 0 fail, in every variant. */
+/* Under a sham the run goes on for what it is of, however unclear the others are. */
+static void test_sham_decides_its_own(void **state)
+{
+	(void)state;
+	assert_int_equal(rounds_of(&(struct scenario){"-o rows --sham first-claim", round_number,
+						      judge_late}),
+			 4 * TRIALS);
+	assert_int_equal(rounds_of(&(struct scenario){"-o rows --sham second-claim", round_number,
+						      judge_late}),
+			 TRIALS);
+}
+
+/* A hook makes a field that must be 0 fail, in every variant of the first round: it is the last one. */
 static void test_hook_fails_a_control(void **state)
 {
-	const struct scenario s = {"-o rows --trials 2 --sham spoiled", round_number, judge_both};
+	const struct scenario s = {"-o rows --sham spoiled", round_number, judge_both};
 	json_t *rows = rows_after(&s, EXIT_CONTROL);
 
 	(void)state;
 	assert_int_equal(count(rows, "failure"), 3);
+	assert_int_equal(count(rows, "sample"), 3);
 	assert_true(json_is_false(json_object_get(last(rows), "controls_held")));
 	json_decref(rows);
 }
@@ -1407,6 +1420,7 @@ int main(void)
 		in_folder(test_last_look_counts),
 		in_folder(test_swaps_change_what_is_done),
 		in_folder(test_sham_is_shown),
+		in_folder(test_sham_decides_its_own),
 		in_folder(test_hook_fails_a_control),
 		in_folder(test_disturbed_samples),
 		in_folder(test_disturbed_trials_are_made_up_for),
