@@ -58,7 +58,7 @@ static const struct opt opts[] = {
 	{'c', "connections", "that send requests", .num = &connections, .min = 1, .max = 1000},
 	{0, "held", "connections whose memory is looked at", .num = &held, .min = 2, .max = 1000},
 	{'d', "duration", "of the load, without its warm-up", .num = &duration_ms, .min = 20,
-	 .quick = 40, .max = 60000, .unit = OPT_MS},
+	 .max = 60000, .unit = OPT_MS},
 	{0}};
 
 static const struct python *newest; /* of those found, from 3.7 on; NULL = there is none */
