@@ -22,7 +22,7 @@ SPINS = {"busy-poll"}
 MODELS = [pytest.param(name, marks=pytest.mark.skip(reason=missing)) if missing else name
           for name, missing in echo.models().items()]
 BULK = (5 if SAN else 50) * 1000 * 1000
-CONNECTIONS = 1000 if SAN else 10000
+CONNECTIONS = 1000
 SLACK = (64 if SAN else 4) << 20  # bytes of memory that come and go
 
 every_model = pytest.mark.parametrize("model", MODELS)

@@ -130,15 +130,18 @@ def test_there_are_reference_results():
 
 @pytest.fixture(scope="module", params=["png", "svg"])
 def drawn(request, tmp_path_factory):
-    """All reference results, drawn twice: by somebody with other settings the second time."""
+    """All reference results; and again, of SVGs only some, by somebody with other settings."""
     folder = tmp_path_factory.mktemp("drawn")
     (folder / "matplotlibrc").write_text("font.size: 20\nsavefig.dpi: 50\n")
-    for out, env in (("a", {}), ("b", {"MATPLOTLIBRC": str(folder / "matplotlibrc"), "TZ": "UTC-9",
-                                       "LC_ALL": "C", "MPLBACKEND": "no such thing"})):
-        done = plot("--format", request.param, "--out", folder / out, *REFERENCE,
+    for out, paths, env in (
+            ("a", REFERENCE, {}),
+            ("b", REFERENCE[::1 if request.param == "png" else 10],
+             {"MATPLOTLIBRC": str(folder / "matplotlibrc"), "TZ": "UTC-9", "LC_ALL": "C",
+              "MPLBACKEND": "no such thing"})):
+        done = plot("--format", request.param, "--out", folder / out, *paths,
                     env={**os.environ, **env})
         assert (done.returncode, done.stderr) == (0, "")
-        names = {folder / out / f"{rows.read(path).name}.{request.param}" for path in REFERENCE}
+        names = {folder / out / f"{rows.read(path).name}.{request.param}" for path in paths}
         drawn_here = sorted((folder / out).iterdir())  # a result may have several: NAME-*.png
         assert sorted(done.stdout.splitlines()) == [str(name) for name in drawn_here]
         assert names <= set(drawn_here)
@@ -147,16 +150,23 @@ def drawn(request, tmp_path_factory):
 
 @pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.name)
 def test_a_reference_result_is_drawn(path, drawn):
-    """As an image of the right size with something on it, and the same again."""
+    """As an image of the right size with something on it."""
     result = rows.read(path)
     picture, = (drawn / "a").glob(f"{result.name}.*")
-    assert picture.read_bytes() == (drawn / "b" / picture.name).read_bytes()
     if picture.suffix == ".png":
         width, height, data = pixels(picture)
         assert (width, height) == (1600, 1000)
         assert len(set(data)) > 20  # more than paper
     else:
         assert xml.etree.ElementTree.parse(str(picture)).getroot().tag.endswith("svg")
+
+
+def test_it_is_drawn_the_same_again(drawn):
+    pictures = sorted((drawn / "b").iterdir())
+    assert pictures
+    different = [picture.name for picture in pictures
+                 if picture.read_bytes() != (drawn / "a" / picture.name).read_bytes()]
+    assert not different
 
 
 def test_a_chart_asks_for_what_rows_have():

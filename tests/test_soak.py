@@ -39,5 +39,5 @@ def test_faults(fault):
         pytest.skip("a sanitizer needs more address space and threads than that")
     if "disk" in fault and os.geteuid():
         pytest.skip("only root can mount a small disk")
-    ended = run(SOAK, "--seconds", "2", "--only", fault, BUILD)
+    ended = run(SOAK, "--seconds", "1", "--only", fault, BUILD)
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
