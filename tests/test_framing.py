@@ -11,7 +11,7 @@ FRAMED, CUTS = {"length", "newline"}, {"uncut", "random", "bytes", "inside"}
     (1000, 1024), (1000, 1), (1000, 100), (1000, 65536), (1, 1024), (7, 1024), (5000, 1024),
     (65536, 65536)])
 def test_cuts(longest, most):
-    messages, trials = (20, 2) if longest <= 5000 else (3, 1)  # each byte of them is sent by itself
+    messages, trials = (20, 2) if longest <= 5000 else (10, 1)  # each byte of them is sent by itself
     ended = run(FRAMING, "--quick", "--messages", str(messages), "--longest", str(longest),
                 "--recv", str(most), "--trials", str(trials), "-o", "-")
     assert ended.returncode == 0, ended.stderr
