@@ -96,10 +96,7 @@ JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null
 demo: ## set up, measure every group quickly, write the report, say where it is
 	@scripts/bootstrap
 	@$(MAKE) --no-print-directory $(JOBS) all
-	@failed=; for g in $(GROUPS); do scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; \
-	scripts/report.py || [ $$? -eq 77 ] || failed=$$?; \
-	echo "rows: results/    longer runs: make run-GROUP (make help)"; \
-	exit $$failed
+	@scripts/demo $(GROUPS:%=$(BUILD)/%) -- --quick $(ARGS)
 
 test: ## set up, build and run all tests (SAN= for a sanitizer build)
 	@scripts/bootstrap
@@ -132,6 +129,9 @@ kernels: all ## measure under other kernels, in emulated machines, and compare t
 
 plots: ## draw the newest results of every experiment, into results/charts/
 	@scripts/plot.py
+
+claims: ## every claim with its verdict, the number behind it and its newest rows
+	@scripts/claims
 
 report: ## the same, and a page of all verdicts: results/report.html
 	@scripts/report.py
@@ -241,6 +241,6 @@ prune:
 -include $(wildcard $(addprefix $(BUILD)/obj/,*.d */*.d */*/*.d */*/*/*.d))
 
 FORCE:
-.PHONY: all help demo test smoke bench shams fuzz soak kernels plots report reference fields deps doctor format lint memcheck \
+.PHONY: all help demo test smoke bench shams fuzz soak kernels plots claims report reference fields deps doctor format lint memcheck \
 	coverage install clean units fuzzers prune FORCE \
 	$(GROUPS:%=run-%)

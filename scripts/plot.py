@@ -5,7 +5,6 @@
 Charts are functions of the rows alone: drawn again from the same file they are the same bytes.
 How an experiment is drawn is said in charts/NAME.py; one that has none gets charts/default.py.
 """
-import glob
 import importlib
 import io
 import logging
@@ -13,13 +12,11 @@ import os
 import re
 import signal
 import sys
-import time
 import warnings
 
-from command import NAME, RESULTS, Failed, Parser, complain, end_with, shown, write_whole
+from command import NAME, RESULTS, Parser, complain, end_with, shown, write_whole
 
 SCRIPTS = os.path.dirname(os.path.abspath(__file__))
-STAMPED = re.compile(r"(.+)-(\d{8}T\d{6}Z)$")
 
 os.environ["MPLBACKEND"] = "Agg"  # whatever the user's is; there may be no display
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not that it builds its font cache
@@ -37,34 +34,7 @@ except ImportError as error:
 
 import rows  # noqa: E402
 from charts import style  # noqa: E402
-
-
-def is_sham(path):
-    """Whether a file is of a run in which something was taken away, so no result."""
-    with open(path, "rb") as file:
-        row = rows.parse(file.readline())
-    return isinstance(row, dict) and bool(row.get("sham"))
-
-
-def newest():
-    """The newest result of every experiment, and the newest timings of every bench."""
-    found = {}
-    for path in glob.glob(os.path.join(RESULTS, "*", "*.json*")):
-        folder, name = os.path.split(path)
-        stem, extension = os.path.splitext(name)
-        group = os.path.basename(folder)
-        if group in ("reference", "charts") or extension != (
-                ".json" if group == "bench" else ".jsonl") or is_sham(path):
-            continue
-        stamped = STAMPED.match(stem)
-        if stamped:
-            stem, utc = stamped.groups()
-        else:
-            utc = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(os.path.getmtime(path)))
-        found.setdefault((group, stem), []).append((utc, path))
-    if not found:
-        raise Failed("there are no results yet: make demo, or make run-race, measures some")
-    return [max(found[key])[1] for key in sorted(found)]
+from results import newest, read_all  # noqa: E402
 
 
 def chart_of(result):
@@ -100,17 +70,6 @@ def names_of(results):
     stems = [os.path.splitext(os.path.basename(result.path))[0] for result in results]
     names = [stem if names.count(name) > 1 else name for name, stem in zip(names, stems)]
     return [re.sub(r"[^\w.-]", "_", name).lstrip(".") or "chart" for name in names]
-
-
-def read_all(paths):
-    """What can be read, and the worst status of the others."""
-    results, status = [], 0
-    for path in paths:
-        try:
-            results.append(rows.read(path))
-        except rows.Unreadable as error:
-            status = complain(f"{shown(path)}: {error}")
-    return results, status
 
 
 def drawable(results):

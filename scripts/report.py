@@ -5,22 +5,15 @@
 It is of the newest result of every experiment unless files are named, and says of each run what
 would make it wrong: a control that failed, an interruption, a noisy machine.
 """
-import collections
 import os
 import signal
 import sys
 import xml.etree.ElementTree as tree
 
 from command import RESULTS, Parser, complain, end_with, progress, shown, write_whole
-from plot import draw_all, drawable, newest, read_all  # first: it finds a python3 with matplotlib
+from plot import draw_all, drawable  # first: it finds a python3 with matplotlib
 from charts.style import machine_of, made_by, warnings_of  # isort: skip
-
-VERDICTS = {"holds": "seen here, as it is taught",
-            "refuted": "a counter-example was seen",
-            "depends": "both cases were seen",
-            "not-seen": "it can happen, but did not here: that proves nothing",
-            "unclear": "this run cannot tell",
-            "skipped": "this machine cannot test it"}
+from results import WORDS, counts, findings, newest, read_all, shown_verdict
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #666; --holds: #00684a; --refuted: #a8321a;
@@ -56,7 +49,7 @@ def add(parent, tag, text="", **attributes):
 
 
 def word_of(parent, tag, verdict):
-    return add(parent, tag, verdict.replace("-", " "), class_=f"word {verdict}")
+    return add(parent, tag, shown_verdict(verdict), class_=f"word {verdict}")
 
 
 def anchor_of(result):
@@ -77,24 +70,20 @@ def doubts(result):
 
 def overview(body, results):
     """Every verdict in a line; who wants to know more follows the link.  A sham finds nothing."""
-    rows = [(result, row) for result in results if not result.sham
-            for row in result.kinds.get("verdict", [])]
-    count = collections.Counter(row["verdict"] for _, row in rows)
-    legend = add(body, "p", f"{len(rows)} verdicts. ")
-    for verdict, meaning in VERDICTS.items():
-        if count[verdict]:
-            word_of(legend, "span", verdict).tail = f" {count[verdict]} ({meaning}). "
+    found = findings(results)
+    legend = add(body, "p", f"{len(found)} verdicts. ")
+    for verdict, count in counts(found):
+        word_of(legend, "span", verdict).tail = f" {count} ({WORDS[verdict]}). "
     table = add(body, "table")
     head = add(add(table, "thead"), "tr")
     for title in ("what is taught", "here", "measured by"):
         add(head, "th", title, scope="col")
     lines = add(table, "tbody")
-    for result, row in rows:
+    for finding in found:
         line = add(lines, "tr")
-        add(line, "td", result.run["claims"][row["claim"]])
-        word_of(line, "td", row["verdict"])
-        add(add(line, "td"), "a", f"{result.run['group']}/{result.name}",
-            href=f"#{anchor_of(result)}")
+        add(line, "td", finding.text)
+        word_of(line, "td", finding.verdict)
+        add(add(line, "td"), "a", finding.program, href=f"#{anchor_of(finding.result)}")
 
 
 def found(section, result):

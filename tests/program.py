@@ -33,8 +33,8 @@ def programs():
 
 
 # What a user, or the make that runs the tests, may have set, and what would change the answer.
-SETTINGS = {"ARGS", "BUILD", "CC", "CFLAGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "NO_COLOR",
-            "NO_INSTALL", "PYTHON", "RESULTS", "SAN", "V"}
+SETTINGS = {"ARGS", "BUILD", "CC", "CFLAGS", "CLICOLOR_FORCE", "MAKEFLAGS", "MAKELEVEL", "MFLAGS",
+            "NO_COLOR", "NO_INSTALL", "PYTHON", "RESULTS", "SAN", "V"}
 
 
 def environment(**changes):

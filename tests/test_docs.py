@@ -1,4 +1,4 @@
-"""The documents say what was measured: the README's table of claims is the committed reference run's."""
+"""The documents say what was measured: README and docs/claims.md are of the committed reference run."""
 
 import json
 import re
@@ -19,12 +19,22 @@ def reference_verdicts():
                 yield f"{rows[0]['group']}/{rows[0]['experiment']}", row
 
 
-def test_readme_states_the_verdicts_of_the_reference_run():
-    stated = re.findall(r"^\| `([a-z0-9-]+)` \|.*\| ([a-z-]+) \| (\S+) \| (.*) \|$", README,
-                        re.MULTILINE)
+def test_claims_are_those_of_the_reference_run():
+    stated = re.findall(r"^\| `([a-z0-9-]+)` \|.*\| ([a-z-]+) \| (\S+) \| (.*) \|$",
+                        (ROOT / "docs/claims.md").read_text(encoding="utf-8"), re.MULTILINE)
     measured = [(row["claim"], row["verdict"], name, row["sentence"])
                 for name, row in reference_verdicts()]
     assert measured and sorted(stated) == sorted(measured)
+
+
+def test_readme_states_findings_of_the_reference_run():
+    claims, table = re.search(r"<!-- findings (.*?) -->\n(.*?)<!-- end", README, re.DOTALL).groups()
+    stated = re.findall(r"^\| .* \| ([a-z-]+) \| (.*) \| (\w+/\w+) \|$", table, re.MULTILINE)
+    assert len(stated) == len(claims.split()) > 4
+    measured = {(row["claim"], row["verdict"], name): row["sentence"] for name, row in reference_verdicts()}
+    for claim, (verdict, shortly, name) in zip(claims.split(), stated):
+        assert measured[claim, verdict, name].startswith(shortly)
+    assert len(README.encode()) < 8000
 
 
 def test_every_experiment_has_a_reference_run():
@@ -43,7 +53,7 @@ def test_fields_are_those_that_the_programs_declare():
 
 def test_links_of_the_documents_lead_somewhere():
     for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "results/README.md",
-                     "docs/trust.md"):
+                     "docs/trust.md", "docs/claims.md", "docs/kernels.md"):
         text = (ROOT / document).read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert ((ROOT / document).parent / target).exists(), f"{document}: {target}"

@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from program import ROOT, environment, finish, parse, run, start, until
+from program import ROOT, environment, finish, parse, run, run_on_a_terminal, start, until
 
 TINY = """
 #include "exp.h"
@@ -100,7 +100,7 @@ def test_run_never_overwrites(group):
     group.add("a", "exit 0")
     for count in (1, 2, 3):
         assert group.run().returncode == 0
-        assert len(group.files()) == count
+        assert len(group.files()) == 2 * count
 
 
 def test_run_keeps_none_or_elsewhere(group):
@@ -108,7 +108,17 @@ def test_run_keeps_none_or_elsewhere(group):
     assert group.run(RESULTS="/dev/null").returncode == 0
     assert not group.files()
     assert group.run(RESULTS="mine").returncode == 0
-    assert len(group.files("mine/group")) == 1
+    rows, text = group.files("mine/group")
+    assert rows == text.replace(".txt", ".jsonl")
+    assert (group.folder / "mine/group" / text).read_text(encoding="utf-8").startswith("a -o mine/group/a-")
+
+
+def test_run_keeps_the_text_without_its_colours(group):
+    group.add("a", "printf '\\033[1;32m%s\\033[0m\\n' \"colours: $CLICOLOR_FORCE\"")
+    status, shown = run_on_a_terminal(group.folder / "scripts/run", "build/group", env=environment())
+    assert status == 0 and "\x1b[1;32mcolours: 1\x1b[0m\n" in shown
+    text, = (group.folder / "results/group").glob("*.txt")
+    assert text.read_text(encoding="utf-8").splitlines()[1] == "colours: 1"
 
 
 def test_two_runs_at_once_take_turns(group):
@@ -120,7 +130,7 @@ def test_two_runs_at_once_take_turns(group):
     assert second.stderr.readline() == "run: waiting for another measurement to end\n"
     (group.folder / "go").touch()
     assert [finish(first).returncode, finish(second).returncode] == [0, 0]
-    assert len(group.files()) == 2
+    assert len(group.files()) == 4
 
 
 def test_run_stops_at_a_signal(group):

@@ -16,6 +16,14 @@
 /* The scatter at which a run says that it was unsteady. */
 static const double noisy_scatter = 0.25; /* interquartile range over median */
 
+/* Whether an environment variable is set, to something. */
+static bool is_set(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value;
+}
+
 /* Whether escape codes are understood there. */
 static bool is_terminal(FILE *out)
 {
@@ -39,14 +47,14 @@ static void print_header(struct run *run)
 void report_prepare(struct run *run)
 {
 	const char *output = run->options.output;
-	const char *no_colour = getenv("NO_COLOR");
 	bool silent = run->options.quiet || run->options.brief;
 
 	run->console = output && strcmp(output, "-") == 0 ? stderr : stdout;
 	run->out = silent ? fopen("/dev/null", "we") : run->console;
 	if (!run->out)
 		err(EXIT_USAGE, "/dev/null");
-	run->colour = is_terminal(run->console) && !(no_colour && *no_colour);
+	/* forced: somebody passes what we print on to a terminal, as scripts/run does */
+	run->colour = (is_terminal(run->console) || is_set("CLICOLOR_FORCE")) && !is_set("NO_COLOR");
 	run->progress = is_terminal(stderr) && !run->options.quiet;
 	print_header(run);
 }

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Which files are results, and what all of them found: the verdicts on every claim."""
+import collections
+import glob
+import os
+import re
+import textwrap
+import time
+import typing
+
+import rows
+from command import RESULTS, Failed, complain, shown
+
+STAMPED = re.compile(r"(.+)-(\d{8}T\d{6}Z)$")
+
+
+def is_sham(path):
+    """Whether a file is of a run in which something was taken away, so no result."""
+    with open(path, "rb") as file:
+        row = rows.parse(file.readline())
+    return isinstance(row, dict) and bool(row.get("sham"))
+
+
+def newest():
+    """The newest result of every experiment, and the newest timings of every bench."""
+    found = {}
+    for path in glob.glob(os.path.join(RESULTS, "*", "*.json*")):
+        folder, name = os.path.split(path)
+        stem, extension = os.path.splitext(name)
+        group = os.path.basename(folder)
+        if group in ("reference", "charts") or extension != (
+                ".json" if group == "bench" else ".jsonl") or is_sham(path):
+            continue
+        stamped = STAMPED.match(stem)
+        if stamped:
+            stem, utc = stamped.groups()
+        else:
+            utc = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(os.path.getmtime(path)))
+        found.setdefault((group, stem), []).append((utc, path))
+    if not found:
+        raise Failed("there are no results yet: make demo, or make run-race, measures some")
+    return [max(found[key])[1] for key in sorted(found)]
+
+
+def read_all(paths):
+    """What can be read, and the worst status of the others."""
+    results, status = [], 0
+    for path in paths:
+        try:
+            results.append(rows.read(path))
+        except rows.Unreadable as error:
+            status = complain(f"{shown(path)}: {error}")
+    return results, status
+
+
+# --- what they found ------------------------------------------------------------------------------
+
+WORDS = {"holds": "seen here, as it is taught",
+         "refuted": "a counter-example was seen",
+         "depends": "both cases were seen",
+         "not-seen": "it can happen, but did not here: that proves nothing",
+         "unclear": "this run cannot tell",
+         "skipped": "this machine cannot test it"}
+BOUNDARIES = re.compile(r", (?!\d)|[;.] "), re.compile(": ")  # between clauses, not between numbers
+
+
+class Finding(typing.NamedTuple):
+    """A verdict on a claim; two experiments may each have one on the same."""
+    result: rows.Result
+    claim: str
+    row: dict
+
+    @property
+    def text(self):
+        return self.result.run["claims"][self.claim]
+
+    @property
+    def verdict(self):
+        return self.row["verdict"]
+
+    @property
+    def sentence(self):
+        return self.row["sentence"]
+
+    @property
+    def program(self):
+        return f"{self.result.run['group']}/{self.result.name}"
+
+
+def findings(results):
+    """Every verdict, in the order in which a reader should meet them; a sham finds nothing."""
+    return [Finding(result, claim, row) for result in sorted(results, key=lambda result: result.order)
+            if isinstance(result, rows.Result) and not result.sham
+            for claim, row in result.verdicts.items() if claim in result.run.get("claims", {})]
+
+
+def shown_verdict(verdict):
+    return verdict.replace("-", " ")
+
+
+def counts(found):
+    """[(verdict, how many)] of those that there are."""
+    count = collections.Counter(finding.verdict for finding in found)
+    return [(verdict, count[verdict]) for verdict in WORDS if count[verdict]]
+
+
+def headline(sentence, width):
+    """As many first clauses of a sentence as fit, or its first words if none does."""
+    if len(sentence) <= width:
+        return sentence
+    for boundary in BOUNDARIES:
+        ends = [at for at in (found.start() for found in boundary.finditer(sentence)) if at <= width
+                and sentence.count("(", 0, at) == sentence.count(")", 0, at)]
+        if ends:
+            return sentence[:ends[-1]]
+    return textwrap.shorten(sentence, width, placeholder=" ...")
