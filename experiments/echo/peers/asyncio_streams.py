@@ -6,6 +6,8 @@ import signal
 
 import common
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # blocked until the event loop is there: half made it cannot end well
+
 
 async def serve(reader, writer):
     address = writer.get_extra_info("peername")
@@ -27,8 +29,9 @@ async def serve(reader, writer):
 async def serve_all(listening):
     """Until Ctrl-C, without serve_forever(): since Python 3.12 that waits for all clients to leave."""
     ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     server = await asyncio.start_server(serve, sock=listening)
     await ended.wait()
     server.close()
@@ -36,12 +39,14 @@ async def serve_all(listening):
 
 
 async def serve_plainly(listening):
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     server = await asyncio.start_server(serve, sock=listening)
     async with server:
         await server.serve_forever()
 
 
 def main():
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     listening = common.listener(__doc__, plain="by serve_forever(), without a handler of Ctrl-C")
     asyncio.run((serve_plainly if common.options.plain else serve_all)(listening))  # which cancels what still serves
 
