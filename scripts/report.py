@@ -185,7 +185,8 @@ def main():
     if not results:
         return max(unread, unshown)
     results.sort(key=lambda result: result.order)
-    charts, undrawn = draw_all(drawable(results)[0], "png", os.path.join(options.out, "charts"),
+    measured = [result for result in results if not result.skipped]  # the page says why others are not
+    charts, undrawn = draw_all(drawable(measured)[0], "png", os.path.join(options.out, "charts"),
                                lambda path: progress(f"drawn: {path}"))
     progress("")
     path = os.path.join(options.out, "report.html")

@@ -204,6 +204,10 @@ def test_verdict_rows(quick):
         assert row["numbers"] and sentence(row["template"], row["numbers"]) == row["sentence"]
 
 
+def test_where_the_rows_are_is_said(quick):
+    assert quick.out.endswith("\n  rows: rows.jsonl\n")
+
+
 def test_what_was_said_is_kept(quick):
     shown = " ".join(quick.out.split())
     for row in quick.rows:

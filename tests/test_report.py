@@ -89,9 +89,10 @@ def result(path, *, sentence="it was so", interrupted=None, controls_held=True, 
 
 
 def test_the_reference(tmp_path):
-    found = page(tmp_path, *REFERENCE)
+    some = REFERENCE[::3]  # test_plots draws all
+    found = page(tmp_path, *some)
     check_links(found)
-    for path in REFERENCE:
+    for path in some:
         if path.suffix == ".json":
             continue
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -102,7 +103,7 @@ def test_the_reference(tmp_path):
                 assert rows[0]["claims"][row["claim"]] in found.text and row["claim"] in found.text
             elif row["row"] in ("why", "note"):
                 assert " ".join(row["text"].split()) in found.text
-    assert len(found.images) >= len(REFERENCE)
+    assert len(found.images) >= len(some)
 
 
 def test_the_same_again(tmp_path):

@@ -54,7 +54,8 @@ void report_prepare(struct run *run)
 	if (!run->out)
 		err(EXIT_USAGE, "/dev/null");
 	/* forced: somebody passes what we print on to a terminal, as scripts/run does */
-	run->colour = (is_terminal(run->console) || is_set("CLICOLOR_FORCE")) && !is_set("NO_COLOR");
+	run->colour =
+		(is_terminal(run->console) || is_set("CLICOLOR_FORCE")) && !is_set("NO_COLOR");
 	run->progress = is_terminal(stderr) && !run->options.quiet;
 	print_header(run);
 }

@@ -329,6 +329,12 @@ static int finish(struct run *run, int status)
 	return status;
 }
 
+static void say_where(const struct run *run)
+{
+	if (run->options.output && run->console == stdout)
+		fprintf(run->out, "  rows: %s\n", run->options.output);
+}
+
 int run_end(struct run *run)
 {
 	if (run_stopped()) {
@@ -342,8 +348,7 @@ int run_end(struct run *run)
 	judge_controls(run);
 	report_verdicts(run);
 	report_noise(run);
-	if (run->options.output && run->console == stdout)
-		fprintf(run->out, "  rows: %s\n", run->options.output);
+	say_where(run);
 	if (run->variants == 0)
 		return finish(run, EXIT_SKIP);
 	return finish(run, run->control_failed ? EXIT_CONTROL : 0);
@@ -362,5 +367,6 @@ int run_skip(struct run *run, const char *reason, ...)
 		run_judge(run, c->id, SKIPPED, "{reason}", number_text("reason", text));
 	free(text);
 	report_verdicts(run);
+	say_where(run);
 	return finish(run, EXIT_SKIP);
 }

@@ -111,7 +111,7 @@ void record_end_trial(struct run *run, bool in_any_case);
 /* The field `beside` of those samples that have `field`: value by value beside run_values_where(). */
 struct values judge_beside(struct run *run, size_t variant, const char *field, const char *beside,
 			   const struct field *where);
-void judge_look(struct run *run); /* calls judge() */
+void judge_look(struct run *run);          /* calls judge() */
 bool judge_decided(const struct run *run); /* under a sham: what the sham is of */
 bool judge_sham_failed(struct run *run);   /* whether the control that a sham is of has failed */
 /* Whether a sample is of a variant and its fields of these names ({0}-ended) have these values. */
