@@ -156,11 +156,13 @@ CPPCHECK := --quiet --error-exitcode=1 --std=c11 -D_GNU_SOURCE --library=gnu,bsd
 	    /usr/include/jansson.h /usr/local/include/jansson.h)) --enable=warning,performance,portability \
 	    --suppress=nullPointer:experiments/lib/net.c --suppress=ctunullpointer
 
-lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy, cppcheck and shellcheck
+lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy, cppcheck, shellcheck and pyflakes
 	clang-format --dry-run --Werror $(LIB_SRC) $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) $(UNIT_SRC) $(FUZZ_SRC) $(HEADERS)
 	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) $(SHARED_SRC) $(TOOL_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
 	cppcheck $(CPPCHECK) -Iinclude -I$(BUILD) experiments/lib experiments/echo/echo-server experiments/echo/echo-load tests/unit
 	shellcheck scripts/bootstrap scripts/fuzz scripts/kernels-guest scripts/python scripts/run scripts/test .ci/run
+	pyflakes3 $(wildcard tests/*.py scripts/*.py scripts/charts/*.py experiments/*/peers/*.py) \
+		$(filter-out %.py,$(shell grep -sl '^#!.*python3' scripts/*))
 
 # Not test_files: valgrind keeps descriptors for itself, and no limit is what was set.
 memcheck: units ## run the C tests of the library under valgrind

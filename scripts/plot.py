@@ -14,7 +14,7 @@ import signal
 import sys
 import warnings
 
-from command import NAME, RESULTS, Parser, complain, end_with, shown, write_whole
+from command import NAME, RESULTS, Failed, Parser, complain, end_with, shown, write_whole
 
 SCRIPTS = os.path.dirname(os.path.abspath(__file__))
 
@@ -22,7 +22,7 @@ os.environ["MPLBACKEND"] = "Agg"  # whatever the user's is; there may be no disp
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not that it builds its font cache
 try:
     import matplotlib
-    import numpy  # noqa: F401  the charts need it: better to know now
+    importlib.import_module("numpy")  # the charts need it: better to know now
 except ImportError as error:
     # The python3 on PATH may lack what /usr/bin/python3 has; scripts/python finds one, or ends
     # with 77.

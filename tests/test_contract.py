@@ -95,8 +95,8 @@ def shortest(program, short, described, quick, once):
 
 def test_help(help_text, quick):
     plain = " ".join(help_text.split())
-    for claim, sentence in quick.rows[0]["claims"].items():
-        assert f"{claim} {' '.join(sentence.split())}" in plain
+    for claim, text in quick.rows[0]["claims"].items():
+        assert f"{claim} {' '.join(text.split())}" in plain
     assert not too_wide(help_text)
 
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """What is special to race/detectors: which tools report what is the same each time, whoever is here."""
-import os
 import shutil
 import signal
 

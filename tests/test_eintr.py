@@ -4,7 +4,7 @@ import subprocess
 import sys
 from functools import partial
 
-from program import BUILD, ROOT, environment, kind, quick_rows, run
+from program import BUILD, ROOT, environment, kind, quick_rows
 
 EINTR = BUILD / "tcp" / "eintr"
 SCRIPT = ROOT / "experiments" / "tcp" / "eintr.py"

@@ -5,7 +5,7 @@ No test demands a stall: that is for the run to say.
 """
 from functools import partial
 
-from program import BUILD, kind, quick_rows, run
+from program import BUILD, kind, quick_rows
 
 NAGLE = BUILD / "tcp" / "nagle"
 rows_of = partial(quick_rows, NAGLE)

@@ -8,7 +8,7 @@ import resource
 from functools import partial
 
 import pytest
-from program import BUILD, kind, quick_rows, run, verdicts
+from program import BUILD, kind, quick_rows, verdicts
 
 SCALING = BUILD / "polling" / "scaling"
 FD_SETSIZE = 1024
