@@ -4,9 +4,12 @@ import json
 import re
 from pathlib import Path
 
-from program import BUILD, programs, run
+import pytest
+from program import BUILD, options, programs, run
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+GROUPS = sorted({path.parent.name for path in (ROOT / "experiments").glob("*/*.c")} - {"lib"})
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -52,8 +55,48 @@ def test_fields_are_those_that_the_programs_declare():
 
 
 def test_links_of_the_documents_lead_somewhere():
-    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "results/README.md",
-                     "docs/trust.md", "docs/claims.md", "docs/kernels.md"):
-        text = (ROOT / document).read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert ((ROOT / document).parent / target).exists(), f"{document}: {target}"
+    others = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "results/README.md")
+    for document in (*map(ROOT.joinpath, others), *PAGES):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document}: {target}"
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_page_names_every_program_of_its_group(group):
+    """A row each, in the order in which they run."""
+    orders = {path.stem: int(re.search(r"\.order = (\d+)", path.read_text(encoding="utf-8"))[1])
+              for path in (ROOT / "experiments" / group).glob("*.c")}
+    page = (ROOT / "docs" / f"{group}.md").read_text(encoding="utf-8")
+    named = re.findall(rf"^\| `build/{group}/(\w+)` \|", page, re.MULTILINE)
+    assert named == sorted(orders, key=orders.get)
+
+
+def commands(page):
+    """(program, its words) of each command line build/GROUP/NAME ..., in a row or on a line of its own."""
+    return [(name, words.split()) for name, words in
+            re.findall(r"(?:`| {4})build/(\w+/[\w-]+)((?: [^ `\n]+)*)", page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_have_options_that_their_programs_have(page):
+    """As --help shows them: the names, and numbers within their ranges."""
+    for name, words in commands(page):
+        source = ROOT / "experiments" / name
+        assert source.is_dir() or source.with_suffix(".c").exists(), f"there is no {name}"
+        if not (BUILD / name).exists():  # for want of a library
+            continue
+        known = {option.name: option for option in options(run(BUILD / name, "--help").stdout)}
+        for word, value in zip(words, [*words[1:], ""]):
+            if word.startswith("--"):
+                option = known.get(word[2:])
+                assert option, f"{name} has no {word}"
+                assert not option.is_number or option.low <= int(value) <= option.high, f"{name} {word} {value}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_quotations_are_of_the_reference_run(page):
+    """> **NAME**: what a verdict, a reason or a note of NAME's rows says."""
+    for name, words in re.findall(r"^> \*\*(\w+)\*\*: (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE):
+        rows = (ROOT / "results" / "reference" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        said = [row.get("sentence", row.get("text", "")) for row in map(json.loads, rows)]
+        assert any(words in sentence for sentence in said), f"{name}: {words}"
