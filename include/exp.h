@@ -122,7 +122,8 @@ struct experiment {
 	const char *group; /* the folder's */
 	int order; /* where it comes among all: the hundreds are the group, headlines first */
 	const char *summary;
-	const char *intro; /* before the table; {option} and {cpus} are put in; NULL = nothing */
+	const char *
+		intro; /* before the table; {option} and {cpus} ("2 CPUs") are put in; NULL = nothing */
 	const struct claim *claims;     /* ended by {0} */
 	const struct opt *opts;         /* ended by {0}; NULL = none but the common ones */
 	const struct variant *variants; /* ended by {0}; NULL = one, without a name */

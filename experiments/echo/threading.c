@@ -84,7 +84,7 @@ static const struct experiment about = {
 	.order = 604,
 	.summary = "Which is the most efficient: 1:1, N:1, N:M or two-level threads?",
 	.intro =
-		"Closed loop of {connections} connections, 64 bytes a request, for {duration_ms}; server and load may use all {cpus} CPUs.",
+		"Closed loop of {connections} connections, 64 bytes a request, for {duration_ms}; server and load may use all of the {cpus}.",
 	.claims = claims,
 	.opts = opts,
 	.variants = variants,

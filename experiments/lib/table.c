@@ -430,7 +430,8 @@ static void free_table(struct table *table)
 /* {option} of the intro: the parameters, and {cpus}. */
 static void print_intro(struct run *run)
 {
-	struct number numbers[MAX_FIELDS] = {number_int("cpus", run_cpus())};
+	struct number numbers[MAX_FIELDS] = {0};
+	const char *cpus = text_format("%d CPU%s", run_cpus(), run_cpus() == 1 ? "" : "s");
 	json_t *params;
 	const char *name;
 	size_t n = 1;
@@ -439,6 +440,7 @@ static void print_intro(struct run *run)
 
 	if (!run->about->intro)
 		return;
+	numbers[0] = number_text("cpus", cpus);
 	params = options_params(run->about, &run->options);
 	json_object_foreach(params, name, value)
 	{

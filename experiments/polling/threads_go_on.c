@@ -374,7 +374,7 @@ static const struct experiment about = {
 	.order = 511,
 	.summary = "Whom does a blocking call stop: its thread, or the program?",
 	.intro =
-		"A thread counts on each of {cpus} CPUs for {window_ms}. Another one, on the first CPU, is in the call named. How far those that count get, as a share of how far without it just before or after.",
+		"A thread counts on each CPU ({cpus}) for {window_ms}. Another one, on the first CPU, is in the call named. How far those that count get, as a share of how far without it just before or after.",
 	.claims = claims,
 	.controls = controls,
 	.opts = opts,

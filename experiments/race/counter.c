@@ -372,7 +372,7 @@ static const struct experiment about = {
 	.order = 101,
 	.summary = "Two threads update one counter without a lock: how many updates are lost?",
 	.intro =
-		"{threads} threads on {cpus} CPUs, {iterations} updates each (if calibrated, an eighth of it under the mutex), x += 1 in one and x -= 1 in the next; of ++: x += 1 in all.",
+		"{threads} threads on {cpus} ({placement} placement), {iterations} updates each (if calibrated, an eighth of it under the mutex), x += 1 in one and x -= 1 in the next; of ++: x += 1 in all.",
 	.claims = claims,
 	.opts = opts,
 	.variants = variants,

@@ -238,14 +238,16 @@ static void measure(struct run *run, int n, struct counted *c)
 static void judge(struct run *run)
 {
 	struct share gaps = run_nonzero_in(run, PLUS_MINUS, INCREMENTS, "unreached");
+	double executed =
+		run_sum(run, PLUS_MINUS, "executed") + run_sum(run, INCREMENTS, "executed");
 
 	run_judge(
 		run, "race-interleavings",
 		never_happens(gaps, (int64_t)run_bound(run, "enough_distributions")),
-		"{gaps} exact distributions leave out a result between the extremes; {executed} schedules executed one by one end as counted",
-		number_share("gaps", gaps),
-		number_real("executed", run_sum(run, PLUS_MINUS, "executed") +
-						run_sum(run, INCREMENTS, "executed")));
+		executed > 0
+			? "{gaps} exact distributions leave out a result between the extremes; {executed} schedules executed one by one end as counted"
+			: "{gaps} exact distributions leave out a result between the extremes",
+		number_share("gaps", gaps), number_real("executed", executed));
 }
 
 /* An exact number, or its first digits where it is long. */

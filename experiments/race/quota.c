@@ -285,7 +285,8 @@ static const struct experiment about = {
 	.group = "race",
 	.order = 122,
 	.summary = "May a program use all the CPUs that it sees?",
-	.intro = "As many busy processes as CPUs ({cpus}), in a cgroup with a quota of 0.2 CPUs.",
+	.intro =
+		"As many busy processes as the machine has CPUs ({cpus}), in a cgroup with a quota of 0.2 CPUs.",
 	.claims = claims,
 	.fields = fields,
 	.variants = variants,
