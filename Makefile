@@ -130,6 +130,9 @@ kernels: all ## measure under other kernels, in emulated machines, and compare t
 plots: ## draw the newest results of every experiment, into results/charts/
 	@scripts/plot.py
 
+quiz: all ## what do you expect? asks, measures quickly, keeps the score
+	@scripts/quiz $(BUILD)
+
 claims: ## every claim with its verdict, the number behind it and its newest rows
 	@scripts/claims
 
@@ -243,6 +246,6 @@ prune:
 -include $(wildcard $(addprefix $(BUILD)/obj/,*.d */*.d */*/*.d */*/*/*.d))
 
 FORCE:
-.PHONY: all help demo test smoke bench shams fuzz soak kernels plots claims report reference fields deps doctor format lint memcheck \
+.PHONY: all help demo test smoke bench shams fuzz soak kernels plots quiz claims report reference fields deps doctor format lint memcheck \
 	coverage install clean units fuzzers prune FORCE \
 	$(GROUPS:%=run-%)
