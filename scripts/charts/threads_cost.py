@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What a thread or a process for every connection costs: CPU, context switches, memory."""
-import numpy as np
-
 from . import servers, style
 
 
-def title_of(result, cpu):
-    if result.verdict("srv-threads-cost") != "holds" or not {"epoll", "thread", "fork"} <= set(cpu):
+def title_of(result):
+    if result.verdict("srv-threads-cost") != "holds":
         return "What an event loop, a thread or a process for every connection costs"
-    ratios = [np.median(cpu[name]) / np.median(cpu["epoll"]) for name in ("thread", "fork")]
+    ratios = [result.number("srv-threads-cost", name) for name in ("thread_cpu.mid", "fork_cpu.mid")]
     return ("Of one event loop's CPU a request, a thread for every connection takes "
             f"{style.times(ratios[0])} times, a process {style.times(ratios[1])} times")
 
@@ -18,7 +16,7 @@ def draw(result):
     params = result.run["params"]
     cpu = {name: servers.cpu(samples) for name, samples in variants.items()}
     page = style.Page(
-        result, title_of(result, cpu),
+        result, title_of(result),
         f"{params['connections']:,} connections of 64 bytes a request, and memory of "
         f"{params['held']:,} connections that are only held. A dot is a trial, a bar the median.")
     servers.side_by_side(page, list(variants), (
