@@ -108,7 +108,7 @@ $(GROUPS:%=run-%): run-%: all
 
 smoke: all ## run every experiment quickly, keep no rows: does it all work here?
 	@failed=; for g in $(GROUPS); do \
-		RESULTS=/dev/null scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; exit $$failed
+		STALLRACE_RESULTS=/dev/null scripts/run $(BUILD)/$$g --quick $(ARGS) || failed=$$?; done; exit $$failed
 
 bench: all ## time whole programs with hyperfine, into results/bench/
 	@scripts/bench $(BUILD) || [ $$? -eq 77 ]

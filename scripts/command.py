@@ -14,7 +14,8 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-RESULTS = os.path.join(ROOT, "results")
+RESULTS = os.environ.get("STALLRACE_RESULTS") or os.path.join(ROOT, "results")
+INSTALLED = not os.path.exists(os.path.join(ROOT, "Makefile"))
 NAME = os.path.splitext(os.path.basename(sys.argv[0]))[0]
 PR_SET_PDEATHSIG = 1
 MANAGED = ("~/.pyenv/versions/*/bin/python", "~/.asdf/installs/python/*/bin/python",
@@ -178,6 +179,13 @@ def shown(path):
     return path if relative.startswith("..") else relative
 
 
+def again(name):
+    """How people run a program, GROUP/NAME, or all of a group."""
+    if INSTALLED:
+        return f"stallrace run {name}"
+    return f"build/{name}" if "/" in name else f"make run-{name}"
+
+
 def write_whole(path, data):
     """Writes the whole file or none, and Failed."""
     part = f"{path}.{os.getpid()}.part"
@@ -204,15 +212,20 @@ def progress(text):
 
 @contextlib.contextmanager
 def alone():
-    """Two measurements never run at the same time: this one waits for the other to end."""
-    os.makedirs(RESULTS, exist_ok=True)
-    with open(os.path.join(RESULTS, ".measuring"), "a") as lock:
+    """Two measurements never run at the same time: this one waits for the other to end.
+
+    The lock is on the suite's folder, which need not be writable; scripts/run takes the same.
+    """
+    lock = os.open(ROOT, os.O_RDONLY)
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print(f"{NAME}: waiting for another measurement to end", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 def end_with(main):

@@ -9,7 +9,7 @@ import time
 import typing
 
 import rows
-from command import RESULTS, Failed, complain, shown
+from command import RESULTS, Failed, again, complain, shown
 
 STAMPED = re.compile(r"(.+)-(\d{8}T\d{6}Z)$")
 
@@ -38,7 +38,7 @@ def newest():
             utc = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(os.path.getmtime(path)))
         found.setdefault((group, stem), []).append((utc, path))
     if not found:
-        raise Failed("there are no results yet: make demo, or make run-race, measures some")
+        raise Failed(f"there are no results yet: {again('race')} measures some")
     return [max(found[key])[1] for key in sorted(found)]
 
 

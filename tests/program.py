@@ -34,7 +34,7 @@ def programs():
 
 # What a user, or the make that runs the tests, may have set, and what would change the answer.
 SETTINGS = {"ARGS", "BUILD", "CC", "CFLAGS", "CLICOLOR_FORCE", "MAKEFLAGS", "MAKELEVEL", "MFLAGS",
-            "NO_COLOR", "NO_INSTALL", "PYTHON", "RESULTS", "SAN", "V"}
+            "NO_COLOR", "NO_INSTALL", "PYTHON", "SAN", "STALLRACE_RESULTS", "V"}
 
 
 def environment(**changes):

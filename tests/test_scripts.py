@@ -105,9 +105,9 @@ def test_run_never_overwrites(group):
 
 def test_run_keeps_none_or_elsewhere(group):
     group.add("a", "exit 0")
-    assert group.run(RESULTS="/dev/null").returncode == 0
+    assert group.run(STALLRACE_RESULTS="/dev/null").returncode == 0
     assert not group.files()
-    assert group.run(RESULTS="mine").returncode == 0
+    assert group.run(STALLRACE_RESULTS="mine").returncode == 0
     rows, text = group.files("mine/group")
     assert rows == text.replace(".txt", ".jsonl")
     assert (group.folder / "mine/group" / text).read_text(encoding="utf-8").startswith("a -o mine/group/a-")
@@ -115,7 +115,7 @@ def test_run_keeps_none_or_elsewhere(group):
 
 def test_run_keeps_the_text_without_its_colours(group):
     group.add("a", "printf '\\033[1;32m%s\\033[0m\\n' \"colours: $CLICOLOR_FORCE\"")
-    status, shown = run_on_a_terminal(group.folder / "scripts/run", "build/group", env=environment())
+    status, shown = run_on_a_terminal(group.folder / "scripts/run", group.folder / "build/group", env=environment())
     assert status == 0 and "\x1b[1;32mcolours: 1\x1b[0m\n" in shown
     text, = (group.folder / "results/group").glob("*.txt")
     assert text.read_text(encoding="utf-8").splitlines()[1] == "colours: 1"
@@ -142,10 +142,33 @@ def test_run_stops_at_a_signal(group):
     assert "b -o" not in ended.stdout
 
 
+def test_run_of_one_program(group):
+    """It ends as the program does; what printed nothing leaves no text."""
+    for name, status in {"a": "exit 77", "b": "exit 1"}.items():
+        group.add(name, status)
+    script(group.folder / "build/group/c", "exit 2")
+    for name, status in {"a": 77, "b": 1, "c": 2}.items():
+        ended = run("scripts/run", f"build/group/{name}", "--quick", cwd=group.folder)
+        assert (ended.returncode, ended.stderr) == (status, "")
+    assert sorted({name[0] for name in group.files()}) == ["a", "b"]
+    assert len(group.files()) == 4
+
+
+def test_run_from_another_folder(group, tmp_path):
+    """The results of the project are in the project, others where this folder is."""
+    group.add("a", "exit 0")
+    work = tmp_path / "work"
+    work.mkdir()
+    for changes, where in (({}, group.folder / "results"), ({"STALLRACE_RESULTS": "mine"}, work / "mine")):
+        ended = run(group.folder / "scripts/run", "../build/group", cwd=work, env=environment(**changes))
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert len(list((where / "group").glob("a-*.jsonl"))) == 1
+
+
 def test_run_usage(group):
     ended = group.run()  # nothing was added: there is no such folder
     assert ended.returncode == 2
-    assert ended.stderr == "usage: scripts/run BUILD/GROUP [ARGUMENT...]\n"
+    assert ended.stderr == "usage: scripts/run BUILD/GROUP[/NAME] [ARGUMENT...]\n"
 
 
 # --- scripts/shams and scripts/fields -------------------------------------------------------------
