@@ -48,7 +48,7 @@ SHARED_ALL := $(wildcard experiments/*/lib/*.c)
 TOOL_ALL := $(filter-out $(SHARED_ALL),$(wildcard experiments/*/*/*.c experiments/*/*/*/*.c))
 # FILE:LIBRARY of each file that says /* needs: LIBRARY */, a name of pkg-config's, on a line of its own.
 NEEDS    := $(shell grep -Ho '^/\* needs: [^ ]*' /dev/null $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) | sed 's|/\* needs: ||')
-LACKING  := $(foreach n,$(NEEDS),$(if $(shell pkg-config --exists $(lastword $(subst :, ,$n)) && echo y),,$n))
+LACKING  := $(foreach n,$(NEEDS),$(if $(shell pkg-config --exists $(lastword $(subst :, ,$n)) 2>/dev/null && echo y),,$n))
 LEFT_OUT := $(foreach n,$(LACKING),$(firstword $(subst :, ,$n)))
 EXP_SRC  := $(filter-out $(LEFT_OUT),$(EXP_ALL))
 SHARED_SRC := $(filter-out $(LEFT_OUT),$(SHARED_ALL))
@@ -196,7 +196,11 @@ clean: ## remove what was built; results stay
 # These files change only when what they say does; what depends on them is rebuilt then.
 write_if_changed = mkdir -p $(@D) && cat >$@.new && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
 
+# Everything that is compiled needs this file.
+MISSING   = $(shell CC='$(CC)' scripts/bootstrap --required)
+
 $(BUILD)/flags: FORCE
+	$(if $(MISSING),$(error missing: $(MISSING); scripts/bootstrap installs what is missing))
 	@echo '$(compile) $(link) $(libs)' | { $(write_if_changed); }
 
 $(BUILD)/sources: FORCE

@@ -355,9 +355,24 @@ def test_doctor(bare, is_bare):
     ended, installed = bare("--doctor") if is_bare else (
         run(ROOT / "scripts/bootstrap", "--doctor"), [])
     assert ended.returncode == (2 if is_bare else 0) and not installed
-    for name in ("C compiler", "jansson", "matplotlib", "cmocka", "pytest", "CPUs", "kernel"):
+    for name in ("C compiler", "jansson", "matplotlib", "cmocka", "pytest", "CPUs", "CPU quota", "namespaces",
+                 "congestion", "IPv6", "kernel"):
         assert re.search(rf"^  {name} ", ended.stdout, re.MULTILINE)
-    assert is_bare == bool(re.search(r"^  make +missing", ended.stdout, re.MULTILINE))
+    assert is_bare == bool(re.search(r"^  make +missing\n +skipped without it: .*\n +cure: apt-get install make$",
+                                     ended.stdout, re.MULTILINE))
+    assert not re.search(r"^ +cure: *$", ended.stdout, re.MULTILINE)
+    assert ended.stderr == ("" if not is_bare else "bootstrap: required and missing: C compiler, make, pkg-config, jansson\n")
+
+
+def test_doctor_of_a_small_machine(bare, tmp_path):
+    """It names what cannot be shown, and a cure, in lines that fit."""
+    (tmp_path / "bin/nproc").unlink()
+    script(tmp_path / "bin/nproc", "echo 1")
+    script(tmp_path / "bin/unshare", "exit 1")
+    ended, _ = bare("--doctor")
+    for name, state in {"CPUs": "1 usable", "namespaces": "not allowed"}.items():
+        assert re.search(rf"^  {name} +{state}\n +\w.*: .*\n +cure: \w", ended.stdout, re.MULTILINE)
+    assert not [line for line in ended.stdout.splitlines()[:-1] if len(line) > 80]
 
 
 # --- the Makefile ---------------------------------------------------------------------------------
@@ -366,7 +381,7 @@ class Tree:
     """A copy of the library with one tiny experiment, to be built and changed."""
 
     def __init__(self, folder):
-        self.folder = copy(folder, "Makefile", "include", "experiments/lib", "scripts/run")
+        self.folder = copy(folder, "Makefile", "include", "experiments/lib", "scripts/run", "scripts/bootstrap")
         self.write("include/tiny.h", "enum { TINY = 1 };\n")
         self.add("x", "y")
 
@@ -461,6 +476,20 @@ def test_make_forgets_library_sources(tree):
 def test_make_sees_other_flags(tree):
     assert "CC build/obj/x/y.o" in tree.make("CPPFLAGS=-DOTHER")
     assert "CC build/obj/x/y.o" in tree.make()
+
+
+@pytest.mark.parametrize("lacks, missing", [
+    ({"CC": "no-such-compiler"}, "C compiler"), ({"PKG_CONFIG_LIBDIR": "/no/such"}, "jansson"),
+    ({"PATH": ""}, "pkg-config, jansson")], ids=["compiler", "jansson", "pkg-config"])
+def test_make_names_what_is_missing(tree, tmp_path, lacks, missing):
+    """In one line, before a compiler or pkg-config could complain."""
+    for name in ("awk", "bash", "cat", "cc", "cmp", "dirname", "echo", "gcc", "git", "grep", "make", "mkdir", "mv",
+                 "rm", "sed", "sh", "sort"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    changes = {name: value or str(tmp_path) for name, value in lacks.items()}
+    ended = run("make", cwd=tree.folder, env=environment(**changes))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert re.fullmatch(rf"Makefile:\d+: \*\*\* missing: {missing}; scripts/bootstrap installs .*\n", ended.stderr)
 
 
 def test_make_installs(tree, tmp_path):
