@@ -9,7 +9,7 @@
 #   SAN=thread | SAN=address,undefined   a sanitizer build, in a folder of its own
 #   V=1                                  show the compiler's command lines
 #   ARGS='--quick'                       arguments for every program of run-GROUP
-#   PREFIX=/usr/local DESTDIR=           where install puts the programs
+#   PREFIX=/usr/local DESTDIR=           below which folder install puts everything
 
 VERSION  := 0.1.0
 CC       ?= cc
@@ -63,7 +63,6 @@ BINS     := $(EXP_SRC:experiments/%.c=$(BUILD)/%)
 SHARED_OBJ := $(SHARED_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 TOOL_OBJ := $(TOOL_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 TOOLS    := $(sort $(foreach f,$(TOOL_SRC),$(BUILD)/$(word 2,$(subst /, ,$f))/$(word 3,$(subst /, ,$f))))
-INSTALLED := $(DESTDIR)$(PREFIX)/libexec/stallrace
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
@@ -163,9 +162,7 @@ lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy, c
 	clang-format --dry-run --Werror $(LIB_SRC) $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) $(UNIT_SRC) $(FUZZ_SRC) $(HEADERS)
 	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) $(SHARED_SRC) $(TOOL_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
 	cppcheck $(CPPCHECK) -Iinclude -I$(BUILD) experiments/lib experiments/echo/echo-server experiments/echo/echo-load tests/unit
-	shellcheck scripts/bootstrap scripts/fuzz scripts/kernels-guest scripts/python scripts/run scripts/test .ci/run
-	pyflakes3 $(wildcard tests/*.py scripts/*.py scripts/charts/*.py experiments/*/peers/*.py) \
-		$(filter-out %.py,$(shell grep -sl '^#!.*python3' scripts/*))
+	shellcheck scripts/bootstrap scripts/fuzz scripts/completion.bash scripts/kernels-guest scripts/manual scripts/python scripts/run scripts/test .ci/run
 
 # Not test_files: valgrind keeps descriptors for itself, and no limit is what was set.
 memcheck: units ## run the C tests of the library under valgrind
@@ -181,12 +178,32 @@ coverage: ## which lines of the library, the server and the load no test runs, b
 		CFLAGS='-O1 -g --coverage -fprofile-update=atomic -include tests/coverage.h' test
 	@gcovr --root . --object-directory build-coverage/obj $(COVERED:%=--filter '%/') --sort-percentage build-coverage
 
-# Programs find what they start in other languages beside the folder they are in.
-install: all ## the programs, into PREFIX/libexec/stallrace/build
-	@for f in $(BINS:$(BUILD)/%=%) $(TOOLS:$(BUILD)/%=%); do \
-		install -D -m 755 $(BUILD)/$$f "$(INSTALLED)/build/$$f" || exit; done
-	@for f in $(wildcard experiments/*/*.py experiments/*/*/*.py experiments/*/*/*.js); do install -D -m 644 $$f "$(INSTALLED)/$$f" || exit; done
-	@echo "programs: $(INSTALLED)/build"
+# What is installed is in folders as here, as programs and scripts find their parts beside them.
+TOP      := $(DESTDIR)$(PREFIX)
+SUITE    := $(TOP)/libexec/stallrace
+COMMAND  := $(TOP)/bin/stallrace
+COMPLETION := $(TOP)/share/bash-completion/completions/stallrace
+MAN      := $(TOP)/share/man/man1
+PARTS    := $(addprefix scripts/,bootstrap claims demo python run shams stallrace) $(wildcard scripts/*.py scripts/charts/*.py) \
+	    $(EXP_ALL) $(wildcard experiments/*/*.py experiments/*/*/*.py experiments/*/*/*.js results/README.md results/reference/*.json*)
+HELP2MAN := $(shell command -v help2man 2>/dev/null)
+
+remove    = rm -rf "$(SUITE)" && rm -f "$(COMMAND)" "$(COMPLETION)" "$(MAN)/stallrace.1" "$(MAN)"/stallrace-*.1
+
+install: all ## programs, scripts, manual pages and completion, below PREFIX
+	@$(remove)
+	@install -d "$(SUITE)" "$(TOP)/bin" "$(MAN)"
+	@cp --parents $(BINS) $(TOOLS) $(PARTS) "$(SUITE)"
+	@[ $(BUILD) = build ] || mv "$(SUITE)/$(BUILD)" "$(SUITE)/build"
+	@chmod -R u=rwX,go=rX "$(SUITE)"
+	@ln -s ../libexec/stallrace/scripts/stallrace "$(COMMAND)"
+	@install -D -m 644 scripts/completion.bash "$(COMPLETION)"
+	@$(if $(HELP2MAN),umask 022; printf '%s\n' scripts/stallrace $(BINS) $(TOOLS) | \
+		xargs -n 1 -P "$$(nproc)" scripts/manual "$(MAN)" $(VERSION),echo "no manual pages: help2man is missing")
+	@echo "installed: $(COMMAND)"
+
+uninstall: ## remove what install made
+	@$(remove)
 
 clean: ## remove what was built; results stay
 	rm -rf build build-*
@@ -251,5 +268,5 @@ prune:
 
 FORCE:
 .PHONY: all help demo test smoke bench shams fuzz soak kernels plots quiz claims report reference fields deps doctor format lint memcheck \
-	coverage install clean units fuzzers prune FORCE \
+	coverage install uninstall clean units fuzzers prune FORCE \
 	$(GROUPS:%=run-%)

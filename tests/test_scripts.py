@@ -492,17 +492,6 @@ def test_make_names_what_is_missing(tree, tmp_path, lacks, missing):
     assert re.fullmatch(rf"Makefile:\d+: \*\*\* missing: {missing}; scripts/bootstrap installs .*\n", ended.stderr)
 
 
-def test_make_installs(tree, tmp_path):
-    """What is installed needs nothing of the tree it was built in."""
-    tree.write("experiments/x/y.py", "")
-    said = tree.make("install", f"DESTDIR={tmp_path}", "PREFIX=/opt")
-    top = tmp_path / "opt/libexec/stallrace"
-    assert f"programs: {top}/build\n" in said
-    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == {
-        "opt/libexec/stallrace/build/x/y", "opt/libexec/stallrace/experiments/x/y.py"}
-    assert "it is tiny" in run(top / "build/x/y", cwd=tmp_path).stdout
-
-
 def test_make_help_names_every_target(tree):
     said = tree.make("help")
     makefile = (tree.folder / "Makefile").read_text(encoding="utf-8")
