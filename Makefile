@@ -163,6 +163,8 @@ lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy, c
 	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) $(SHARED_SRC) $(TOOL_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
 	cppcheck $(CPPCHECK) -Iinclude -I$(BUILD) experiments/lib experiments/echo/echo-server experiments/echo/echo-load tests/unit
 	shellcheck scripts/bootstrap scripts/fuzz scripts/completion.bash scripts/kernels-guest scripts/manual scripts/python scripts/run scripts/test .ci/run
+	pyflakes3 $(wildcard tests/*.py scripts/*.py scripts/charts/*.py experiments/*/peers/*.py) \
+		$(filter-out %.py,$(shell grep -sl '^#!.*python3' scripts/*))
 
 # Not test_files: valgrind keeps descriptors for itself, and no limit is what was set.
 memcheck: units ## run the C tests of the library under valgrind
@@ -184,7 +186,7 @@ SUITE    := $(TOP)/libexec/stallrace
 COMMAND  := $(TOP)/bin/stallrace
 COMPLETION := $(TOP)/share/bash-completion/completions/stallrace
 MAN      := $(TOP)/share/man/man1
-PARTS    := $(addprefix scripts/,bootstrap claims demo python run shams stallrace) $(wildcard scripts/*.py scripts/charts/*.py) \
+PARTS    := $(addprefix scripts/,bootstrap claims demo python quiz run shams stallrace) $(wildcard scripts/*.py scripts/charts/*.py) \
 	    $(EXP_ALL) $(wildcard experiments/*/*.py experiments/*/*/*.py experiments/*/*/*.js results/README.md results/reference/*.json*)
 HELP2MAN := $(shell command -v help2man 2>/dev/null)
 

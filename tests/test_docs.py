@@ -54,8 +54,13 @@ def test_fields_are_those_that_the_programs_declare():
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_this_version_is_in_the_changelog():
+    version, = re.findall(r"^VERSION +:= (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert f"\n## {version}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
 def test_links_of_the_documents_lead_somewhere():
-    others = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "results/README.md")
+    others = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "results/README.md")
     for document in (*map(ROOT.joinpath, others), *PAGES):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document}: {target}"
