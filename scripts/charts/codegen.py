@@ -63,7 +63,7 @@ def draw(result):
     kinds = [kind for kind in KINDS[:3] if any(s["kind"] == kind for s in samples)]
     kinds = kinds or ["atomic"]
     control = [s for s in samples if s["kind"] == "atomic"]
-    note = ("The loop that each compiler makes of x += 1 (black), and the updates that two threads "
+    note = ("The loop that each compiler makes of x += 1 (in words), and the updates that two threads "
             "lose with it. A dot is a trial.")
     if control and kinds != ["atomic"]:
         worst = max(lost(control, "one_cpu_lost_updates").max(initial=0),

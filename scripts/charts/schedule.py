@@ -74,7 +74,7 @@ def draw(result):
     drawn = [row for row in (chosen(result, program) for program in programs) if row]
     page = style.Page(result, title_of(result),
                       "Real threads took these steps in this order: no schedule ends there with "
-                      "fewer switches. White: x is loaded; filled: stored." if drawn else "")
+                      "fewer switches. Hollow: x is loaded; filled: stored." if drawn else "")
     grid = page.grid(len(drawn) + 1, len(programs), left=0.085, hspace=0.6, wspace=0.12,
                      height_ratios=[1] * len(drawn) + [1.3])
     for at, row in enumerate(drawn):

@@ -38,8 +38,8 @@ def title_of(variants):
 
 def draw(result):
     variants = style.of_variants(result.samples, *SENDS)
-    page = style.Page(result, title_of(variants), "Dark blue: what the first send took; light "
-                      "blue: what the loop sent afterwards.")
+    page = style.Page(result, title_of(variants), "Strong blue: what the first send took; "
+                      "faint: what the loop sent afterwards.")
     grid = page.grid(1, 1, left=0.13, right=0.97, above=0.06, below=0.09)
     draw_sends(page.fig.add_subplot(grid[0]), variants, result.run["params"]["total_bytes"])
     return page.fig

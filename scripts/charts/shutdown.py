@@ -52,7 +52,7 @@ def draw(result):
             for name, rows in variants.items()}
     page = style.Page(
         result, title_of(stop),
-        "Each dot: one loop, told to stop at a random moment; bar: the median. Black lines: "
+        "Each dot: one loop, told to stop at a random moment; bar: the median. Thin lines: "
         "the interval at which the loop looks at its flag; hollow: later than that.")
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.21, right=0.80, above=0.085)[0])
     style.rows_of(axes, [IS.get(name, name) for name in variants])
