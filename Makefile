@@ -135,7 +135,7 @@ quiz: all ## what do you expect? asks, measures quickly, keeps the score
 claims: ## every claim with its verdict, the number behind it and its newest rows
 	@scripts/claims
 
-report: ## the same, and a page of all verdicts: results/report.html
+report: ## a page of all claims, their verdicts, charts and data: results/report.html
 	@scripts/report.py
 
 reference: all ## for maintainers: measure results/reference/ anew, and what the README says of it

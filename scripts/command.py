@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import functools
 import glob
+import importlib
 import os
 import re
 import shutil
@@ -54,6 +55,25 @@ def count_from(least, most=1000000000):
 def check_build(folder):
     if not os.path.isdir(folder):
         raise Failed(f"{folder}: no such folder; make builds it")
+
+
+# --- modules -------------------------------------------------------------------------------------
+
+def need(*modules):
+    """Goes on with a python3 that has these modules, or ends with 77.
+
+    The python3 on PATH may lack what /usr/bin/python3 has; scripts/python finds one, or says so.
+    """
+    os.environ["MPLBACKEND"] = "Agg"  # of matplotlib: whatever the user's is, there may be no display
+    try:
+        for module in modules:
+            importlib.import_module(module)
+    except ImportError as error:
+        if os.environ.get("STALLRACE_FOR") == NAME:
+            sys.exit(complain(f"{sys.executable}: {error}", 77))
+        os.environ["STALLRACE_FOR"] = NAME
+        finder = os.path.join(ROOT, "scripts", "python")
+        os.execv(finder, [finder, ",".join(modules), "--", os.path.abspath(sys.argv[0])] + sys.argv[1:])
 
 
 # --- signals --------------------------------------------------------------------------------------

@@ -14,27 +14,18 @@ import signal
 import sys
 import warnings
 
-from command import NAME, RESULTS, Failed, Parser, complain, end_with, shown, write_whole
+from command import RESULTS, Failed, Parser, complain, end_with, need, shown, write_whole
 
-SCRIPTS = os.path.dirname(os.path.abspath(__file__))
-
-os.environ["MPLBACKEND"] = "Agg"  # whatever the user's is; there may be no display
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not that it builds its font cache
-try:
-    import matplotlib
-    importlib.import_module("numpy")  # the charts need it: better to know now
-except ImportError as error:
-    # The python3 on PATH may lack what /usr/bin/python3 has; scripts/python finds one, or ends
-    # with 77.
-    if os.environ.get("STALLRACE_FOR") == NAME:
-        sys.exit(complain(f"{sys.executable}: {error}", 77))
-    os.environ["STALLRACE_FOR"] = NAME
-    finder = os.path.join(SCRIPTS, "python")
-    os.execv(finder, [finder, "matplotlib,numpy", "--", os.path.abspath(sys.argv[0])] + sys.argv[1:])
+need("matplotlib", "numpy")
+
+import matplotlib  # noqa: E402
 
 import rows  # noqa: E402
 from charts import style  # noqa: E402
 from results import newest, read_all  # noqa: E402
+
+SCRIPTS = os.path.dirname(os.path.abspath(__file__))
 
 
 def chart_of(result):
@@ -49,19 +40,21 @@ def chart_of(result):
     return importlib.import_module("charts.default")
 
 
-def pictures(result, kind):
-    """The pictures' bytes by what is added to the chart's name; the same for the same rows."""
+def figures(result):
+    """The figures by what is added to the chart's name."""
     matplotlib.rcdefaults()  # the user's own style would change the picture
     matplotlib.rcParams.update(style.LOOK)
     warnings.filterwarnings("ignore", "Glyph")  # of a character that no font has: it shows as a box
     drawn = chart_of(result).draw(result)
+    return drawn if isinstance(drawn, dict) else {"": drawn}
+
+
+def picture(figure, kind, **how):
+    """The figure's bytes; the same for the same rows."""
     nothing = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-    found = {}
-    for suffix, figure in (drawn if isinstance(drawn, dict) else {"": drawn}).items():
-        data = io.BytesIO()
-        figure.savefig(data, format=kind, metadata=nothing[kind])
-        found[suffix] = data.getvalue()
-    return found
+    data = io.BytesIO()
+    figure.savefig(data, format=kind, metadata=nothing[kind], **how)
+    return data.getvalue()
 
 
 def names_of(results):
@@ -86,22 +79,12 @@ def drawable(results):
     return found, status
 
 
-def draw_all(results, kind, out, told):
-    """Draws into a folder and tells each path; the pictures' paths by the result's, the status."""
+def draw_each(results, draw):
+    """draw(result) of those that can be drawn, by the result's path, and the worst status of the others."""
     drawn, status = {}, 0
-    names = names_of(results)
-    os.makedirs(out, exist_ok=True)
-    for result, name in zip(results, names):
-        if names.count(name) > 1:
-            status = complain(f"{shown(result.path)}: another chart here would be named "
-                              f"{name}.{kind} too")
-            continue
+    for result in results:
         try:
-            for suffix, data in pictures(result, kind).items():
-                path = os.path.join(out, f"{name}{suffix}.{kind}")
-                write_whole(path, data)
-                drawn.setdefault(result.path, []).append(path)
-                told(shown(path))
+            drawn[result.path] = draw(result)
         except (OSError, Failed):
             raise
         except Exception as error:  # rows of the right kind, with fields that the chart cannot use
@@ -110,6 +93,28 @@ def draw_all(results, kind, out, told):
             status = complain(f"{shown(result.path)}: cannot be drawn: "
                               f"{type(error).__name__}: {error}")
     return drawn, status
+
+
+def draw_all(results, kind, out):
+    """Draws into a folder and prints each path; the worst status."""
+    names = names_of(results)
+    os.makedirs(out, exist_ok=True)
+    status, paths = 0, {}
+    for result, name in zip(results, names):
+        if names.count(name) > 1:
+            status = complain(f"{shown(result.path)}: another chart here would be named "
+                              f"{name}.{kind} too")
+        else:
+            paths[result.path] = os.path.join(out, name)
+
+    def draw(result):
+        for suffix, data in [(suffix, picture(figure, kind)) for suffix, figure in figures(result).items()]:
+            path = f"{paths[result.path]}{suffix}.{kind}"
+            write_whole(path, data)
+            print(shown(path))
+
+    _, undrawn = draw_each([result for result in results if result.path in paths], draw)
+    return max(status, undrawn)
 
 
 def main():
@@ -123,7 +128,7 @@ def main():
 
     results, unread = read_all(options.files or newest())
     found, undrawn = drawable(results)
-    _, failed = draw_all(found, options.format, options.out, print) if found else ({}, 0)
+    failed = draw_all(found, options.format, options.out) if found else 0
     worst = {unread, undrawn, failed}
     return 2 if 2 in worst else 77 if 77 in worst and not found else 0
 

@@ -3,57 +3,42 @@
 """Write a page of all that was found: each claim's verdict, the number behind it, why, its chart.
 
 It is of the newest result of every experiment unless files are named, and says of each run what
-would make it wrong: a control that failed, an interruption, a noisy machine.
+would make it wrong: a control that failed, an interruption, a noisy machine.  The page is one file, made
+of scripts/page/; everything that it says is there without its script, too.
 """
+import collections
 import os
+import re
+import shlex
 import signal
+import statistics
 import sys
-import xml.etree.ElementTree as tree
+from types import SimpleNamespace
 
-from command import RESULTS, Parser, complain, end_with, progress, shown, write_whole
-from plot import draw_all, drawable  # first: it finds a python3 with matplotlib
-from charts.style import machine_of, made_by, warnings_of  # isort: skip
-from results import WORDS, counts, findings, newest, read_all, shown_verdict
+from command import RESULTS, ROOT, Parser, complain, end_with, need, progress, shown, write_whole
 
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #666; --holds: #00684a; --refuted: #a8321a;
-  --depends: #7a5300; --not-seen: #00527f; --skipped: #555; --unclear: #7a3f8f; --failed: #a8321a; }
-@media (prefers-color-scheme: dark) { :root { --soft: #aaa; --holds: #3ecf9b; --refuted: #ff8a6b;
-  --depends: #e8b54a; --not-seen: #6cc0f5; --skipped: #aaa; --unclear: #d6a3e8; --failed: #ff8a6b; } }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
-h1, h2, h3 { line-height: 1.2; }
-h2 { margin-top: 3rem; border-bottom: 1px solid var(--line); }
-h3 { margin-top: 2.5rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
-  border-bottom: 1px solid var(--line); }
-.word { font-weight: 700; white-space: nowrap; }
-.holds { color: var(--holds); } .refuted { color: var(--refuted); }
-.depends { color: var(--depends); } .not-seen { color: var(--not-seen); }
-.skipped { color: var(--skipped); } .unclear { color: var(--unclear); }
-.soft { color: var(--soft); font-size: .875rem; }
-.failed { border-left: .3rem solid var(--failed); padding-left: .8rem; font-weight: 700; }
-dd { margin: 0 0 .8rem; }
-img { max-width: 100%; height: auto; background: white; border-radius: .3rem; }
-code { overflow-wrap: anywhere; }
-@media print { section { break-inside: avoid; } a { color: inherit; text-decoration: none; } }
-"""
+need("matplotlib", "numpy", "jinja2")
 
+import jinja2  # noqa: E402
+from markupsafe import Markup  # noqa: E402  jinja2's
 
-def add(parent, tag, text="", **attributes):
-    """A new element in another one; "class_" is its class."""
-    element = tree.SubElement(parent, tag, {name.rstrip("_"): value
-                                            for name, value in attributes.items()})
-    element.text = text
-    return element
+import rows  # noqa: E402
+import vector  # noqa: E402
+from charts import style  # noqa: E402
+from plot import draw_each, drawable, figures  # noqa: E402
+from results import (REFERENCE, WORDS, counts, findings, headline, newest, read_all, reference,  # noqa: E402
+                     shown_verdict)
+from sentence import value  # noqa: E402
 
+PAGE = os.path.join(ROOT, "scripts", "page")
+CARDS = 5
+NUMBER, SHORT = 120, 90  # characters of what was measured, in the table and on a card
+SURPRISES = ("refuted", "depends", "holds")  # the most surprising first
+SEVERAL = 4  # of a field's texts that the table of data names
 
-def word_of(parent, tag, verdict):
-    return add(parent, tag, shown_verdict(verdict), class_=f"word {verdict}")
-
-
-def anchor_of(result):
-    return f"{result.run['group']}-{result.name}" + (f"-{result.sham}" if result.sham else "")
+TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(PAGE), autoescape=True, trim_blocks=True,
+                               lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+TEMPLATES.filters["word"] = shown_verdict
 
 
 def texts(result, kind):
@@ -63,138 +48,196 @@ def texts(result, kind):
 
 def doubts(result):
     """Why a run is not to be trusted, or not whole."""
-    return [*warnings_of(result), *texts(result, "failure")]
+    return [*style.warnings_of(result), *texts(result, "failure")]
 
 
-# --- the page's parts -----------------------------------------------------------------------------
-
-def overview(body, results):
-    """Every verdict in a line; who wants to know more follows the link.  A sham finds nothing."""
-    found = findings(results)
-    legend = add(body, "p", f"{len(found)} verdicts. ")
-    for verdict, count in counts(found):
-        word_of(legend, "span", verdict).tail = f" {count} ({WORDS[verdict]}). "
-    table = add(body, "table")
-    head = add(add(table, "thead"), "tr")
-    for title in ("what is taught", "here", "measured by"):
-        add(head, "th", title, scope="col")
-    lines = add(table, "tbody")
-    for finding in found:
-        line = add(lines, "tr")
-        add(line, "td", finding.text)
-        word_of(line, "td", finding.verdict)
-        add(add(line, "td"), "a", finding.program, href=f"#{anchor_of(finding.result)}")
+def noise(result):
+    """What was disturbed of an experiment that measures times."""
+    if isinstance(result, rows.Bench):
+        return []
+    every, left_out = len(result.all_samples), len(result.all_samples) - len(result.samples)
+    said = style.disturbed(result) if result.run.get("timed", True) else []
+    return said + [f"{left_out:,} of {every:,} samples were disturbed, and are left out"] * (left_out > 0)
 
 
-def found(section, result):
-    """The verdicts, with what was measured."""
-    claims = add(section, "dl")
-    for row in result.kinds.get("verdict", []):
-        name = add(claims, "dt", result.run["claims"][row["claim"]] + ": ")
-        word_of(name, "span", row["verdict"]).tail = " "
-        add(name, "code", row["claim"], class_="soft")
-        said = add(claims, "dd", row["sentence"])
-        if "remedy" in row:
-            add(said, "span", f" What may decide it: {row['remedy']}.", class_="soft")
+# --- an experiment --------------------------------------------------------------------------------
+
+def fields_of(result):
+    """What a sample may have: [declared field], and the samples."""
+    if isinstance(result, rows.Bench):
+        return [{"name": "time_s", "help": "of the whole program"}], [
+            {"variant": row["variant"], "time_s": time} for row in result.results for time in row["times_s"]]
+    return [field for field in result.run.get("fields", []) if field["row"] == "sample"], result.samples
 
 
-def shams_of(section, result):
+def shown_value(name, number):
+    return value(name, number) if isinstance(number, (int, float)) else str(number)
+
+
+def summary_of(name, samples):
+    """A field of some samples: how many have it; median, least and most, or which texts."""
+    values = [sample[name] for sample in samples if name in sample]
+    if all(isinstance(number, (int, float)) for number in values):
+        return len(values), [value(name, of(values)) for of in (statistics.median, min, max)]
+    words = list(dict.fromkeys(map(str, values)))
+    more = f" and {len(words) - SEVERAL} more" if len(words) > SEVERAL else ""
+    return len(values), [", ".join(words[:SEVERAL]) + more]
+
+
+def groups_of(samples, result, keys):
+    """The samples of each variant, and of each value of the fields that are keys, by what they are called."""
+    groups = {}
+    for variant, some in style.of_variants(samples, *result.run.get("variants", {})).items():
+        for sample in some:
+            which = [variant, *(f"{word} {shown_value(name, sample[name])}"
+                                for name, word in keys.items() if name in sample)]
+            groups.setdefault(", ".join(filter(None, which)) or "all", []).append(sample)
+    return groups
+
+
+def data_of(result):
+    """The table of data: [(field, [(which samples, how many, what of them)])]."""
+    fields, samples = fields_of(result)
+    keys = {field["name"]: field.get("column", field["name"]).replace("|", " ") for field in fields if field.get("key")}
+    groups = groups_of(samples, result, keys)
+    table = []
+    for field in fields:
+        lines = [(which, *summary_of(field["name"], some)) for which, some in groups.items()
+                 if any(field["name"] in sample for sample in some)]
+        if lines and field["name"] not in keys:
+            table.append((field, alike(lines)))
+    return table
+
+
+def alike(lines):
+    """One line for all if every sample has the same value."""
+    if len(lines) == 1 or len({cell for _, _, cells in lines for cell in cells}) > 1:
+        return lines
+    return [("each", sum(count for _, count, _ in lines), lines[0][2])]
+
+
+def command_of(result):
+    """What measures it again."""
+    if isinstance(result, rows.Bench):
+        return "make bench"
+    params = result.run.get("params", {})
+    words = [os.path.join("build", result.run["group"], result.name), *(["--quick"] if params.get("quick") else []),
+             *(["--sham", result.sham] if result.sham else []),
+             *(["--seed", str(params["seed"])] if "seed" in params else [])]
+    return " ".join(map(shlex.quote, words))
+
+
+def shams_of(result):
     """How each claim can fail: what takes away what it is about, and the verdict that must come."""
     judged = {row["claim"] for row in result.kinds.get("verdict", [])}
-    shams = {claim: row for claim, row in result.run.get("shams", {}).items() if claim in judged}
-    if not shams:
-        return
-    table = add(section, "table")
-    head = add(add(table, "thead"), "tr")
-    for title in ("claim", "made to fail by", "must come out as"):
-        add(head, "th", title, scope="col")
-    lines = add(table, "tbody")
-    for claim, row in shams.items():
-        line = add(lines, "tr")
-        add(line, "td", result.run["claims"][claim])
-        add(add(line, "td"), "code", row["sham"])
-        word_of(line, "td", row["then"])
+    return [(result.run["claims"][claim], row["sham"], row["then"])
+            for claim, row in result.run.get("shams", {}).items() if claim in judged]
 
 
-def experiment(body, result, charts, folder):
-    section = add(body, "section", id=anchor_of(result))
-    add(section, "h3", ": ".join(filter(None, (result.name, result.question))))
-    for doubt in doubts(result):
-        add(section, "p", doubt, class_="failed")
-    found(section, result)
-    for why in texts(result, "why"):
-        add(section, "p", f"Why: {why}")
-    for note in texts(result, "note"):
-        add(section, "p", f"Note: {note}", class_="soft")
-    for path in charts:
-        add(section, "img", src=os.path.relpath(path, folder), width="1600", height="1000",
-            loading="lazy", alt=f"chart: {result.question or result.name}")
-    shams_of(section, result)
-    made = add(section, "p", "" if charts else f"{machine_of(result)} · {made_by(result)} · ",
-               class_="soft")
-    add(made, "a", "its rows", href=os.path.relpath(result.path, folder))
+def claim_of(result, row, before):
+    return SimpleNamespace(id=row["claim"], text=result.run["claims"][row["claim"]], verdict=row["verdict"],
+                           sentence=row["sentence"], remedy=row.get("remedy"),
+                           headline=headline(row["sentence"], NUMBER), number=headline(row["sentence"], SHORT),
+                           before=before.get((result.run["group"], result.name, row["claim"])))
 
 
-def page(results, charts, folder):
-    html = tree.Element("html", {"lang": "en"})
-    head = add(html, "head")
-    add(head, "meta", charset="utf-8")
-    add(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
-    add(head, "title", "stallrace: what holds on this machine")
-    add(head, "style", STYLE)
-    body = add(html, "body")
-    add(body, "h1", "What lecture notes teach, and what this machine does")
-    for machine in dict.fromkeys(map(machine_of, results)):
-        add(body, "p", machine)
-    for result in results:
-        for doubt in doubts(result):
-            add(add(body, "p", class_="failed"), "a", f"{result.name}: {doubt}",
-                href=f"#{anchor_of(result)}")
-    overview(body, results)
-    for group in dict.fromkeys(result.run["group"] for result in results):
-        add(body, "h2", group)
-        for result in results:
-            if result.run["group"] == group:
-                experiment(body, result, charts.get(result.path, []), folder)
-    return b"<!DOCTYPE html>\n" + tree.tostring(html, encoding="utf-8", method="html") + b"\n"
+def experiment(result, before, folder):
+    """All that the page says of a run, but for its charts."""
+    found = [claim_of(result, row, before) for row in result.kinds.get("verdict", [])]
+    anchor = re.sub(r"[^\w-]", "_", "-".join([result.run["group"], result.name, *filter(None, [result.sham])]))
+    return SimpleNamespace(
+        path=result.path, anchor=anchor, group=result.run["group"], name=result.name, question=result.question,
+        sham=result.sham, doubts=doubts(result), noise=noise(result), claims=found, whys=texts(result, "why"),
+        notes=texts(result, "note"), data=data_of(result), shams=shams_of(result), command=command_of(result),
+        host=style.host_of(result), machine=style.machine_of(result), made=style.made_by(result),
+        rows=os.path.relpath(result.path, folder), charts=[])
 
 
-def showable(results):
-    """Those that a page can be made of, and the worst status of the others, whose rows are of no use to it."""
+def showable(results, before, folder):
+    """What the page says of each result, and the worst status of those whose rows are of no use to it."""
     found, status = [], 0
     for result in results:
         try:
-            page([result], {}, ".")
-            found.append(result)
+            shown_one = experiment(result, before, folder)
+            render([shown_one], False)
+            found.append(shown_one)
         except Exception as error:
             if sys.flags.dev_mode:  # python3 -X dev scripts/report.py FILE: where?
                 raise
             status = complain(f"{shown(result.path)}: cannot be shown: {type(error).__name__}: {error}")
+    anchors = collections.Counter()
+    for one in found:
+        anchors[one.anchor] += 1
+        if anchors[one.anchor] > 1:  # another run of the same
+            one.anchor += f"-{anchors[one.anchor]}"
     return found, status
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+def cards_of(experiments):
+    """Of each group its most surprising claim, and of these the most surprising ones; then others, up to five in all.
+
+    Refuted is more surprising than depends, that more than holds; of equal ones the program that comes first, as
+    headlines do.  No sham, and no run with a doubt.
+    """
+    found = sorted(((SURPRISES.index(claim.verdict), place, one, claim) for place, one in enumerate(experiments)
+                    if not (one.sham or one.doubts) for claim in one.claims if claim.verdict in SURPRISES),
+                   key=lambda card: card[:2])
+    of_groups = {card[2].group: card for card in reversed(found)}
+    first = [card for card in found if of_groups[card[2].group] is card]
+    others = [card for card in found if of_groups[card[2].group] is not card]
+    return [(one, claim) for _, _, one, claim in (first + others)[:CARDS]]
+
+
+def part_of_page(name):
+    with open(os.path.join(PAGE, name), encoding="utf-8") as file:
+        return Markup(file.read())
+
+
+def render(experiments, compared):
+    found = [claim for one in experiments if not one.sham for claim in one.claims]
+    hosts = collections.Counter(one.host for one in experiments)
+    others = sorted(set().union(*(chart.others for one in experiments for chart in one.charts)))
+    return TEMPLATES.get_template("template.html").render(
+        experiments=experiments, groups=list(dict.fromkeys(one.group for one in experiments)), found=found,
+        counts=counts(found), words=WORDS, cards=cards_of(experiments), hosts=[host for host, _ in hosts.most_common()],
+        compared=compared, palettes={mode: Markup(vector.palette(mode, others)) for mode in vector.PAGES},
+        style=part_of_page("style.css"), script=part_of_page("script.js"))
 
 
 def main():
     parser = Parser(description=__doc__.split("\n\n")[0], allow_abbrev=False)
     parser.add_argument("files", metavar="FILE", nargs="*",
                         help="result files; without any, the newest one of every experiment")
-    parser.add_argument("--out", metavar="DIR", default=RESULTS,
-                        help="where report.html and charts/ go (default results)")
+    parser.add_argument("--out", metavar="DIR", default=RESULTS, help="where report.html goes (default results)")
     options = parser.parse_args()
-    results, unread = read_all(options.files or newest())
-    results, unshown = showable(results)
-    if not results:
-        return max(unread, unshown)
+    results, unread = read_all(dict.fromkeys(options.files or newest()))
     results.sort(key=lambda result: result.order)
-    measured = [result for result in results if not result.skipped]  # the page says why others are not
-    charts, undrawn = draw_all(drawable(measured)[0], "png", os.path.join(options.out, "charts"),
-                               lambda path: progress(f"drawn: {path}"))
+    itself = all(os.path.dirname(os.path.abspath(result.path)) == REFERENCE for result in results)
+    before = {} if itself else {(finding.result.run["group"], finding.result.name, finding.claim): finding.verdict
+                                for finding in findings(reference())}
+    experiments, unshown = showable(results, before, options.out)
+    if not experiments:
+        return max(unread, unshown)
+    os.makedirs(options.out, exist_ok=True)
+    of_path = {one.path: one for one in experiments}
+
+    def draw(result):
+        progress(f"drawing {shown(result.path)}")
+        one = of_path[result.path]
+        key = f"c{experiments.index(one)}"  # short: it stands in the page 20,000 times
+        one.charts = [vector.Chart(figure, f"{key}.{number}") for number, figure in enumerate(figures(result).values())]
+
+    measured = [result for result in results if result.path in of_path and not result.skipped]  # the page says why
+    _, undrawn = draw_each(drawable(measured)[0], draw)
     progress("")
     path = os.path.join(options.out, "report.html")
-    write_whole(path, page(results, charts, options.out))
+    write_whole(path, render(experiments, bool(before)).encode("utf-8", "replace"))
     print(f"report: {shown(path)}")
     return max(unread, unshown, undrawn)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly; files are written in one go
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly; the file is written in one go
     end_with(main)

@@ -11,6 +11,7 @@ import typing
 import rows
 from command import RESULTS, Failed, again, complain, shown
 
+REFERENCE = os.path.join(RESULTS, "reference")
 STAMPED = re.compile(r"(.+)-(\d{8}T\d{6}Z)$")
 
 
@@ -51,6 +52,11 @@ def read_all(paths):
         except rows.Unreadable as error:
             status = complain(f"{shown(path)}: {error}")
     return results, status
+
+
+def reference():
+    """The committed run of every experiment."""
+    return read_all(sorted(glob.glob(os.path.join(REFERENCE, "*.jsonl"))))[0]
 
 
 # --- what they found ------------------------------------------------------------------------------

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """scripts/report.py: every verdict is on the page, every doubt beside it, every link leads somewhere."""
+import collections
 import html.parser
 import json
+import os
 import pathlib
+import re
+import shutil
 import subprocess
 
 import pytest
@@ -12,31 +16,46 @@ REPORT = ROOT / "scripts" / "report.py"
 REFERENCE = sorted((ROOT / "results" / "reference").glob("*.json*"))
 
 pytestmark = pytest.mark.skipif(
-    subprocess.run([ROOT / "scripts" / "python", "matplotlib,numpy"],
+    subprocess.run([ROOT / "scripts" / "python", "matplotlib,numpy,jinja2"],
                    stderr=subprocess.DEVNULL).returncode != 0,
-    reason="no python3 here has matplotlib")
+    reason="no python3 here has matplotlib and jinja2")
 
 
 class Page(html.parser.HTMLParser):
-    """What a browser makes of it: text, ids, links and pictures; elements that are never closed."""
-    VOID = {"meta", "img"}
+    """What a browser makes of it: text, ids, links and charts; elements that are never closed.
+
+    A chart's words are not the page's: they are there once more, beside it.
+    """
+    VOID = {"meta", "br", "input"}
 
     def __init__(self, path):
         super().__init__()
         self.folder = path.parent
-        self.words, self.ids, self.links, self.images, self.open = [], [], [], [], []
+        self.words, self.ids, self.uses, self.links, self.charts, self.open = [], [], [], [], [], []
+        self.tags = collections.Counter()
         self.feed(path.read_text(encoding="utf-8"))
         self.close()
         self.text = " ".join(" ".join(self.words).split())
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
+        self.tags[tag] += 1
         if "id" in attributes:
             self.ids.append(attributes["id"])
+        for value in attributes.values():
+            self.uses += re.findall(r"url\(#([^)]+)\)", value or "")
+        for name in ("aria-labelledby", "aria-describedby"):
+            self.uses += filter(None, [attributes.get(name)])
+        if tag == "use":
+            assert attributes["href"].startswith("#")
+            self.uses.append(attributes["href"][1:])
         if tag == "a":
             self.links.append(attributes["href"])
-        if tag == "img":
-            self.images.append(attributes)
+        if tag == "section":
+            self.section = attributes["id"]
+        if attributes.get("class") == "chart":
+            self.charts.append(self.section)
+        assert not {"src", "srcset", "action", "onload", "onerror"} & set(attributes)
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -44,7 +63,7 @@ class Page(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
+        if "svg" not in self.open and self.open[-1:] not in (["style"], ["script"]):
             self.words.append(data)
 
 
@@ -66,8 +85,8 @@ def check_links(found):
     assert len(found.ids) == len(set(found.ids))
     for link in found.links:
         assert link[1:] in found.ids if link.startswith("#") else (found.folder / link).is_file()
-    for image in found.images:
-        assert (found.folder / image["src"]).is_file() and image["alt"]
+    assert set(found.uses) <= set(found.ids)
+    assert [path.name for path in found.folder.iterdir() if path.name != "report.html"] == []  # all is in one file
 
 
 def result(path, *, sentence="it was so", interrupted=None, controls_held=True, samples=True,
@@ -103,7 +122,8 @@ def test_the_reference(tmp_path):
                 assert rows[0]["claims"][row["claim"]] in found.text and row["claim"] in found.text
             elif row["row"] in ("why", "note"):
                 assert " ".join(row["text"].split()) in found.text
-    assert len(found.images) >= len(some)
+    assert len(set(found.charts)) == len(some)
+    assert "reference run" not in found.text  # it is itself
 
 
 def test_the_same_again(tmp_path):
@@ -127,6 +147,90 @@ def test_each_claim_can_fail_and_the_page_says_how(tmp_path):
     assert "it is so a=b refuted" in found.text and "control failed" not in found.text
 
 
+def test_beside_the_reference(tmp_path):
+    """Where it has a verdict on the same claim by the same program, it is shown, and marked if it differs."""
+    path = ROOT / "results" / "reference" / "backlog.jsonl"
+    for verdict, told in (("refuted", "the same"), ("holds", "differs: refuted")):
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for row in rows:
+            if row["row"] == "verdict":
+                row["verdict"] = verdict
+        changed = tmp_path / f"{verdict}.jsonl"
+        changed.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        found = page(tmp_path / "out", changed, result(tmp_path / "one.jsonl"))
+        assert f"{verdict} {told} 0 of 6 queues" in found.text
+        assert "holds not there it was so" in found.text
+
+
+def test_the_data(tmp_path):
+    """Of each field that a sample declares and has, by variant; text is listed."""
+    path = result(tmp_path / "one.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0]["fields"] = [{"name": "elapsed_ns", "row": "sample", "help": "of the trial"},
+                         {"name": "kind", "row": "sample", "help": "of thing"},
+                         {"name": "lacking", "row": "sample", "help": "nowhere"},
+                         {"name": "size", "row": "sample", "help": "in all", "column": "a|size", "key": True},
+                         {"name": "at_ns", "row": "call", "help": "of a call"}]
+    rows[1].update(kind="red", size=7, elapsed_ns=2000)
+    rows[2].update(kind="blue", size=7, elapsed_ns=4000)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = page(tmp_path / "out", path)
+    assert ("elapsed_ns of the trial a, a size 7 2 3.00 us 2.00 us 4.00 us "
+            "kind of thing a, a size 7 2 red, blue") in found.text
+    assert "lacking" not in found.text and "at_ns" not in found.text
+
+
+def test_noise_is_said(tmp_path):
+    """Of what measures times: how much is left out, or that what is shown was disturbed."""
+    path = result(tmp_path / "one.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[1]["disturbed"] = "quota"
+    for text in ("Noise: 1 of 2 samples were disturbed, and are left out.", "Noise: every trial was disturbed."):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        found = page(tmp_path / "out", path)
+        assert text in found.text and found.text.index(text) < found.text.index("What would you expect?")
+        rows[2]["disturbed"] = "quota"
+
+
+def test_the_command_is_for_a_shell(tmp_path):
+    path = result(tmp_path / "one.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0].update(experiment="a b; $(c)", params={"quick": True, "seed": 7})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "Run it again: 'build/race/a b; $(c)' --quick --seed 7" in page(tmp_path / "out", path).text
+
+
+def test_five_cards(tmp_path):
+    """The refuted first, each of another group as long as there is one; none of a run with a doubt."""
+    paths = []
+    for order, (name, group, verdict, held) in enumerate((
+            ("p", "a", "holds", True), ("q", "a", "refuted", True), ("r", "b", "depends", True),
+            ("s", "b", "refuted", False), ("t", "c", "not-seen", True), ("u", "c", "holds", True)), 1):
+        paths.append(result(tmp_path / f"{name}.jsonl", verdict=verdict, order=order, controls_held=held))
+        rows = [json.loads(line) for line in paths[-1].read_text().splitlines()]
+        rows[0]["group"] = group
+        paths[-1].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = page(tmp_path / "out", *paths)
+    assert re.findall("taught: it is so ([a-z]+) ([a-c]/[a-z])", found.text) == [
+        ("refuted", "a/q"), ("depends", "b/r"), ("holds", "c/u"), ("holds", "a/p")]
+
+
+def test_one_script_of_its_own(tmp_path):
+    found = page(tmp_path, *REFERENCE[:2])
+    assert found.tags["script"] == 1 and not found.tags["link"] and not found.tags["img"]
+    assert (ROOT / "scripts" / "page" / "script.js").read_text() in (tmp_path / "report.html").read_text()
+
+
+def test_without_jinja2(tmp_path):
+    """One line and 77, as without matplotlib."""
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "scripts" / "jinja2.py").write_text("raise ImportError('none here')\n")
+    done = subprocess.run([tmp_path / "scripts" / "report.py", "--out", tmp_path / "out"], capture_output=True,
+                          text=True, env={**os.environ, "PYTHONPATH": str(tmp_path / "scripts")})
+    assert (done.returncode, done.stdout) == (77, "") and not (tmp_path / "out").exists()
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("report: ") and "jinja2" in done.stderr
+
+
 def test_what_is_unclear(tmp_path):
     found = page(tmp_path / "out", result(tmp_path / "one.jsonl", verdict="unclear"))
     assert "unclear 1 (this run cannot tell)" in found.text
@@ -145,7 +249,8 @@ def test_headlines_come_first(tmp_path):
     orders = {"one": 103, "two": 101, "three": 102, "four": 0}
     found = page(tmp_path / "out", *(result(tmp_path / f"{name}.jsonl", order=order)
                                      for name, order in orders.items()))
-    assert [name for name in found.ids] == ["race-two", "race-three", "race-one", "race-four"]
+    assert [name for name in found.ids if re.fullmatch("race-[a-z]+", name)] == [
+        "race-two", "race-three", "race-one", "race-four"]
 
 
 @pytest.mark.parametrize("changes, told", [
@@ -165,7 +270,7 @@ def test_what_this_machine_cannot_test(tmp_path):
                  result(tmp_path / "two.jsonl"))
     check_links(found)
     assert "skipped 1" in found.text and "holds 1" in found.text
-    assert [image["src"] for image in found.images] == ["charts/two.png"]
+    assert found.charts == ["race-two"]
 
 
 def test_what_cannot_be_read_is_said(tmp_path):

@@ -113,6 +113,13 @@ def caption_of(result):
 
 def machine_of(result):
     run = result.run
+    return (f"{host_of(result)} · stallrace {run.get('version', '?')} {run.get('commit', '?')}"
+            + (" (changed)" if run.get("dirty") else ""))
+
+
+def host_of(result):
+    """The machine without the version of the suite."""
+    run = result.run
     cpus = run.get("cpus_online", "?")
     guest = run.get("virtualisation", "unknown")
     quota = run.get("cpu_quota_cpus")
@@ -123,8 +130,6 @@ def machine_of(result):
         {"none": "bare metal"}.get(guest, f"{guest} guest"),
         f"Linux {run.get('kernel', '?')}",
         result.compiler,
-        f"stallrace {run.get('version', '?')} {run.get('commit', '?')}"
-        + (" (changed)" if run.get("dirty") else ""),
     ])
 
 
