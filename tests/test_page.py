@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: MIT
+"""The page of scripts/report.py in a browser: Debian's chromium, driven by selenium; skipped where one is absent.
+
+axe-core, if there ($AXE, or node_modules/axe-core/axe.min.js), looks for what a screen reader or a keyboard cannot use.
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="python3-selenium is missing")
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "results" / "reference"
+SHOWN = ("counter", "zero", "options", "stall", "backlog", "traps")
+AXE = pathlib.Path(os.environ.get("AXE") or ROOT / "node_modules" / "axe-core" / "axe.min.js")
+SIZES = ((1280, 800), (390, 844))
+
+pytestmark = [
+    pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("chromedriver")),
+                       reason="chromium or chromium-driver is missing"),
+    pytest.mark.skipif(subprocess.run([ROOT / "scripts" / "python", "matplotlib,numpy,jinja2"],
+                                      stderr=subprocess.DEVNULL).returncode != 0,
+                       reason="no python3 here has matplotlib and jinja2")]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of some results, of which one differs from the reference."""
+    folder = tmp_path_factory.mktemp("page")
+    lines = (REFERENCE / "zero.jsonl").read_text(encoding="utf-8").replace('"verdict":"refuted"', '"verdict":"holds"')
+    (folder / "zero.jsonl").write_text(lines, encoding="utf-8")
+    paths = [folder / "zero.jsonl" if name == "zero" else REFERENCE / f"{name}.jsonl" for name in SHOWN]
+    subprocess.run([ROOT / "scripts" / "report.py", "--out", folder, *paths], check=True, stdout=subprocess.DEVNULL)
+    return (folder / "report.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+                 "--disable-background-networking", "--force-prefers-reduced-motion",
+                 f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(chromium, page):
+    """The page as it is opened, in a wide window and light."""
+    look(chromium, 1280, 800, "light")
+    for log in ("browser", "performance"):
+        chromium.get_log(log)  # what came before
+    chromium.get(page)
+    return chromium
+
+
+def look(driver, width, height, scheme="light", media=""):
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+        "width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+        "media": media, "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+
+
+def find(driver, selector):
+    return driver.find_elements(By.CSS_SELECTOR, selector)
+
+
+def visible(driver, selector):
+    return driver.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].filter(found => found.checkVisibility())", selector)
+
+
+def contrast(driver, selector):
+    """Of the first such element's text to the page."""
+    return driver.execute_script("""
+        const light = colour => colour.match(/[0-9.]+/g).slice(0, 3).map(part => part / 255)
+            .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+            .reduce((sum, part, at) => sum + part * [0.2126, 0.7152, 0.0722][at], 0);
+        const style = getComputedStyle(document.querySelector(arguments[0]));
+        const both = [arguments[0].includes("svg") ? style.fill : style.color,
+                      getComputedStyle(document.body).backgroundColor].map(light).sort((a, b) => b - a);
+        return (both[0] + 0.05) / (both[1] + 0.05);""", selector)
+
+
+def test_nothing_is_asked_for_and_nothing_complains(browser, page):
+    asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = {message["params"]["request"]["url"] for message in asked
+            if message["method"] == "Network.requestWillBeSent"}
+    assert {url for url in urls if not url.startswith("data:")} == {page}
+    assert browser.get_log("browser") == []
+
+
+def test_the_first_screen(browser):
+    assert len(find(browser, "h1")) == 1
+    cards = find(browser, ".cards > li")
+    assert len(cards) == 5
+    for card in cards:
+        box = card.rect
+        assert box["y"] < 800 and card.find_element(By.CSS_SELECTOR, "svg").rect["height"] > 50
+        target = card.find_element(By.CSS_SELECTOR, "a").get_attribute("href").partition("#")[2]
+        assert find(browser, f"section#{target}")
+    assert browser.execute_script("return scrollY") == 0
+
+
+def test_search_filter_and_sort(browser):
+    rows = len(visible(browser, "#all tbody tr"))
+    search, = find(browser, "#search")
+    search.send_keys("COUNTER mutex")
+    assert 0 < len(visible(browser, "#all tbody tr")) < rows
+    search.send_keys(Keys.CONTROL, "a", Keys.DELETE)
+    for selector, kept in (("[data-filter=group] [value=tcp]", "[data-group=tcp]"),
+                           ("[data-filter=verdict] [value=refuted]", "[data-group=tcp][data-verdict~=refuted]")):
+        button, = find(browser, selector)
+        button.click()
+        assert button.get_attribute("aria-pressed") == "true"
+        assert visible(browser, "#all tbody tr") == find(browser, f"#all tr{kept}")
+    for button in find(browser, "[data-filter] [value='']"):
+        button.click()
+    assert len(visible(browser, "#all tbody tr")) == rows == len(find(browser, "#all tbody tr"))
+    head = find(browser, "#all thead th")[0]
+    for way, reverse in (("ascending", False), ("descending", True)):
+        head.find_element(By.TAG_NAME, "button").click()
+        assert head.get_attribute("aria-sort") == way
+        texts = browser.execute_script(
+            "return [...document.querySelectorAll('#all tbody tr')].map(row => row.cells[0].textContent.trim())")
+        assert texts == sorted(texts, key=str.lower, reverse=reverse) or texts == browser.execute_script(
+            "return arguments[0].sort((a, b) => arguments[1] * a.localeCompare(b, 'en', {numeric: true}))",
+            texts, -1 if reverse else 1)
+
+
+def test_what_differs_from_the_reference(browser):
+    find(browser, "[data-filter=verdict] [value=differs]")[0].click()
+    row, = visible(browser, "#all tbody tr")
+    assert "race/zero" in row.text and "differs: refuted" in row.text
+
+
+def hover(browser, chart, panel, across, down):
+    """What is read at a part of a panel."""
+    box = browser.execute_script("""
+        arguments[0].scrollIntoView({block: "center"});
+        const box = arguments[0].querySelectorAll(".panel")[arguments[1]].getBoundingClientRect();
+        return [box.x, box.y, box.width, box.height];""", chart, panel)
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", {
+        "type": "mouseMoved", "x": box[0] + across * box[2], "y": box[1] + down * box[3]})
+    return [line.text for element in visible(browser, ".readout")
+            for line in element.find_elements(By.TAG_NAME, "div")]
+
+
+def test_values_on_hover(browser):
+    chart = find(browser, "#race-counter svg.chart")[0]
+    lost, variant = hover(browser, chart, 0, 0.5, 0.1)  # from -3 to 103, five rows
+    assert lost == "lost updates (% of all): 50" and variant.startswith("split")
+    assert hover(browser, chart, 0, 0.5, 0.9)[1].startswith("atomic")
+    chart = find(browser, "#buffers-stall svg.chart")[0]
+    time, length = hover(browser, chart, 2, 0.5, 0.99)  # logarithmic, from 0.5 us
+    assert time.startswith("time since the trial began (") and "\u00b5s" in length
+    assert hover(browser, chart, 3, 0.5, 0.5)[1].startswith("send queue (KiB): ")  # the label of an axis that it shares
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": 1, "y": 1})
+    assert not visible(browser, ".readout")
+
+
+def test_a_command_is_copied(browser):
+    browser.execute_cdp_cmd("Browser.grantPermissions", {
+        "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
+    button = find(browser, "#race-counter .copy")[0]
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
+    until(browser, "return arguments[0].textContent.startsWith('copied')", button)
+    assert browser.execute_async_script("navigator.clipboard.readText().then(arguments[0])") == find(
+        browser, "#race-counter .again code")[0].text
+
+
+def until(browser, script, *arguments):
+    for _ in range(200):
+        if browser.execute_script(script, *arguments):
+            return
+    raise AssertionError(script)
+
+
+def test_a_chart_enlarged(browser):
+    chart = find(browser, "#tcp-backlog svg.chart")[0]
+    before = chart.rect
+    button = find(browser, "#tcp-backlog .enlarge")[0]
+    button.send_keys(Keys.ENTER)
+    dialog, = visible(browser, "dialog")
+    assert chart.rect["width"] > before["width"] and chart in find(browser, "dialog svg.chart")
+    assert hover(browser, chart, 0, 0.5, 0.5)
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    until(browser, "return !arguments[0].open", dialog)
+    assert chart.rect["width"] == before["width"] and chart in find(browser, "#tcp-backlog figure svg.chart")
+    assert browser.switch_to.active_element == button
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width, height", SIZES)
+def test_looks(width, height, scheme, browser):
+    look(browser, width, height, scheme)
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    for selector in ("body", ".soft", "a", *(f".word.{word}" for word in ("holds", "refuted", "not-seen")),
+                     "#race-counter svg.chart text"):
+        assert contrast(browser, selector) >= 4.5, selector
+    dark = browser.execute_script("return getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+    if AXE.is_file() and (scheme == "dark") == (width == 390):  # each once: it takes seconds
+        browser.execute_script(AXE.read_text(encoding="utf-8"))
+        found = browser.execute_async_script("axe.run({resultTypes: ['violations']}).then(arguments[0])")
+        assert [(rule["id"], rule["nodes"][0]["target"], rule["nodes"][0]["failureSummary"])
+                for rule in found["violations"]] == []
+
+
+def test_by_keyboard(browser):
+    find(browser, "body")[0].send_keys(Keys.TAB)
+    skip = browser.switch_to.active_element
+    assert skip.get_attribute("class") == "skip" and skip.is_displayed()
+    skip.send_keys(Keys.ENTER)
+    browser.switch_to.active_element.send_keys(Keys.TAB)
+    assert browser.switch_to.active_element.get_attribute("id") == "search"
+    assert browser.execute_script("return getComputedStyle(document.activeElement).outlineStyle") != "none"
+
+
+def test_in_print(browser):
+    look(browser, 800, 1100, media="print")
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert not visible(browser, ".control") and not visible(browser, "details:not([open])")
+    assert visible(browser, "#race-counter dd") and visible(browser, "#race-counter .data td")
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert not find(browser, "details[open]")
+
+
+def test_without_javascript(browser, page):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(page)
+        assert not visible(browser, ".control") and not find(browser, "thead button")
+        assert visible(browser, "#all tbody tr") == find(browser, "#all tbody tr")
+        assert len({chart.find_element(By.XPATH, "ancestor::section").get_attribute("id")
+                    for chart in visible(browser, "svg.chart")}) == len(SHOWN)
+        find(browser, "#race-counter summary")[0].click()
+        assert visible(browser, "#race-counter dd")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
