@@ -186,7 +186,7 @@ SUITE    := $(TOP)/libexec/stallrace
 COMMAND  := $(TOP)/bin/stallrace
 COMPLETION := $(TOP)/share/bash-completion/completions/stallrace
 MAN      := $(TOP)/share/man/man1
-PARTS    := $(addprefix scripts/,bootstrap claims demo python quiz run shams stallrace) $(wildcard scripts/*.py scripts/charts/*.py) \
+PARTS    := $(addprefix scripts/,bootstrap claims demo python quiz run shams stallrace) $(wildcard scripts/*.py scripts/charts/*.py scripts/page/*) \
 	    $(EXP_ALL) $(wildcard experiments/*/*.py experiments/*/*/*.py experiments/*/*/*.js results/README.md results/reference/*.json*)
 HELP2MAN := $(shell command -v help2man 2>/dev/null)
 

@@ -15,7 +15,7 @@ import statistics
 import sys
 from types import SimpleNamespace
 
-from command import RESULTS, ROOT, Parser, complain, end_with, need, progress, shown, write_whole
+from command import RESULTS, ROOT, Parser, again, complain, end_with, need, progress, shown, write_whole
 
 need("matplotlib", "numpy", "jinja2")
 
@@ -121,10 +121,10 @@ def command_of(result):
     if isinstance(result, rows.Bench):
         return "make bench"
     params = result.run.get("params", {})
-    words = [os.path.join("build", result.run["group"], result.name), *(["--quick"] if params.get("quick") else []),
+    words = [*(["--quick"] if params.get("quick") else []),
              *(["--sham", result.sham] if result.sham else []),
              *(["--seed", str(params["seed"])] if "seed" in params else [])]
-    return " ".join(map(shlex.quote, words))
+    return " ".join([again(shlex.quote(f"{result.run['group']}/{result.name}")), *map(shlex.quote, words)])
 
 
 def shams_of(result):

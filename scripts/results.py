@@ -9,9 +9,9 @@ import time
 import typing
 
 import rows
-from command import RESULTS, Failed, again, complain, shown
+from command import RESULTS, ROOT, Failed, again, complain, shown
 
-REFERENCE = os.path.join(RESULTS, "reference")
+REFERENCE = os.path.join(ROOT, "results", "reference")
 STAMPED = re.compile(r"(.+)-(\d{8}T\d{6}Z)$")
 
 

@@ -62,6 +62,11 @@ def test_a_program_leaves_its_rows_in_the_current_folder(installed):
     ended = installed.run("claims")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert f"stallrace run race/{CHEAP}: results/race/{rows.name}\n" in ended.stdout
+    ended = installed.run("report")
+    assert ended.returncode in (0, 77), ended.stderr  # 77: no matplotlib or jinja2
+    if ended.returncode == 0:
+        page = (installed.work / "results/report.html").read_text(encoding="utf-8")
+        assert f"stallrace run race/{CHEAP} --quick" in page and "reference run" in page
 
 
 def test_rows_go_elsewhere_if_asked_for(installed, tmp_path):

@@ -197,7 +197,7 @@ def test_the_command_is_for_a_shell(tmp_path):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[0].update(experiment="a b; $(c)", params={"quick": True, "seed": 7})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert "Run it again: 'build/race/a b; $(c)' --quick --seed 7" in page(tmp_path / "out", path).text
+    assert "Run it again: build/'race/a b; $(c)' --quick --seed 7" in page(tmp_path / "out", path).text
 
 
 def test_five_cards(tmp_path):
