@@ -111,11 +111,11 @@ def counts(found):
 
 
 def headline(sentence, width):
-    """As many first clauses of a sentence as fit, or its first words if none does."""
+    """As many first clauses of a sentence as fit, or its first words if these would say less than half of that."""
     if len(sentence) <= width:
         return sentence
     for boundary in BOUNDARIES:
-        ends = [at for at in (found.start() for found in boundary.finditer(sentence)) if at <= width
+        ends = [at for at in (found.start() for found in boundary.finditer(sentence)) if width / 2 <= at <= width
                 and sentence.count("(", 0, at) == sentence.count(")", 0, at)]
         if ends:
             return sentence[:ends[-1]]

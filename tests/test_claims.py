@@ -18,9 +18,10 @@ SENTENCE = "0 of 6 queues did so: for listen(5) 6 connected, over IPv6 6, and 1,
 
 @pytest.mark.parametrize("width, shortly", [
     (200, SENTENCE), (90, SENTENCE[:SENTENCE.index("; ")]), (50, SENTENCE[:SENTENCE.index(", over")]),
-    (30, "0 of 6 queues did so"), (11, "0 of 6 ...")])
+    (30, "0 of 6 queues did so"), (11, "0 of 6 ..."),
+    (44, "0 of 6 queues did so: for listen(5) 6 ...")])
 def test_a_headline_ends_with_a_clause(width, shortly):
-    """At no comma of a number, of a list of numbers or in brackets."""
+    """At no comma of a number, of a list of numbers or in brackets, and after no less than half of the width."""
     assert results.headline(SENTENCE, width) == shortly
 
 
