@@ -20,6 +20,7 @@ logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not that it builds it
 need("matplotlib", "numpy")
 
 import matplotlib  # noqa: E402
+import numpy  # noqa: E402
 
 import rows  # noqa: E402
 from charts import style  # noqa: E402
@@ -45,6 +46,7 @@ def figures(result):
     matplotlib.rcdefaults()  # the user's own style would change the picture
     matplotlib.rcParams.update(style.LOOK)
     warnings.filterwarnings("ignore", "Glyph")  # of a character that no font has: it shows as a box
+    numpy.seterr(over="ignore")  # by a damaged number; what it leaves to draw is drawn
     drawn = chart_of(result).draw(result)
     return drawn if isinstance(drawn, dict) else {"": drawn}
 

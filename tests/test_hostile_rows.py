@@ -121,7 +121,7 @@ def test_damaged_rows(script, files, tmp_path):
         page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
         own = (ROOT / "scripts" / "page" / "script.js").read_text(encoding="utf-8")
         assert page.rstrip().endswith("</html>")
-        assert "alert(1)" not in page.replace("&lt;script&gt;alert(1)&lt;/script&gt;", "")  # where it stands it is text
+        assert "alert(1)" not in page.replace("&lt;script&gt;alert(1)", "")  # where it stands it is text
         assert page.count("<script") == 1 and f"<script>{own}</script>" in page
 
 
