@@ -36,3 +36,10 @@ def test_a_long_path_hides_no_tool(tmp_path):
     folders = [f"/nowhere/at/all/{number}" for number in range(100)]
     hidden, _ = slow(tmp_path, PATH=":".join(folders + [os.environ["PATH"]]))
     assert bool(hidden) == bool(there)  # how many there are is up to what was unclear
+
+
+def test_the_end_of_the_stream_is_no_byte():
+    """The kernel counts a FIN that is not acknowledged as a byte of the send queue."""
+    rows = parse(run(STALL, "--quick", "--variants", "sleep", "--sndbuf", "0", "--rcvbuf", "0", "-o", "-").stdout)
+    held = [row["held_bytes"] for row in rows if row["row"] == "sample"]
+    assert held and max(held) <= rows[0]["params"]["total_bytes"]

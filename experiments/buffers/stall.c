@@ -185,8 +185,8 @@ static void *receive_all(void *argument)
 		t->unfinished = atomic_load(&t->trace.sent) < total;
 	}
 	t->held_bytes = net_outq(t->trace.fd.tx) + net_inq(t->trace.fd.rx);
-	if (t->held_bytes > atomic_load(&t->trace.sent)) /* a FIN on its way counts as a byte */
-		t->held_bytes = atomic_load(&t->trace.sent);
+	if (t->held_bytes > total) /* a FIN on its way counts as a byte */
+		t->held_bytes = total;
 	while ((n = recv(t->trace.fd.rx, buffer, (size_t)write_size, 0)) > 0) {
 		t->misplaced +=
 			(int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)t->received);
