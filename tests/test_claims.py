@@ -121,6 +121,15 @@ def test_demo_is_short(groups):
     assert len(list((groups.folder / "results/race").glob("*.txt"))) == 20
 
 
+def test_a_group_ends_with_its_verdicts(groups):
+    groups.add("tcp", "one", ["holds", "not-seen"])
+    groups.add("tcp", "two", ["refuted"])
+    ended = run(groups.folder / "scripts/run", groups.folder / "build/tcp", cwd=groups.folder)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [line.split() for line in ended.stdout.splitlines()[-3:]] == [
+        ["one-0", "holds", "tcp/one"], ["one-1", "not-seen", "tcp/one"], ["two-0", "refuted", "tcp/two"]]
+
+
 def test_demo_in_ascii(groups):
     groups.add("tcp", "one", ["holds", "not-seen"])
     ended = finish(groups.start("build/tcp", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"))
