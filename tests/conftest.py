@@ -29,7 +29,8 @@ def pytest_generate_tests(metafunc):
 
 
 # Minutes of one worker, so they come first: else the others would wait for it in the end.
-LONG = ("test_kernels.py", "test_plots.py", "test_report.py", "test_echo.py", "test_soak.py", "test_framing.py", "test_inputs.py")
+LONG = ("test_kernels.py", "test_plots.py", "test_report.py", "test_echo.py", "test_soak.py",
+        "test_framing.py", "test_inputs.py")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the groups

@@ -65,7 +65,7 @@ def run(program, *arguments, **options):
     return finish(start(program, *arguments, **options))
 
 
-def run_on_a_terminal(program, *arguments, env):
+def run_on_a_terminal(program, *arguments, **options):
     """The status, and all that stdout and stderr show on a pseudo-terminal.
 
     It is kept open until all is read: closed by the program alone it may end before its last lines.
@@ -73,7 +73,7 @@ def run_on_a_terminal(program, *arguments, env):
     master, slave = pty.openpty()
     os.set_blocking(master, False)
     shown = b""
-    process = start(program, *arguments, stdout=slave, stderr=slave, env=env)
+    process = start(program, *arguments, stdout=slave, stderr=slave, **options)
     ended = False
     while True:
         try:

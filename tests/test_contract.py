@@ -264,10 +264,13 @@ def two_trials(program, shortest, once, tmp_path_factory):
     return once((program, "two"), make)
 
 
-def test_no_trials_more(runs_here, two_trials):
-    rows = parse(two_trials[0].stdout)
-    assert rows[0]["params"]["trials"] == 2
-    assert {trial for trial, _ in order(kind(rows, "sample"))} == {0, 1}
+@pytest.mark.parametrize("how", ["two trials", "no budget"])
+def test_no_trials_more(program, runs_here, how, two_trials, short):
+    of_one = short[len(SHORT):]  # interpreter
+    ended = two_trials[0] if how == "two trials" else run(program, "--quick", *of_one, "--budget", "0", "-o", "-")
+    rows = parse(ended.stdout)
+    trials = {trial for trial, _ in order(kind(rows, "sample"))}
+    assert trials == {*range(rows[0]["params"]["trials"])}
 
 
 def test_one_variant(program, quick, runs_here):
@@ -287,6 +290,7 @@ def test_rows_on_stdout(quick, two_trials):
     ended, folder = two_trials
     rows = parse(ended.stdout)
     assert (ended.returncode, rows[0]["row"], rows[-1]["row"]) == (quick.status, "run", "end")
+    assert rows[0]["params"]["seed"] == quick.rows[0]["params"]["seed"]
     for claim in rows[0]["claims"]:
         assert claim in ended.stderr
     assert "\x1b" not in ended.stderr and not too_wide(ended.stderr)
@@ -439,9 +443,14 @@ def test_nothing_left_behind(quick):
 
 # --- terminals ------------------------------------------------------------------------------------
 
-def test_colour(program, quick, short):
-    status, shown = run_on_a_terminal(program, *short, env=environment())
+def test_colour_and_the_same_order(program, quick, short, tmp_path):
+    """The seed's default is the same, so is the order of the variants in the first round."""
+    status, shown = run_on_a_terminal(program, *short, "-o", "rows.jsonl", cwd=tmp_path)
     assert status == quick.status and COLOUR.search(shown)
+    rows = parse((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
+    if short == SHORT:  # of the same variants
+        here, there = order(kind(rows, "sample")), order(kind(quick.rows, "sample"))
+        assert here == [at for at in there if at in here] == [at for at in there if at[0] == 0]
     drawn = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;]*[mK]", "", shown))
     assert not too_wide("\n".join(drawn))
 
