@@ -65,6 +65,7 @@ TOOL_OBJ := $(TOOL_SRC:experiments/%.c=$(BUILD)/obj/%.o)
 TOOLS    := $(sort $(foreach f,$(TOOL_SRC),$(BUILD)/$(word 2,$(subst /, ,$f))/$(word 3,$(subst /, ,$f))))
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
+MESSAGES := $(if $(shell command -v msgfmt),$(patsubst po/%.po,$(BUILD)/locale/%/LC_MESSAGES/stallrace.mo,$(wildcard po/*.po)))
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 # Groups come in the order of their first experiment, those that declare none at the end.
 ORDERED  := $(shell grep -Ho '\.order = [0-9]*' /dev/null $(EXP_ALL) | \
@@ -72,14 +73,14 @@ ORDERED  := $(shell grep -Ho '\.order = [0-9]*' /dev/null $(EXP_ALL) | \
 GROUPS   := $(ORDERED) $(filter-out $(ORDERED),$(sort $(notdir $(patsubst %/,%,$(dir $(EXP_ALL))))))
 # What an earlier build left and no source makes any more.
 FOLDERS  := $(patsubst %/,%,$(sort $(BUILD)/unit/ $(BUILD)/fuzz/ $(dir $(BINS) $(TOOLS))))
-STALE    := $(filter-out $(BINS) $(TOOLS) $(UNITS) $(FUZZERS) $(FOLDERS) $(addprefix $(BUILD)/,obj libexp.a build.h flags \
-	    sources),$(wildcard $(BUILD)/* $(FOLDERS:%=%/*)))
+STALE    := $(filter-out $(BINS) $(TOOLS) $(UNITS) $(FUZZERS) $(FOLDERS) $(addprefix $(BUILD)/,obj libexp.a locale build.h \
+	    flags sources),$(wildcard $(BUILD)/* $(FOLDERS:%=%/*)))
 PYTEST   := scripts/python pytest -- -m pytest
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BINS) $(TOOLS) prune ## build every experiment
+all: $(BINS) $(TOOLS) $(MESSAGES) prune ## build every experiment
 	@$(foreach n,$(LACKING),echo "  not built: $(firstword $(subst :, ,$n)), $(lastword $(subst :, ,$n)) is missing";)
 
 help: ## print this
@@ -141,6 +142,9 @@ report: ## a page of all claims, their verdicts, charts and data: results/report
 reference: all ## for maintainers: measure results/reference/ anew, and what the README says of it
 	@scripts/reference $(BUILD)
 
+messages: all ## for maintainers: bring po/*.po up to date with all that people read
+	@scripts/messages $(BUILD)
+
 fields: all ## for maintainers: write what the programs declare into results/README.md
 	@scripts/fields $(BUILD)
 
@@ -195,7 +199,7 @@ remove    = rm -rf "$(SUITE)" && rm -f "$(COMMAND)" "$(COMPLETION)" "$(MAN)/stal
 install: all ## programs, scripts, manual pages and completion, below PREFIX
 	@$(remove)
 	@install -d "$(SUITE)" "$(TOP)/bin" "$(MAN)"
-	@cp --parents $(BINS) $(TOOLS) $(PARTS) "$(SUITE)"
+	@cp --parents $(BINS) $(TOOLS) $(MESSAGES) $(PARTS) "$(SUITE)"
 	@[ $(BUILD) = build ] || mv "$(SUITE)/$(BUILD)" "$(SUITE)/build"
 	@chmod -R u=rwX,go=rX "$(SUITE)"
 	@ln -s ../libexec/stallrace/scripts/stallrace "$(COMMAND)"
@@ -248,6 +252,10 @@ $(BINS) $(TOOLS): $(LIB)
 	$(quiet)$(link) $(filter %.o,$^) $(LIB) $(libs) \
 		$(call pkg,--libs,$(patsubst $(BUILD)/obj/%.o,experiments/%.c,$(filter %.o,$^))) -o $@
 
+$(BUILD)/locale/%/LC_MESSAGES/stallrace.mo: po/%.po
+	@mkdir -p $(@D) && echo "  MO $@"
+	$(quiet)msgfmt --check-format --output-file=$@ $<
+
 $(UNITS): $(BUILD)/unit/%: tests/unit/%.c $(LIB) $(BUILD)/flags
 	@mkdir -p $(@D) $(BUILD)/obj && echo "  LD $@"
 	$(quiet)$(compile) -MMD -MP -MF $(BUILD)/obj/unit-$*.d $< $(LIB) $(LDFLAGS) $(libs) -lcmocka -o $@
@@ -269,6 +277,6 @@ prune:
 -include $(wildcard $(addprefix $(BUILD)/obj/,*.d */*.d */*/*.d */*/*/*.d))
 
 FORCE:
-.PHONY: all help demo test smoke bench shams fuzz soak kernels plots quiz claims report reference fields deps doctor format lint memcheck \
+.PHONY: all help demo test smoke bench shams fuzz soak kernels plots quiz claims report reference messages fields deps doctor format lint memcheck \
 	coverage install uninstall clean units fuzzers prune FORCE \
 	$(GROUPS:%=run-%)

@@ -62,10 +62,10 @@ bool disturbance_measurable(const struct disturbance_reading *then,
 const char *disturbance_cause(const struct disturbance *d);
 
 /*
- * The same for people: "other programs took 44.0 % of the CPU time"; "" for calm.  One of text.h's
- * buffers.
+ * The same in words: "other programs took 44.0 % of the CPU time"; "" for calm.  shown: for people, in
+ * their language.  One of text.h's buffers.
  */
-const char *disturbance_text(const struct disturbance *d);
+const char *disturbance_text(const struct disturbance *d, bool shown);
 
 /* To be called when SIGCONT came: the process had been stopped.  From any thread. */
 void disturbance_stopped(void);

@@ -32,7 +32,7 @@ enum verdict {
 	VERDICTS,
 };
 
-/* "not-seen", as in the rows; "NOT SEEN", as people read it. */
+/* "not-seen", as in the rows; "NOT SEEN", a message (language.h), for people. */
 const char *verdict_word(enum verdict verdict);
 const char *verdict_shown(enum verdict verdict);
 

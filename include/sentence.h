@@ -36,6 +36,7 @@ struct number {
 	int64_t num;
 	double real;
 	const char *text;
+	const char *shown; /* a text for people; NULL: it is a message, or a name */
 	struct share share;
 	struct interval interval;
 };
@@ -55,6 +56,12 @@ static inline struct number number_text(const char *name, const char *value)
 	return (struct number){.name = name, .kind = NUMBER_TEXT, .text = value};
 }
 
+/* A text that was put together: in English, and in the reader's language. */
+static inline struct number number_words(const char *name, const char *text, const char *shown)
+{
+	return (struct number){.name = name, .kind = NUMBER_TEXT, .text = text, .shown = shown};
+}
+
 static inline struct number number_share(const char *name, struct share value)
 {
 	return (struct number){.name = name, .kind = NUMBER_SHARE, .share = value};
@@ -71,8 +78,11 @@ static inline struct number number_interval(const char *name, struct interval va
  */
 char *sentence_format(const char *template, const struct number *numbers);
 
+/* The same for people, in their language (language.h); the other one is for rows. */
+char *sentence_shown(const char *template, const struct number *numbers);
+
 /*
- * A value formatted by the unit of its name ("elapsed_ns", "sent_bytes", "lost_share"): what
+ * A value formatted by the unit of its name ("elapsed_ns", "sent_bytes", "lost_share"), for people: what
  * sentences and tables share.  One of text.h's buffers.
  */
 const char *sentence_value(const char *name, double value);

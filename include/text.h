@@ -66,6 +66,12 @@ void text_histogram(FILE *out, struct values values, double low, double high, in
 void text_timeline(FILE *out, const int64_t *at, const int64_t *value, size_t n, int64_t column_ns,
 		   int columns);
 
+/* How many columns of a terminal so many bytes take: Hangul and the like take two a character. */
+int text_columns(const char *text, size_t length);
+
+/* Prints text, and spaces until it has taken `width` columns. */
+void text_pad(FILE *out, const char *text, int width);
+
 /* The values as text_count() shows them, or "0 in all 30" where they are alike; wrapped like
  * text_wrap(). */
 void text_values(FILE *out, int column, int indent, struct values values);

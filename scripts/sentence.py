@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Sentences from their templates and numbers, exactly as programs say them (include/sentence.h).
 
+They are in English, as rows have them, unless words=language.translated makes those for people.
+
 tests/test_sentence.py compares the two, tests/test_contract.py every sentence of every program.
 """
 import math
@@ -60,7 +62,15 @@ def rate(x, unit):
     return f"{real(x)} {prefixes[0]}{unit}"
 
 
-def formatted(name, x, count):
+def put_in(pattern, *texts):
+    """A message of printf's with %s, or %2$s for a place, filled."""
+    rest = iter(texts)
+    return re.sub(r"%(?:(\d)\$)?s|%%",
+                  lambda found: "%" if found[0] == "%%" else texts[int(found[1]) - 1] if found[1] else next(rest),
+                  pattern)
+
+
+def formatted(name, x, count, words=str):
     """count: without a unit, it is shown as a count."""
     if x is None or not math.isfinite(x):
         return "-"
@@ -75,55 +85,55 @@ def formatted(name, x, count):
         if name.endswith(suffix):
             return time(x * ns)
     if name.endswith("_bytes"):
-        return f"{whole(x)} byte{'' if x == 1 else 's'}"
+        return put_in(words("%s byte" if x == 1 else "%s bytes"), whole(x))
     if name.endswith("_share"):
         return share(x)
     return whole(x) if count else real(x)
 
 
-def value(name, x):
+def value(name, x, words=str):
     """A number formatted by the unit that its name ends with; "-" for None, NaN and infinities."""
-    return formatted(name, x, x is not None and is_whole(x))
+    return formatted(name, x, x is not None and is_whole(x), words)
 
 
 def has_unit(name):
     return name.endswith(("_per_s", "_bytes", "_share", *TIMES))
 
 
-def percents(low, high):
-    return "-" if low is None or high is None else f"{low * 100:.0f} to {high * 100:.0f} %"
+def percents(low, high, words):
+    return "-" if low is None or high is None else put_in(words("%s to %s %%"), f"{low * 100:.0f}", f"{high * 100:.0f}")
 
 
-def parts_of_share(number):
+def parts_of_share(number, words):
     k, n = number["k"], number["n"]
-    return {"": f"{k:,} of {n:,}", "k": f"{k:,}", "n": f"{n:,}",
+    return {"": put_in(words("%s of %s"), f"{k:,}", f"{n:,}"), "k": f"{k:,}", "n": f"{n:,}",
             "share": share(k / n) if n else "-",
-            "range": percents(number["low"], number["high"])}
+            "range": percents(number["low"], number["high"], words)}
 
 
-def parts_of_interval(name, number):
+def parts_of_interval(name, number, words):
     mid, low, high = number["mid"], number["low"], number["high"]
     bounded = low is not None and high is not None
     count = all(x is not None and is_whole(x) for x in ((mid, low, high) if bounded else (mid,)))
-    middle, limits = formatted(name, mid, count), "-"
+    middle, limits = formatted(name, mid, count, words), "-"
     if bounded:
-        limits = (percents(low, high) if name.endswith("_share") else
-                  f"{formatted(name, low, count)} to {formatted(name, high, count)}")
+        limits = (percents(low, high, words) if name.endswith("_share") else
+                  put_in(words("%s to %s"), formatted(name, low, count, words), formatted(name, high, count, words)))
     return {"": f"{middle} ({limits})" if bounded else middle, "mid": middle, "range": limits}
 
 
-def parts_of(name, number):
+def parts_of(name, number, words):
     """What stands for {name}, by "", and for each {name.part}, by the part."""
     if isinstance(number, dict):
-        return parts_of_share(number) if "k" in number else parts_of_interval(name, number)
+        return parts_of_share(number, words) if "k" in number else parts_of_interval(name, number, words)
     if isinstance(number, str):
-        return {"": number}
+        return {"": words(number)}
     if isinstance(number, int) and not has_unit(name):
         return {"": f"{number:,}"}  # more digits than a float has
-    return {"": value(name, number)}
+    return {"": value(name, number, words)}
 
 
-def sentence(template, numbers):
+def sentence(template, numbers, words=str):
     """The template with its numbers put in; ValueError where the program ends with status 2."""
     def put(match):
         braces = match[0]
@@ -132,8 +142,8 @@ def sentence(template, numbers):
         if len(braces) == 1:
             raise ValueError(f"a brace without its partner in the sentence '{template}'")
         name, dot, part = match[1].partition(".")
-        parts = parts_of(name, numbers[name]) if name in numbers else {}
+        parts = parts_of(name, numbers[name], words) if name in numbers else {}
         if part not in parts or (dot and not part):
             raise ValueError(f"no number for '{braces}' in the sentence '{template}'")
         return parts[part]
-    return re.sub(r"{{|}}|{([^}]*)}|[{}]", put, template)
+    return re.sub(r"{{|}}|{([^}]*)}|[{}]", put, words(template))

@@ -227,6 +227,18 @@ static json_t *controls_table(const struct run *run)
 	return table;
 }
 
+/* Every mechanism that a verdict may be explained by. */
+static json_t *whys_list(const struct run *run)
+{
+	json_t *list = json_array();
+
+	for (const struct claim *c = run->about->claims; c->id; c++)
+		for (size_t verdict = 0; verdict < VERDICTS; verdict++)
+			if (c->why[verdict])
+				json_array_append_new(list, json_string(c->why[verdict]));
+	return list;
+}
+
 json_t *declare_table(const struct run *run, const char *what)
 {
 	static const struct {
@@ -250,6 +262,10 @@ _Noreturn void declare_describe(const struct run *run)
 	json_t *described =
 		json_pack("{s:s,s:s,s:i,s:s,s:b}", "experiment", about->name, "group", about->group,
 			  "order", about->order, "summary", about->summary, "timed", about->timed);
+
+	if (about->intro)
+		json_object_set_new(described, "intro", json_string(about->intro));
+	json_object_set_new(described, "whys", whys_list(run));
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		json_object_set_new(described, tables[i], declare_table(run, tables[i]));

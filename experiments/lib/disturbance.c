@@ -17,6 +17,7 @@
 
 #include "cgroup.h"
 #include "check.h"
+#include "language.h"
 #include "span.h"
 #include "text.h"
 
@@ -352,25 +353,31 @@ const char *disturbance_cause(const struct disturbance *d)
 	return cause < CAUSES ? causes[cause].word : NULL;
 }
 
-const char *disturbance_text(const struct disturbance *d)
+const char *disturbance_text(const struct disturbance *d, bool shown)
 {
 	enum cause cause = cause_of(d);
 	double quota;
 
 	switch (cause) {
 	case STOPPED:
-		return "the process was stopped";
+		return translated_if(shown, MESSAGE("the process was stopped"));
 	case QUOTA:
 		quota = cgroup_quota();
-		return text_format("the cgroup's CPU quota%s held it up for %s",
-				   quota > 0 ? text_format(" of %.2g CPUs", quota) : "",
-				   text_time((double)d->throttled_ns));
+		return text_format(
+			translated_if(shown, MESSAGE("the cgroup's CPU quota%s held it up for %s")),
+			quota > 0
+				? text_format(translated_if(shown, MESSAGE(" of %.2g CPUs")), quota)
+				: "",
+			text_time((double)d->throttled_ns));
 	case HYPERVISOR:
-		return text_format("the hypervisor gave %s of the CPU time to others",
-				   text_share(amount(d, cause)));
+		return text_format(
+			translated_if(shown,
+				      MESSAGE("the hypervisor gave %s of the CPU time to others")),
+			text_share(amount(d, cause)));
 	case OTHER_PROGRAMS:
-		return text_format("other programs took %s of the CPU time",
-				   text_share(amount(d, cause)));
+		return text_format(
+			translated_if(shown, MESSAGE("other programs took %s of the CPU time")),
+			text_share(amount(d, cause)));
 	default:
 		return "";
 	}

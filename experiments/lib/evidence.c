@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include "language.h"
+
 const char *verdict_word(enum verdict verdict)
 {
 	static const char *const words[VERDICTS] = {
@@ -16,8 +18,9 @@ const char *verdict_word(enum verdict verdict)
 const char *verdict_shown(enum verdict verdict)
 {
 	static const char *const words[VERDICTS] = {
-		[UNCLEAR] = "UNCLEAR", [HOLDS] = "HOLDS",       [REFUTED] = "REFUTED",
-		[DEPENDS] = "DEPENDS", [NOT_SEEN] = "NOT SEEN", [SKIPPED] = "SKIPPED"};
+		[UNCLEAR] = MESSAGE("UNCLEAR"),   [HOLDS] = MESSAGE("HOLDS"),
+		[REFUTED] = MESSAGE("REFUTED"),   [DEPENDS] = MESSAGE("DEPENDS"),
+		[NOT_SEEN] = MESSAGE("NOT SEEN"), [SKIPPED] = MESSAGE("SKIPPED")};
 
 	return words[verdict];
 }

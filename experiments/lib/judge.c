@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "language.h"
 #include "run.h"
 #include "text.h"
 
@@ -219,18 +220,30 @@ const struct said *judge_said(const struct run *run, const char *claim)
 	return &run->claims[claim_index(run, claim)];
 }
 
+struct sentence judge_sentence(const char *template, const struct number *numbers)
+{
+	return (struct sentence){template, sentence_numbers(numbers),
+				 sentence_format(template, numbers),
+				 sentence_shown(template, numbers)};
+}
+
+void judge_forget(struct sentence *sentence)
+{
+	json_decref(sentence->numbers);
+	free(sentence->text);
+	free(sentence->shown);
+}
+
 static void forget(struct said *said)
 {
-	free(said->sentence);
-	json_decref(said->numbers);
+	judge_forget(&said->sentence);
 	*said = (struct said){0};
 }
 
 static void say(struct said *said, enum verdict verdict, const char *template,
 		const struct number *numbers)
 {
-	*said = (struct said){true, verdict, template, sentence_format(template, numbers),
-			      sentence_numbers(numbers)};
+	*said = (struct said){true, verdict, judge_sentence(template, numbers)};
 }
 
 /* The variants among these, with why they were left out; to be freed; "" for none. */
@@ -278,7 +291,7 @@ enum verdict run_judge_with(struct run *run, const char *claim, enum verdict ver
 	if (any(run->none_calm) && verdict != SKIPPED)
 		verdict = UNCLEAR;
 	if (verdict == UNCLEAR && any(run->missed))
-		say(said, SKIPPED, "left out: {variants}",
+		say(said, SKIPPED, MESSAGE("left out: {variants}"),
 		    (struct number[]){number_text("variants", missed), {0}});
 	else
 		say(said, verdict, template, numbers);
@@ -314,8 +327,7 @@ void run_note_with(struct run *run, const char *template, const struct number *n
 {
 	if (run->notes_n == MAX_NOTES)
 		errx(EXIT_USAGE, "more than %d notes", MAX_NOTES);
-	run->notes[run->notes_n++] =
-		(struct note){sentence_format(template, numbers), run->judging};
+	run->notes[run->notes_n++] = (struct note){judge_sentence(template, numbers), run->judging};
 }
 
 void judge_look(struct run *run)
@@ -328,7 +340,7 @@ void judge_look(struct run *run)
 	}
 	for (size_t i = 0; i < run->notes_n; i++)
 		if (run->notes[i].judged)
-			free(run->notes[i].text);
+			judge_forget(&run->notes[i].sentence);
 		else
 			run->notes[kept++] = run->notes[i];
 	run->notes_n = kept;
@@ -402,10 +414,16 @@ static void check_zero(struct run *run, const struct row_field *field)
 		struct share bad = nonzero(run, v, field);
 
 		if (bad.k > 0)
-			report_failure(run, "%s%s%s is not 0 in %lld of %lld: %s",
-				       variants ? variants[v].name : "", variants ? ": " : "",
-				       field->name, (long long)bad.k, (long long)bad.n,
-				       field->help);
+			report_failure(
+				run,
+				variants ? MESSAGE("{variant}: {field} is not 0 in {bad}: {help}")
+					 : MESSAGE("{field} is not 0 in {bad}: {help}"),
+				(struct number[]){
+					number_text("variant", variants ? variants[v].name : ""),
+					number_text("field", field->name),
+					number_share("bad", bad),
+					number_text("help", field->help),
+					{0}});
 	}
 }
 
@@ -418,6 +436,11 @@ void judge_controls(struct run *run)
 		const struct said *said = &run->controls[control_index(run, c->id)];
 
 		if (said->verdict == REFUTED)
-			report_failure(run, "%s: %s", c->text, said->sentence);
+			report_failure(
+				run, "{control}: {sentence}",
+				(struct number[]){number_text("control", c->text),
+						  number_words("sentence", said->sentence.text,
+							       said->sentence.shown),
+						  {0}});
 	}
 }

@@ -84,6 +84,10 @@ static void common_table(const struct experiment *about, struct common *common)
 		(struct opt){.name = "describe",
 			     .help = "print claims, fields, bounds and shams as JSON, and end",
 			     .flag = &common->describe};
+	common->opts[n++] = (struct opt){.name = "lang",
+					 .help = "print in this language, such as ko",
+					 .text = &common->language,
+					 .metavar = "CODE"};
 	if (about->variants)
 		common->opts[n++] = (struct opt){.name = "variants",
 						 .help = "only these variants, such as a,b",

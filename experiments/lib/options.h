@@ -16,8 +16,8 @@ struct common {
 	int64_t trials, seed, budget_ms;
 	bool trials_given; /* so many exactly */
 	bool quick, quiet, brief, describe;
-	const char *output, *cpus, *variants, *sham;
-	struct opt opts[12]; /* the table that points at the fields above */
+	const char *output, *cpus, *variants, *sham, *language;
+	struct opt opts[13]; /* the table that points at the fields above */
 };
 
 /* Fills both tables from argv.  Ends the process as run_begin() says. */

@@ -101,16 +101,13 @@ static void write_window(struct run *run, const struct disturbance *d, const cha
 	run->window_trials = 0;
 }
 
-static void keep_cause(struct run *run, const char *cause, const char *text)
+static void keep_cause(struct run *run, const char *word, const struct disturbance *last)
 {
-	size_t i = 0;
+	struct cause *cause = run->disturbed_by;
 
-	while (run->disturbed_by[i].cause && strcmp(run->disturbed_by[i].cause, cause) != 0)
-		i++;
-	run->disturbed_by[i].cause = cause;
-	run->disturbed_by[i].trials += (int64_t)run->window_trials;
-	free(run->disturbed_by[i].text);
-	run->disturbed_by[i].text = check_alloc(strdup(text));
+	while (cause->word && strcmp(cause->word, word) != 0)
+		cause++;
+	*cause = (struct cause){word, cause->trials + (int64_t)run->window_trials, *last};
 }
 
 void record_end_trial(struct run *run, bool in_any_case)
@@ -129,7 +126,7 @@ void record_end_trial(struct run *run, bool in_any_case)
 	run->all_trials += (int64_t)run->window_trials;
 	if (cause) {
 		run->disturbed_trials += (int64_t)run->window_trials;
-		keep_cause(run, cause, disturbance_text(&d));
+		keep_cause(run, cause, &d);
 	}
 	pthread_mutex_lock(&run->lock);
 	if (!run_stopped())
@@ -217,15 +214,11 @@ void record_free(struct run *run)
 	free(run->kept);
 	for (size_t i = 0; i < MAX_VARIANTS; i++) {
 		free(run->left_out[i]);
-		free(run->claims[i].sentence);
-		json_decref(run->claims[i].numbers);
-		free(run->controls[i].sentence);
-		json_decref(run->controls[i].numbers);
+		judge_forget(&run->claims[i].sentence);
+		judge_forget(&run->controls[i].sentence);
 	}
 	for (size_t i = 0; i < run->notes_n; i++)
-		free(run->notes[i].text);
-	for (size_t k = 0; k < DISTURBANCE_CAUSES; k++)
-		free(run->disturbed_by[k].text);
+		judge_forget(&run->notes[i].sentence);
 	json_decref(run->pending);
 	json_decref(run->samples);
 }

@@ -10,8 +10,11 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "language.h"
 #include "run.h"
 #include "text.h"
+
+enum { VERDICT_WIDTH = 10 }; /* columns of the longest one, in any language */
 
 /* The scatter at which a run says that it was unsteady. */
 static const double noisy_scatter = 0.25; /* interquartile range over median */
@@ -83,33 +86,46 @@ static void write_row(struct run *run, json_t *row)
 }
 
 /* What was said as a row of its own kind: the text, as it was before it was wrapped. */
-static void write_text(struct run *run, const char *kind, const char *text)
+static void write_sentence(struct run *run, const char *kind, const struct sentence *sentence)
 {
-	json_t *row = json_pack("{s:s}", "row", kind);
+	json_t *row = json_pack("{s:s,s:s,s:O}", "row", kind, "template", sentence->template,
+				"numbers", sentence->numbers);
 
-	json_object_set_new(row, "text", rows_text(text));
+	json_object_set_new(row, "text", rows_text(sentence->text));
 	write_row(run, row);
 }
 
 /* Wrapped lines, the first of which begins with a word. */
 static void say_with(struct run *run, const char *word, const char *text)
 {
-	int indent = fprintf(run->out, *word ? "  %s " : "  %s", word);
+	int indent = 2 + text_columns(word, strlen(word)) + (*word != '\0');
 
+	fprintf(run->out, *word ? "  %s " : "  %s", word);
 	text_wrap(run->out, indent, indent, text);
 }
 
 /* The same, and as a row. */
-static void tell(struct run *run, const char *kind, const char *word, const char *text)
+static void tell(struct run *run, const char *kind, const char *word,
+		 const struct sentence *sentence)
 {
-	write_text(run, kind, text);
-	say_with(run, word, text);
+	write_sentence(run, kind, sentence);
+	say_with(run, word, sentence->shown);
+}
+
+/* The mechanism: words without numbers. */
+static void tell_why(struct run *run, const char *why)
+{
+	json_t *row = json_pack("{s:s}", "row", "why");
+
+	json_object_set_new(row, "text", rows_text(why));
+	write_row(run, row);
+	say_with(run, translated(MESSAGE("Why:")), translated(why));
 }
 
 static void tell_notes(struct run *run, size_t first)
 {
 	for (size_t i = first; i < run->notes_n; i++)
-		tell(run, "note", "NOTE", run->notes[i].text);
+		tell(run, "note", translated(MESSAGE("NOTE")), &run->notes[i].sentence);
 }
 
 void run_say(struct run *run, const char *format, ...)
@@ -118,26 +134,24 @@ void run_say(struct run *run, const char *format, ...)
 	char *text;
 
 	va_start(args, format);
-	text = format_text(format, args);
+	text = format_text(translated(format), args);
 	va_end(args);
 	say_with(run, "", text);
 	free(text);
 }
 
-void report_failure(struct run *run, const char *format, ...)
+void report_failure(struct run *run, const char *template, const struct number *numbers)
 {
-	va_list args;
-	char *text;
+	struct sentence sentence = judge_sentence(template, numbers);
+	const char *words = translated(MESSAGE("CONTROL FAILED"));
+	const int column = text_columns(words, strlen(words)) + 3;
 
 	run->control_failed = true;
-	va_start(args, format);
-	text = format_text(format, args);
-	va_end(args);
-	write_text(run, "failure", text);
-	fprintf(run->console, "  %sCONTROL FAILED%s ", run->colour ? "\033[1;31m" : "",
+	write_sentence(run, "failure", &sentence);
+	fprintf(run->console, "  %s%s%s ", run->colour ? "\033[1;31m" : "", words,
 		run->colour ? "\033[0m" : "");
-	text_wrap(run->console, 17, 17, text);
-	free(text);
+	text_wrap(run->console, column, column, sentence.shown);
+	judge_forget(&sentence);
 }
 
 /* --- verdicts ------------------------------------------------------------ */
@@ -156,17 +170,17 @@ static int claims_width(const struct run *run)
 static const char *remedy_of(const struct run *run)
 {
 	if (run->disturbed_trials * 2 > run->all_trials)
-		return "a calmer machine";
+		return MESSAGE("a calmer machine");
 	if (run->options.variants)
-		return "a run without --variants";
+		return MESSAGE("a run without --variants");
 	if (run->options.trials_given)
-		return "a run without --trials";
+		return MESSAGE("a run without --trials");
 	if (run->options.quick)
-		return "a run without --quick";
+		return MESSAGE("a run without --quick");
 	if (run->looks == LOOKS)
 		return text_format("--trials %lld", (long long)run->options.trials << LOOKS);
 	if (run->options.budget_ms < 1000)
-		return "a run without --budget";
+		return MESSAGE("a run without --budget");
 	return text_format("--budget %llds", (long long)(run->options.budget_ms * 3 / 1000));
 }
 
@@ -176,16 +190,20 @@ static void print_verdict(struct run *run, const struct claim *claim, const stru
 		[UNCLEAR] = "\033[1;35m", [HOLDS] = "\033[1;32m",    [REFUTED] = "\033[1;31m",
 		[DEPENDS] = "\033[1;33m", [NOT_SEEN] = "\033[1;36m", [SKIPPED] = "\033[1m"};
 	const int column = claims_width(run);
+	const char *sham = run->options.sham ? translated(MESSAGE("SHAM: ")) : "";
+	const char *remedy = "";
 	char *text;
 
-	if (asprintf(&text, "%s%s%s%s", run->options.sham ? "SHAM: " : "", said->sentence,
-		     said->verdict == UNCLEAR ? "; not decided by this run, may be by " : "",
-		     said->verdict == UNCLEAR ? remedy_of(run) : "") < 0)
+	if (said->verdict == UNCLEAR)
+		remedy = text_format(translated(MESSAGE("; not decided by this run, may be by %s")),
+				     translated(remedy_of(run)));
+	if (asprintf(&text, "%s%s%s", sham, said->sentence.shown, remedy) < 0)
 		err(EXIT_USAGE, "asprintf");
-	fprintf(run->console, "  %-*s %s%-10s%s ", column, claim->id,
-		run->colour ? colours[said->verdict] : "", verdict_shown(said->verdict),
-		run->colour ? "\033[0m" : "");
-	text_wrap(run->console, column + 14, column + 14, text);
+	fprintf(run->console, "  %-*s %s", column, claim->id,
+		run->colour ? colours[said->verdict] : "");
+	text_pad(run->console, translated(verdict_shown(said->verdict)), VERDICT_WIDTH);
+	fprintf(run->console, "%s ", run->colour ? "\033[0m" : "");
+	text_wrap(run->console, column + 4 + VERDICT_WIDTH, column + 4 + VERDICT_WIDTH, text);
 	free(text);
 }
 
@@ -193,10 +211,10 @@ static void report_verdict(struct run *run, const struct claim *claim)
 {
 	const struct said *said = judge_said(run, claim->id);
 	json_t *row = json_pack("{s:s,s:s,s:s,s:s,s:O}", "row", "verdict", "claim", claim->id,
-				"verdict", verdict_word(said->verdict), "template", said->template,
-				"numbers", said->numbers);
+				"verdict", verdict_word(said->verdict), "template",
+				said->sentence.template, "numbers", said->sentence.numbers);
 
-	json_object_set_new(row, "sentence", rows_text(said->sentence));
+	json_object_set_new(row, "sentence", rows_text(said->sentence.text));
 	if (said->verdict == UNCLEAR)
 		json_object_set_new(row, "remedy", json_string(remedy_of(run)));
 	write_row(run, row);
@@ -214,7 +232,7 @@ void report_verdicts(struct run *run)
 
 		if (!why || (last && strcmp(why, last) == 0))
 			continue;
-		tell(run, "why", "Why:", why);
+		tell_why(run, why);
 		last = why;
 	}
 	tell_notes(run, 0);
@@ -239,18 +257,19 @@ static double scatter_of(struct run *run)
 }
 
 /* "at last: other programs took 44 % ..."; of several causes, in how many trials each; to be freed. */
-static char *disturbed_by(const struct run *run)
+static char *disturbed_by(const struct run *run, bool shown)
 {
 	bool several = run->disturbed_by[0].trials < run->disturbed_trials;
 	char *text = NULL;
 	size_t size;
 	FILE *out = check_alloc(open_memstream(&text, &size));
 
-	for (size_t i = 0; i < DISTURBANCE_CAUSES && run->disturbed_by[i].cause; i++) {
+	for (size_t i = 0; i < DISTURBANCE_CAUSES && run->disturbed_by[i].word; i++) {
 		if (several)
 			fprintf(out, "%s%s, ", i ? "; " : "",
 				text_count(run->disturbed_by[i].trials));
-		fprintf(out, "at last: %s", run->disturbed_by[i].text);
+		fprintf(out, translated_if(shown, MESSAGE("at last: %s")),
+			disturbance_text(&run->disturbed_by[i].last, shown));
 	}
 	fclose(out);
 	return text;
@@ -260,11 +279,12 @@ static char *disturbed_by(const struct run *run)
 void report_noise(struct run *run)
 {
 	double scatter = scatter_of(run);
-	char *by = disturbed_by(run);
+	char *by = disturbed_by(run, false);
+	char *by_shown = disturbed_by(run, true);
 	const struct number numbers[] = {
 		number_int("disturbed", run->disturbed_trials),
 		number_int("all", run->all_trials),
-		number_text("by", by),
+		number_words("by", by, by_shown),
 		number_text("field", run->about->scatter ? run->about->scatter : ""),
 		number_real("scatter_share", scatter),
 		{0}};
@@ -286,5 +306,6 @@ void report_noise(struct run *run)
 			"unsteady: the middle half of the trials spreads over {scatter_share} of the median {field}; --cpus can choose quiet CPUs",
 			numbers);
 	free(by);
+	free(by_shown);
 	tell_notes(run, before);
 }

@@ -3,7 +3,6 @@
 
 #include <err.h>
 #include <errno.h>
-#include <locale.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 
 #include "check.h"
 #include "files.h"
+#include "language.h"
 #include "span.h"
 #include "text.h"
 
@@ -100,10 +100,10 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[])
 {
 	struct run *run = check_alloc(calloc(1, sizeof(*run)));
 
-	setlocale(LC_CTYPE, "");
 	run->about = about;
 	run->process = getpid();
 	options_parse(about, &run->options, argc, argv);
+	language_choose(run->options.language);
 	run->trial = -1;
 	run->rng.state = (uint64_t)run->options.seed;
 	run->samples = json_array();

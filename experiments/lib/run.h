@@ -20,16 +20,22 @@
 enum { MAX_VARIANTS = 64, MAX_FIELDS = 128, MAX_NOTES = 32 };
 
 /* What judge() said of a claim or control at the last look. */
+/* A template with its numbers: as rows have it, and as people read it. */
+struct sentence {
+	const char *template;
+	json_t *numbers;
+	char *text;
+	char *shown;
+};
+
 struct said {
 	bool judged;
 	enum verdict verdict;
-	const char *template;
-	char *sentence;
-	json_t *numbers;
+	struct sentence sentence;
 };
 
 struct note {
-	char *text;
+	struct sentence sentence;
 	bool judged; /* said by judge(), so said anew at each look */
 };
 
@@ -64,10 +70,10 @@ struct run {
 	json_t *pending; /* its rows, not yet written */
 	size_t window_trials;
 	int64_t disturbed_trials, all_trials;
-	struct {
-		const char *cause; /* NULL = no more */
+	struct cause {
+		const char *word; /* NULL = no more */
 		int64_t trials;
-		char *text; /* of the last window that it disturbed */
+		struct disturbance last; /* window that it disturbed */
 	} disturbed_by[DISTURBANCE_CAUSES];
 
 	struct said claims[MAX_VARIANTS];
@@ -121,6 +127,8 @@ extern const struct field judge_anywhere[]; /* for a `where`: no condition */
 /* In how many rounds there are such samples that count: calm ones, if the experiment is .timed. */
 int64_t judge_rounds(const struct run *run, size_t variant, const struct field *where);
 void judge_controls(struct run *run); /* what failed is reported */
+struct sentence judge_sentence(const char *template, const struct number *numbers);
+void judge_forget(struct sentence *sentence);
 const struct said *judge_said(const struct run *run, const char *claim);
 
 /* table.c */
@@ -129,7 +137,7 @@ void table_print(struct run *run);
 /* report.c */
 void report_prepare(struct run *run);
 void report_verdicts(struct run *run);
-void report_failure(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void report_failure(struct run *run, const char *template, const struct number *numbers);
 void report_noise(struct run *run);
 
 /*

@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "exp.h"
+#include "language.h"
 #include "rows.h"
 #include "text.h"
 
@@ -93,7 +94,7 @@ static const char *format_rate(double value, const char *unit)
 }
 
 /* whole: without a unit, it is shown as a count. */
-static const char *format_value(const char *name, double value, bool whole)
+static const char *format_value(const char *name, double value, bool whole, bool shown)
 {
 	const struct unit *unit = unit_of(name);
 
@@ -103,7 +104,9 @@ static const char *format_value(const char *name, double value, bool whole)
 	case TIME:
 		return text_time(value * unit->ns);
 	case BYTES:
-		return text_format("%s byte%s", format_whole(value), value == 1 ? "" : "s");
+		return text_format(value == 1 ? translated_if(shown, MESSAGE("%s byte"))
+					      : translated_if(shown, MESSAGE("%s bytes")),
+				   format_whole(value));
 	case SHARE:
 		return text_share(value);
 	case BYTE_RATE:
@@ -119,7 +122,7 @@ static const char *format_value(const char *name, double value, bool whole)
 
 const char *sentence_value(const char *name, double value)
 {
-	return format_value(name, value, is_whole(value));
+	return format_value(name, value, is_whole(value), true);
 }
 
 /* --- numbers in a sentence ----------------------------------------------- */
@@ -140,14 +143,16 @@ static double as_written(double value)
 	return strtod(text, NULL);
 }
 
-static const char *percent_range(double low, double high)
+static const char *percent_range(double low, double high, bool shown)
 {
 	return isfinite(low) && isfinite(high)
-		       ? text_format("%.0f to %.0f %%", low * 100, high * 100)
+		       ? text_format(translated_if(shown, MESSAGE("%s to %s %%")),
+				     text_format("%.0f", low * 100),
+				     text_format("%.0f", high * 100))
 		       : "-";
 }
 
-static const char *format_share(const struct share *share, const char *part)
+static const char *format_share(const struct share *share, const char *part, bool shown)
 {
 	if (strcmp(part, "k") == 0)
 		return text_count(share->k);
@@ -156,26 +161,29 @@ static const char *format_share(const struct share *share, const char *part)
 	if (strcmp(part, "share") == 0)
 		return share->n ? text_share((double)share->k / (double)share->n) : "-";
 	if (strcmp(part, "range") == 0)
-		return percent_range(as_written(share->low), as_written(share->high));
-	return *part ? NULL : text_format("%s of %s", text_count(share->k), text_count(share->n));
+		return percent_range(as_written(share->low), as_written(share->high), shown);
+	return *part ? NULL
+		     : text_format(translated_if(shown, MESSAGE("%s of %s")), text_count(share->k),
+				   text_count(share->n));
 }
 
 static const char *format_interval(const char *name, const struct interval *interval,
-				   const char *part)
+				   const char *part, bool shown)
 {
 	double mid = as_written(interval->mid);
 	double low = as_written(interval->low);
 	double high = as_written(interval->high);
 	bool bounded = isfinite(low) && isfinite(high);
 	bool whole = is_whole(mid) && (!bounded || (is_whole(low) && is_whole(high)));
-	const char *middle = format_value(name, mid, whole);
+	const char *middle = format_value(name, mid, whole, shown);
 	const char *range = "-";
 
 	if (bounded)
 		range = unit_of(name)->kind == SHARE
-				? percent_range(low, high)
-				: text_format("%s to %s", format_value(name, low, whole),
-					      format_value(name, high, whole));
+				? percent_range(low, high, shown)
+				: text_format(translated_if(shown, MESSAGE("%s to %s")),
+					      format_value(name, low, whole, shown),
+					      format_value(name, high, whole, shown));
 	if (strcmp(part, "mid") == 0)
 		return middle;
 	if (strcmp(part, "range") == 0)
@@ -185,25 +193,27 @@ static const char *format_interval(const char *name, const struct interval *inte
 	return bounded ? text_format("%s (%s)", middle, range) : middle;
 }
 
-static const char *format_number(const struct number *number, const char *part)
+static const char *format_number(const struct number *number, const char *part, bool shown)
 {
+	double value;
+
 	if (number->kind == NUMBER_SHARE)
-		return format_share(&number->share, part);
+		return format_share(&number->share, part, shown);
 	if (number->kind == NUMBER_INTERVAL)
-		return format_interval(number->name, &number->interval, part);
+		return format_interval(number->name, &number->interval, part, shown);
 	if (*part)
 		return NULL;
 	if (number->kind == NUMBER_TEXT)
-		return number->text;
-	if (number->kind == NUMBER_REAL)
-		return sentence_value(number->name, as_written(number->real));
-	if (unit_of(number->name)->kind == PLAIN) /* more digits than a double has */
-		return text_count(number->num);
-	return sentence_value(number->name, (double)number->num);
+		return shown && number->shown ? number->shown : translated_if(shown, number->text);
+	if (number->kind == NUMBER_INT && unit_of(number->name)->kind == PLAIN)
+		return text_count(number->num); /* more digits than a double has */
+	value = number->kind == NUMBER_REAL ? as_written(number->real) : (double)number->num;
+	return format_value(number->name, value, is_whole(value), shown);
 }
 
 /* What stands for "name" or "name.part" of this length; NULL for what is not there. */
-static const char *text_of(const struct number *numbers, const char *braced, size_t length)
+static const char *text_of(const struct number *numbers, const char *braced, size_t length,
+			   bool shown)
 {
 	const char *dot = memchr(braced, '.', length);
 	size_t name = dot ? (size_t)(dot - braced) : length;
@@ -215,20 +225,20 @@ static const char *text_of(const struct number *numbers, const char *braced, siz
 		return NULL;
 	for (const struct number *n = numbers; n->name; n++)
 		if (strlen(n->name) == name && strncmp(n->name, braced, name) == 0)
-			return format_number(n, part);
+			return format_number(n, part, shown);
 	return NULL;
 }
 
 /* Puts in the number whose braces open at `brace`; returns where they close. */
 static const char *put_number(FILE *out, const char *brace, const char *template,
-			      const struct number *numbers)
+			      const struct number *numbers, bool shown)
 {
 	const char *end = *brace == '{' ? strchr(brace, '}') : NULL;
 	const char *text;
 
 	if (!end)
 		errx(EXIT_USAGE, "a brace without its partner in the sentence '%s'", template);
-	text = text_of(numbers, brace + 1, (size_t)(end - brace - 1));
+	text = text_of(numbers, brace + 1, (size_t)(end - brace - 1), shown);
 	if (!text)
 		errx(EXIT_USAGE, "no number for '%.*s' in the sentence '%s'",
 		     (int)(end - brace + 1), brace, template);
@@ -236,7 +246,7 @@ static const char *put_number(FILE *out, const char *brace, const char *template
 	return end;
 }
 
-char *sentence_format(const char *template, const struct number *numbers)
+static char *format(const char *template, const struct number *numbers, bool shown)
 {
 	char *text = NULL;
 	size_t size;
@@ -248,11 +258,21 @@ char *sentence_format(const char *template, const struct number *numbers)
 		else if (c[1] == *c)
 			putc(*c++, out);
 		else
-			c = put_number(out, c, template, numbers);
+			c = put_number(out, c, template, numbers, shown);
 	}
 	if (fclose(out) != 0)
 		err(EXIT_USAGE, "a sentence");
 	return text;
+}
+
+char *sentence_format(const char *template, const struct number *numbers)
+{
+	return format(template, numbers, false);
+}
+
+char *sentence_shown(const char *template, const struct number *numbers)
+{
+	return format(translated(template), numbers, true);
 }
 
 /* --- as JSON ------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "language.h"
 #include "run.h"
 #include "text.h"
 
@@ -24,6 +25,7 @@ struct column {
 	char **cells;
 	bool left;     /* aligned */
 	bool repeated; /* in each block */
+	bool trials;   /* says only how many there were */
 	int width;
 };
 
@@ -87,7 +89,8 @@ static const char *format_range(const struct row_field *field, double low, doubl
 {
 	if (!isfinite(low) || low == high)
 		return format_value(field, high);
-	return text_format("%s to %s", format_value(field, low), format_value(field, high));
+	return text_format(translated(MESSAGE("%s to %s")), format_value(field, low),
+			   format_value(field, high));
 }
 
 static const char *format_interval(const struct row_field *field, struct interval interval)
@@ -102,7 +105,10 @@ static const char *format_ratio(struct interval ratio)
 {
 	if (!isfinite(ratio.low))
 		return isfinite(ratio.mid) ? text_format("%.2f", ratio.mid) : "-";
-	return text_format("%.2f (%.2f to %.2f)", ratio.mid, ratio.low, ratio.high);
+	return text_format("%.2f (%s)", ratio.mid,
+			   text_format(translated(MESSAGE("%s to %s")),
+				       text_format("%.2f", ratio.low),
+				       text_format("%.2f", ratio.high)));
 }
 
 static double sum_of(struct run *run, const struct row_field *field, size_t variant,
@@ -250,27 +256,23 @@ static void add_lines(struct table *table, size_t variant)
 
 /* --- columns ------------------------------------------------------------- */
 
-/* Columns of a text: its bytes without UTF-8 continuation bytes. */
 static int width_of(const char *text)
 {
-	int width = 0;
-
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
-	return width;
+	return text_columns(text, strlen(text));
 }
 
 static struct column *add_column(struct table *table, const char *head, bool left, bool repeated)
 {
-	const char *bar = strchr(head, '|');
+	const char *text = translated(head);
+	const char *bar = strchr(text, '|');
 	struct column *column;
 
 	if (table->columns_n == MAX_COLUMNS)
 		errx(EXIT_USAGE, "a table of more than %d columns", MAX_COLUMNS);
 	column = &table->columns[table->columns_n++];
 	*column = (struct column){.left = left, .repeated = repeated};
-	column->head[0] = check_alloc(bar ? strndup(head, (size_t)(bar - head)) : strdup(""));
-	column->head[1] = check_alloc(strdup(bar ? bar + 1 : head));
+	column->head[0] = check_alloc(bar ? strndup(text, (size_t)(bar - text)) : strdup(""));
+	column->head[1] = check_alloc(strdup(bar ? bar + 1 : text));
 	column->cells = check_alloc(calloc(table->lines_n + 1, sizeof(*column->cells)));
 	for (int i = 0; i < 2; i++)
 		if (width_of(column->head[i]) > column->width)
@@ -312,8 +314,9 @@ static void add_field(struct table *table, const struct row_field *field)
 /* In how many rounds a line has samples. */
 static void add_trials(struct table *table)
 {
-	struct column *column = add_column(table, "trials", false, false);
+	struct column *column = add_column(table, MESSAGE("trials"), false, false);
 
+	column->trials = true;
 	for (size_t i = 0; i < table->lines_n; i++)
 		set_cell(column, i,
 			 text_count(judge_rounds(table->run, table->lines[i].variant,
@@ -354,8 +357,7 @@ static void print_line(FILE *out, const struct table *table, const bool *shown, 
 static bool has_cells(const struct table *table, const bool *shown, size_t line)
 {
 	for (size_t i = 0; i < table->columns_n; i++)
-		if (shown[i] && !table->columns[i].repeated &&
-		    strcmp(table->columns[i].head[1], "trials") != 0 &&
+		if (shown[i] && !table->columns[i].repeated && !table->columns[i].trials &&
 		    strcmp(table->columns[i].cells[line], "-") != 0)
 			return true;
 	return false;
@@ -431,7 +433,8 @@ static void free_table(struct table *table)
 static void print_intro(struct run *run)
 {
 	struct number numbers[MAX_FIELDS] = {0};
-	const char *cpus = text_format("%d CPU%s", run_cpus(), run_cpus() == 1 ? "" : "s");
+	const char *cpus = text_format(
+		translated(run_cpus() == 1 ? MESSAGE("%d CPU") : MESSAGE("%d CPUs")), run_cpus());
 	json_t *params;
 	const char *name;
 	size_t n = 1;
@@ -451,7 +454,7 @@ static void print_intro(struct run *run)
 		else if (json_is_string(value))
 			numbers[n++] = number_text(name, json_string_value(value));
 	}
-	text = sentence_format(run->about->intro, numbers);
+	text = sentence_shown(run->about->intro, numbers);
 	run_say(run, "%s", text);
 	free(text);
 	json_decref(params);
@@ -482,7 +485,7 @@ void table_print(struct run *run)
 		if (run_selected(run, v))
 			add_lines(table, v);
 	if (variants) {
-		struct column *column = add_column(table, "variant", true, true);
+		struct column *column = add_column(table, MESSAGE("variant"), true, true);
 
 		for (size_t i = 0; i < table->lines_n; i++)
 			set_cell(column, i, variants[table->lines[i].variant].name);
@@ -564,7 +567,7 @@ void run_grid(struct run *run, int variant, const char *field, const char *down,
 	add_heads(table, down, variant);
 	add_heads(heads, across, variant);
 	column = add_column(table,
-			    !key          ? "variant"
+			    !key          ? MESSAGE("variant")
 			    : key->column ? key->column
 					  : down,
 			    !key || key->text, true);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 enum { BUFFERS = 32, BUFFER = 256, MAX_BINS = 64 };
 
@@ -163,14 +164,33 @@ void text_histogram(FILE *out, struct values values, double low, double high, in
 	}
 }
 
-/* Columns of a word: its bytes without UTF-8 continuation bytes. */
-static int width_of(const char *word, size_t length)
+int text_columns(const char *text, size_t length)
 {
-	int width = 0;
+	mbstate_t state = {0};
+	int columns = 0;
 
-	for (size_t i = 0; i < length; i++)
-		width += ((unsigned char)word[i] & 0xc0) != 0x80;
-	return width;
+	while (length > 0) {
+		wchar_t c;
+		size_t bytes = mbrtowc(&c, text, length, &state);
+		int width = bytes <= length ? wcwidth(c) : (*text & 0xc0) != 0x80;
+
+		if (bytes == 0 ||
+		    bytes > length) { /* none in this locale: one, but for its later bytes */
+			state = (mbstate_t){0};
+			bytes = 1;
+		}
+		columns += width > 0 ? width : 0;
+		text += bytes;
+		length -= bytes;
+	}
+	return columns;
+}
+
+void text_pad(FILE *out, const char *text, int width)
+{
+	int space = width - text_columns(text, strlen(text));
+
+	fprintf(out, "%s%*s", text, space > 0 ? space : 0, "");
 }
 
 void text_wrap(FILE *out, int column, int indent, const char *text)
@@ -179,7 +199,7 @@ void text_wrap(FILE *out, int column, int indent, const char *text)
 
 	while (*text) {
 		size_t length = strcspn(text, " ");
-		int width = width_of(text, length);
+		int width = text_columns(text, length);
 
 		if (!first && column + 1 + width > TEXT_WIDTH) {
 			fprintf(out, "\n%*s", indent, "");

@@ -275,19 +275,20 @@ static void test_causes(void **state)
 	(void)state;
 	d.throttled_ns = wall / 100;
 	assert_null(disturbance_cause(&d));
-	assert_string_equal(disturbance_text(&d), "");
+	assert_string_equal(disturbance_text(&d, false), "");
 	d.foreign_ns = all / 2;
 	assert_string_equal(disturbance_cause(&d), "other-programs");
-	assert_string_equal(disturbance_text(&d), "other programs took 50.0 % of the CPU time");
+	assert_string_equal(disturbance_text(&d, false),
+			    "other programs took 50.0 % of the CPU time");
 	d.steal_ns = all / 4;
 	assert_string_equal(disturbance_cause(&d), "hypervisor");
-	assert_holds_text(disturbance_text(&d), "25.0 %");
+	assert_holds_text(disturbance_text(&d, false), "25.0 %");
 	d.throttled_ns = wall / 2;
 	assert_string_equal(disturbance_cause(&d), "quota");
-	assert_holds_text(disturbance_text(&d), "500 ms");
+	assert_holds_text(disturbance_text(&d, false), "500 ms");
 	d.stops = 1;
 	assert_string_equal(disturbance_cause(&d), "stopped");
-	assert_holds_text(disturbance_text(&d), "stopped");
+	assert_holds_text(disturbance_text(&d, false), "stopped");
 	d = (struct disturbance){
 		.wall_ns = wall, .foreign_ns = -1, .steal_ns = -1, .throttled_ns = -1};
 	assert_null(disturbance_cause(&d));
@@ -299,7 +300,7 @@ static void test_text_names_the_quota(void **state)
 
 	(void)state;
 	write_v1();
-	assert_string_equal(disturbance_text(&d),
+	assert_string_equal(disturbance_text(&d, false),
 			    "the cgroup's CPU quota of 0.2 CPUs held it up for 500 ms");
 }
 
@@ -523,7 +524,7 @@ static int under_quota(const void *unused)
 	burn(60 * MS);
 	disturbance_read(&now);
 	d = disturbance_between(&then, &now);
-	printf("%s: %s", disturbance_cause(&d), disturbance_text(&d));
+	printf("%s: %s", disturbance_cause(&d), disturbance_text(&d, false));
 	return quota > 0.099 && quota < 0.101 && d.throttled_ns > 0 ? 0 : 1;
 }
 
