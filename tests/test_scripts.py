@@ -96,6 +96,15 @@ def test_run_succeeds_with_a_skip(group):
                      re.MULTILINE)
 
 
+def test_run_leaves_out(group):
+    for name in "abc":
+        group.add(name, "exit 0")
+    ended = group.run(STALLRACE_SKIP="c a")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [line[0] for line in ended.stdout.splitlines() if " -o " in line] == ["b"]
+    assert "skipped on this machine: a (left out) c (left out)\n" in ended.stdout
+
+
 def test_run_never_overwrites(group):
     group.add("a", "exit 0")
     for count in (1, 2, 3):
