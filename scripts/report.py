@@ -4,7 +4,8 @@
 
 It is of the newest result of every experiment unless files are named, and says of each run what
 would make it wrong: a control that failed, an interruption, a noisy machine.  The page is one file, made
-of scripts/page/; everything that it says is there without its script, too.
+of scripts/page/; everything that it says is there without its script, too.  Beside each verdict stands that of
+other machines, or of the reference run.
 """
 import collections
 import os
@@ -25,8 +26,9 @@ from markupsafe import Markup  # noqa: E402  jinja2's
 import rows  # noqa: E402
 import vector  # noqa: E402
 from charts import style  # noqa: E402
+from compare import Column, Run, columns_of, comparable  # noqa: E402
 from plot import draw_each, drawable, figures  # noqa: E402
-from results import (REFERENCE, WORDS, counts, findings, headline, newest, read_all, reference,  # noqa: E402
+from results import (REFERENCE, WORDS, counts, headline, newest, read_all, reference,  # noqa: E402
                      shown_verdict)
 from sentence import value  # noqa: E402
 
@@ -134,32 +136,44 @@ def shams_of(result):
             for claim, row in result.run.get("shams", {}).items() if claim in judged]
 
 
-def claim_of(result, row, before):
+def claim_of(result, row, here, columns):
     return SimpleNamespace(id=row["claim"], text=result.run["claims"][row["claim"]], verdict=row["verdict"],
                            sentence=row["sentence"], remedy=row.get("remedy"),
                            headline=headline(row["sentence"], NUMBER), number=headline(row["sentence"], SHORT),
-                           before=before.get((result.run["group"], result.name, row["claim"])))
+                           cells=[column.cell(here, row["claim"]) for column in columns])
 
 
-def experiment(result, before, folder):
+def elsewhere_of(claims, here, columns):
+    """Of each column in which a verdict or a number is another one: the claims, and the settings that differ."""
+    found = []
+    for at, column in enumerate(columns):
+        different = [(claim, claim.cells[at]) for claim in claims if claim.cells[at].differs or claim.cells[at].numbers]
+        if different:
+            found.append(SimpleNamespace(name=column.name, claims=different, settings=column.settings(here)))
+    return found
+
+
+def experiment(result, columns, folder):
     """All that the page says of a run, but for its charts."""
-    found = [claim_of(result, row, before) for row in result.kinds.get("verdict", [])]
+    here, columns = (Run(result), columns) if comparable(result) else (None, [])
+    found = [claim_of(result, row, here, columns) for row in result.kinds.get("verdict", [])]
     anchor = re.sub(r"[^\w-]", "_", "-".join([result.run["group"], result.name, *filter(None, [result.sham])]))
     return SimpleNamespace(
         path=result.path, anchor=anchor, group=result.run["group"], name=result.name, question=result.question,
         sham=result.sham, doubts=doubts(result), noise=noise(result), claims=found, whys=texts(result, "why"),
         notes=texts(result, "note"), data=data_of(result), shams=shams_of(result), command=command_of(result),
+        elsewhere=elsewhere_of(found, here, columns),
         host=style.host_of(result), machine=style.machine_of(result), made=style.made_by(result),
         rows=os.path.relpath(result.path, folder), charts=[])
 
 
-def showable(results, before, folder):
+def showable(results, columns, folder):
     """What the page says of each result, and the worst status of those whose rows are of no use to it."""
     found, status = [], 0
     for result in results:
         try:
-            shown_one = experiment(result, before, folder)
-            render([shown_one], False)
+            shown_one = experiment(result, columns, folder)
+            render([shown_one], columns)
             found.append(shown_one)
         except Exception as error:
             if sys.flags.dev_mode:  # python3 -X dev scripts/report.py FILE: where?
@@ -195,15 +209,24 @@ def part_of_page(name):
         return Markup(file.read())
 
 
-def render(experiments, compared):
+def render(experiments, columns):
     found = [claim for one in experiments if not one.sham for claim in one.claims]
     hosts = collections.Counter(one.host for one in experiments)
     others = sorted(set().union(*(chart.others for one in experiments for chart in one.charts)))
     return TEMPLATES.get_template("template.html").render(
         experiments=experiments, groups=list(dict.fromkeys(one.group for one in experiments)), found=found,
-        counts=counts(found), words=WORDS, cards=cards_of(experiments), hosts=[host for host, _ in hosts.most_common()],
-        compared=compared, palettes={mode: Markup(vector.palette(mode, others)) for mode in vector.PAGES},
+        counts=counts(found), words=WORDS, cards=cards_of(experiments),
+        hosts=[host for host, _ in hosts.most_common()], columns=columns,
+        palettes={mode: Markup(vector.palette(mode, others)) for mode in vector.PAGES},
         style=part_of_page("style.css"), script=part_of_page("script.js"))
+
+
+def beside(results, paths):
+    """The columns beside these results, and the worst status of what cannot be read: the reference run by default."""
+    if paths:
+        return columns_of(paths, results)
+    itself = all(os.path.dirname(os.path.abspath(result.path)) == REFERENCE for result in results)
+    return ([] if itself else [Column(REFERENCE, reference(), "reference run")]), 0
 
 
 def main():
@@ -211,15 +234,18 @@ def main():
     parser.add_argument("files", metavar="FILE", nargs="*",
                         help="result files; without any, the newest one of every experiment")
     parser.add_argument("--out", metavar="DIR", default=RESULTS, help="where report.html goes (default results)")
+    parser.add_argument("--compare", metavar="DIR|FILE", nargs="+",
+                        help="results of other machines, a column each (default: the reference run)")
     options = parser.parse_args()
-    results, unread = read_all(dict.fromkeys(options.files or newest()))
+    results, status = read_all(dict.fromkeys(options.files or newest()))
+    if not results:
+        return status
     results.sort(key=lambda result: result.order)
-    itself = all(os.path.dirname(os.path.abspath(result.path)) == REFERENCE for result in results)
-    before = {} if itself else {(finding.result.run["group"], finding.result.name, finding.claim): finding.verdict
-                                for finding in findings(reference())}
-    experiments, unshown = showable(results, before, options.out)
+    columns, unread = beside(results, options.compare)
+    experiments, unshown = showable(results, columns, options.out)
+    status = max(status, unread, unshown)
     if not experiments:
-        return max(unread, unshown)
+        return status
     os.makedirs(options.out, exist_ok=True)
     of_path = {one.path: one for one in experiments}
 
@@ -233,9 +259,9 @@ def main():
     _, undrawn = draw_each(drawable(measured)[0], draw)
     progress("")
     path = os.path.join(options.out, "report.html")
-    write_whole(path, render(experiments, bool(before)).encode("utf-8", "replace"))
+    write_whole(path, render(experiments, columns).encode("utf-8", "replace"))
     print(f"report: {shown(path)}")
-    return max(unread, unshown, undrawn)
+    return max(status, undrawn)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import rows
 from command import RESULTS, ROOT, Failed, again, complain, shown
 
 REFERENCE = os.path.join(ROOT, "results", "reference")
+NO_GROUPS = ("reference", "charts", "bench")
 STAMPED = re.compile(r"(.+)-(\d{8}T\d{6}Z)$")
 
 
@@ -22,24 +23,33 @@ def is_sham(path):
     return isinstance(row, dict) and bool(row.get("sham"))
 
 
-def newest():
-    """The newest result of every experiment, and the newest timings of every bench."""
+def group_of(path):
+    return os.path.basename(os.path.dirname(path))
+
+
+def result_files(folder):
+    """Those in its groups' folders and in bench; if there are none, those in the folder itself."""
+    jsonl, nested, timings = (glob.glob(os.path.join(glob.escape(folder), pattern))
+                              for pattern in ("*.jsonl", "*/*.jsonl", "bench/*.json"))
+    return [path for path in nested if group_of(path) not in NO_GROUPS] + timings or jsonl
+
+
+def newest(folder=RESULTS):
+    """The newest result of every experiment in a folder, and the newest timings of every bench."""
     found = {}
-    for path in glob.glob(os.path.join(RESULTS, "*", "*.json*")):
-        folder, name = os.path.split(path)
-        stem, extension = os.path.splitext(name)
-        group = os.path.basename(folder)
-        if group in ("reference", "charts") or extension != (
-                ".json" if group == "bench" else ".jsonl") or is_sham(path):
+    for path in result_files(folder):
+        if is_sham(path):
             continue
+        stem = os.path.splitext(os.path.basename(path))[0]
         stamped = STAMPED.match(stem)
         if stamped:
             stem, utc = stamped.groups()
         else:
             utc = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(os.path.getmtime(path)))
-        found.setdefault((group, stem), []).append((utc, path))
+        found.setdefault((group_of(path), stem), []).append((utc, path))
     if not found:
-        raise Failed(f"there are no results yet: {again('race')} measures some")
+        raise Failed(f"there are no results yet: {again('race')} measures some" if folder == RESULTS else
+                     f"{shown(folder)}: there are no results in it")
     return [max(found[key])[1] for key in sorted(found)]
 
 

@@ -6,6 +6,7 @@ axe-core, if there ($AXE, or node_modules/axe-core/axe.min.js), looks for what a
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -32,12 +33,17 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The page of some results, of which one differs from the reference."""
+    """The page of some results: one has another verdict than the reference, one another number."""
     folder = tmp_path_factory.mktemp("page")
-    lines = (REFERENCE / "zero.jsonl").read_text(encoding="utf-8").replace('"verdict":"refuted"', '"verdict":"holds"')
-    (folder / "zero.jsonl").write_text(lines, encoding="utf-8")
-    paths = [folder / "zero.jsonl" if name == "zero" else REFERENCE / f"{name}.jsonl" for name in SHOWN]
-    subprocess.run([ROOT / "scripts" / "report.py", "--out", folder, *paths], check=True, stdout=subprocess.DEVNULL)
+    paths = {name: REFERENCE / f"{name}.jsonl" for name in SHOWN}
+    for name, pattern, changed in (("zero", '"verdict":"refuted"', '"verdict":"holds"'),
+                                   ("counter", '"wrong":{[^}]*}', '"wrong":{"k":1,"n":50,"low":0,"high":0.1}')):
+        text, count = re.subn(pattern, changed, paths[name].read_text(encoding="utf-8"))
+        assert count == 1
+        paths[name] = folder / f"{name}.jsonl"
+        paths[name].write_text(text.replace('"cpus_online":2', '"cpus_online":3'), encoding="utf-8")
+    subprocess.run([ROOT / "scripts" / "report.py", "--out", folder, *paths.values()],
+                   check=True, stdout=subprocess.DEVNULL)
     return (folder / "report.html").as_uri()
 
 
@@ -147,6 +153,14 @@ def test_what_differs_from_the_reference(browser):
     find(browser, "[data-filter=verdict] [value=differs]")[0].click()
     row, = visible(browser, "#all tbody tr")
     assert "race/zero" in row.text and "differs: refuted" in row.text
+    find(browser, "[data-filter=verdict] [value=number-differs]")[0].click()
+    row, = visible(browser, "#all tbody tr")
+    assert "race/counter" in row.text and "number differs" in row.text
+    for name, told in (("zero", "verdict holds refuted: "), ("counter", "wrong 1 of 50 50 of 50")):
+        details, = (found for found in find(browser, f"#race-{name} details") if found.text.startswith("Elsewhere"))
+        assert details.text.count("\n") == 0
+        details.find_element(By.TAG_NAME, "summary").click()
+        assert told in details.text and "cpus_online: 3 here, 2 there" in details.text
 
 
 def hover(browser, chart, panel, across, down):
@@ -218,6 +232,8 @@ def test_looks(width, height, scheme, browser):
     assert dark == (scheme == "dark")
     if AXE.is_file() and (scheme == "dark") == (width == 390):  # each once: it takes seconds
         browser.execute_script(AXE.read_text(encoding="utf-8"))
+        for summary in find(browser, "#race-zero summary"):
+            summary.click()
         found = browser.execute_async_script(  # a chart's inside is a picture
             "axe.run({exclude: [['.drawing']]}, {resultTypes: ['violations']}).then(arguments[0])")
         assert [(rule["id"], rule["nodes"][0]["target"], rule["nodes"][0]["failureSummary"])

@@ -90,16 +90,17 @@ def check_links(found):
 
 
 def result(path, *, sentence="it was so", interrupted=None, controls_held=True, samples=True,
-           said=(), sham=None, order=0, verdict="holds"):
+           said=(), sham=None, order=0, verdict="holds", numbers=(), **run):
+    path.parent.mkdir(parents=True, exist_ok=True)
     rows = [{"row": "run", "schema": 2, "experiment": path.stem, "group": "race",
              "summary": "Is it so?", "claims": {"an-id": "it is so"}, "params": {"trials": 2},
              "shams": {"an-id": {"of": "claim", "sham": "a=b", "then": "refuted"},
                        "lost": {"of": "control", "sham": "lose", "then": "control failed"}},
-             "order": order, "sham": sham, "utc": "2026-01-02T03:04:05Z"},
+             "order": order, "sham": sham, "utc": "2026-01-02T03:04:05Z", **run},
             *({"row": "sample", "trial": trial, "variant": "a", "elapsed_ns": 5 + trial}
               for trial in range(2 * samples)),
             {"row": "verdict", "claim": "an-id", "verdict": verdict if samples else "skipped",
-             "sentence": sentence, "numbers": {},
+             "sentence": sentence, "numbers": dict(numbers),
              **({"remedy": "a calmer machine"} if verdict == "unclear" else {})}, *said,
             {"row": "end", "interrupted": interrupted, "controls_held": controls_held,
              "samples": 2 * samples}]
@@ -161,6 +162,105 @@ def test_beside_the_reference(tmp_path):
         assert f"{verdict} {told} 0 of 6 queues" in found.text
         assert "holds not there it was so" in found.text
 
+
+# --- beside other machines ------------------------------------------------------------------------
+
+def share(k, n, low, high):
+    return {"k": k, "n": n, "low": low, "high": high}
+
+
+def interval(mid, low, high):
+    return {"mid": mid, "low": low, "high": high, "n": 9}
+
+
+def test_a_column_each(tmp_path):
+    """Of a folder with groups the newest result, of a folder of results, of a file; under the machine's name."""
+    here = result(tmp_path / "one.jsonl", kernel="6.1", cpus_online=2), result(tmp_path / "two.jsonl", kernel="6.1")
+    for utc, verdict in (("20260101T000000Z", "holds"), ("20260102T000000Z", "refuted")):
+        result(tmp_path / f"groups/race/one-{utc}.jsonl", experiment="one", verdict=verdict, kernel="6.2",
+               cpus_online=1)
+    result(tmp_path / "flat/one.jsonl", kernel="6.3", cpus_online=2)
+    result(tmp_path / "flat/two.jsonl", kernel="6.3", cpus_online=2, verdict="depends")
+    file = result(tmp_path / "again/one.jsonl", kernel="6.1", cpus_online=2)
+    found = page(tmp_path / "out", *here, "--compare", tmp_path / "groups", tmp_path / "flat", file)
+    check_links(found)
+    assert ("what is taught here 1 CPU · Linux 6.2 2 CPUs · Linux 6.3 one.jsonl measured by "
+            "it is so holds differs: refuted the same the same it was so race/one "
+            "it is so holds not there differs: depends not there it was so race/two") in found.text
+    assert "reference run" not in found.text
+
+
+@pytest.mark.parametrize("name, here, there, texts", [
+    ("wrong", share(9, 10, 0.6, 0.98), share(1, 10, 0.02, 0.4), ("9 of 10", "1 of 10")),
+    ("wrong", share(9, 10, 0.6, 0.98), share(5, 10, 0.2, 0.8), None),
+    ("delay_ns", interval(5e6, 4e6, 6e6), interval(2e9, 1e9, 3e9),
+     ("5.00 ms (4.00 ms to 6.00 ms)", "2.00 s (1.00 s to 3.00 s)")),
+    ("delay_ns", interval(5e6, 4e6, 6e6), interval(7e6, 6e6, 9e6), None),
+    ("delay_ns", interval(5e6, None, None), interval(2e9, 1e9, 3e9), None),
+    ("delay_ns", 5, 5000, None)])
+def test_numbers_that_differ(name, here, there, texts, tmp_path):
+    """Beyond their intervals: of a number without one nothing is said."""
+    result(tmp_path / "there/one.jsonl", numbers={name: there}, kernel="6.2")
+    found = page(tmp_path / "out", result(tmp_path / "one.jsonl", numbers={name: here}),
+                 "--compare", tmp_path / "there")
+    if not texts:
+        assert "holds the same it was so" in found.text and "could explain" not in found.text
+        return
+    assert "holds number differs it was so" in found.text
+    assert f"claim number here there it is so {name} {texts[0]} {texts[1]} What could explain it" in found.text
+
+
+def test_settings_that_differ(tmp_path):
+    """Where a verdict or a number differs, all those of the run that are not the same, and no other."""
+    recorded = {"kernel": "6.1", "cpus_online": 2, "cpu_model": "a CPU", "flags": "-O2 -g", "load": [1.5],
+                "sysctl": {"net.core.somaxconn": "4096", "net.ipv4.tcp_sack": "1"}, "loopback_mtu_bytes": 65536,
+                "variants": {"3.9": "", "3.10": ""}, "params": {"trials": 5, "budget_ms": 3000, "output": "x"}}
+    changed = {**recorded, "kernel": "6.2", "cpu_quota_cpus": 1.5, "flags": "-O2 -fsanitize=thread", "load": [0.5],
+               "sysctl": {**recorded["sysctl"], "net.core.somaxconn": "128"}, "loopback_mtu_bytes": 1500,
+               "variants": {"3.10": "", "3.11": ""}, "params": {"trials": 5, "budget_ms": 9000, "quick": True}}
+    here = result(tmp_path / "one.jsonl", **recorded)
+    result(tmp_path / "there/one.jsonl", verdict="refuted", sentence="it was otherwise", **changed)
+    found = page(tmp_path / "out", here, "--compare", tmp_path / "there")
+    assert ("it is so verdict holds refuted : it was otherwise "
+            "What could explain it: these recorded settings are not the same there. kernel : 6.1 here, 6.2 there "
+            "loopback_mtu_bytes : 65,536 bytes here, 1,500 bytes there flags : -g here, -fsanitize=thread there "
+            "option budget_ms : 3.00 s here, 9.00 s there variants : 3.9 here, 3.11 there "
+            "net.core.somaxconn : 4096 here, 128 there cpu_quota_cpus : none here, 1.50 there "
+            "option quick : none here, yes there How it could have come out otherwise") in found.text
+    result(tmp_path / "there/one.jsonl", verdict="refuted", **recorded)
+    found = page(tmp_path / "out", here, "--compare", tmp_path / "there")
+    assert "No recorded setting could explain it" in found.text and "not the same there" not in found.text
+
+
+@pytest.mark.parametrize("make, said", [
+    (lambda path: path, "No such file or directory"),
+    (lambda path: path.mkdir() or path, "there are no results in it"),
+    (lambda path: result(path / "other.jsonl"), "no verdict on a claim of this page"),
+    (lambda path: result(path / "one.jsonl", sham="an-id"), "no verdict on a claim of this page"),
+    (lambda path: result(path / "other.jsonl").parent, "no verdict on a claim of this page"),
+    (lambda path: ROOT / "results" / "reference" / "bench-counter.json", "no verdict on a claim of this page"),
+    (lambda path: path.write_text("{}\n") and path, "not a result file")])
+def test_what_cannot_be_compared(make, said, tmp_path):
+    done = report(tmp_path / "out", result(tmp_path / "one.jsonl"), "--compare", make(tmp_path / "x"))
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("report: ") and said in done.stderr and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("spoil, said", [
+    (lambda path: path.write_text("{}\n"), "not a result file"),
+    (lambda path: result(path, numbers={"wrong": {"k": 1, "n": "x", "low": [], "high": 1}}), "cannot be compared")])
+def test_what_cannot_be_compared_of_a_folder(spoil, said, tmp_path):
+    """The others are."""
+    spoil(result(tmp_path / "there/two.jsonl"))
+    result(tmp_path / "there/one.jsonl", verdict="refuted")
+    done = report(tmp_path / "out", result(tmp_path / "one.jsonl"), result(tmp_path / "two.jsonl"),
+                  "--compare", tmp_path / "there")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and said in done.stderr, done.stderr
+    text = Page(tmp_path / "out" / "report.html").text
+    assert "differs: refuted it was so race/one" in text and "holds not there it was so race/two" in text
+
+
+# --- the rest of the page -------------------------------------------------------------------------
 
 def test_the_data(tmp_path):
     """Of each field that a sample declares and has, by variant; text is listed."""

@@ -119,18 +119,25 @@ def machine_of(result):
 
 def host_of(result):
     """The machine without the version of the suite."""
+    return " · ".join(host_parts(result))
+
+
+CPUS, KERNEL = 1, 3  # of the parts
+
+
+def host_parts(result):
     run = result.run
     cpus = run.get("cpus_online", "?")
     guest = run.get("virtualisation", "unknown")
     quota = run.get("cpu_quota_cpus")
-    return " · ".join([
-        run.get("cpu_model") or run.get("arch", "unknown CPU"),
+    return (
+        str(run.get("cpu_model") or run.get("arch", "unknown CPU")),
         f"{cpus} CPU{'' if cpus == 1 else 's'}"
         + (f", quota {quota:.3g}" if quota else ""),
         {"none": "bare metal"}.get(guest, f"{guest} guest"),
         f"Linux {run.get('kernel', '?')}",
         result.compiler,
-    ])
+    )
 
 
 def made_by(result):
