@@ -28,7 +28,7 @@ import vector  # noqa: E402
 from charts import style  # noqa: E402
 from compare import Column, Run, columns_of, comparable  # noqa: E402
 from plot import draw_each, drawable, figures  # noqa: E402
-from results import (REFERENCE, WORDS, counts, headline, newest, read_all, reference,  # noqa: E402
+from results import (ANSWERS, REFERENCE, WORDS, counts, headline, newest, read_all, reference,  # noqa: E402
                      shown_verdict)
 from sentence import value  # noqa: E402
 
@@ -215,7 +215,7 @@ def render(experiments, columns):
     others = sorted(set().union(*(chart.others for one in experiments for chart in one.charts)))
     return TEMPLATES.get_template("template.html").render(
         experiments=experiments, groups=list(dict.fromkeys(one.group for one in experiments)), found=found,
-        counts=counts(found), words=WORDS, cards=cards_of(experiments),
+        counts=counts(found), words=WORDS, answers=ANSWERS, cards=cards_of(experiments),
         hosts=[host for host, _ in hosts.most_common()], columns=columns,
         palettes={mode: Markup(vector.palette(mode, others)) for mode in vector.PAGES},
         style=part_of_page("style.css"), script=part_of_page("script.js"))

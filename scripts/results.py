@@ -77,6 +77,7 @@ WORDS = {"holds": "seen here, as it is taught",
          "not-seen": "it can happen, but did not here: that proves nothing",
          "unclear": "this run cannot tell",
          "skipped": "this machine cannot test it"}
+ANSWERS = ("holds", "refuted", "depends", "not-seen")  # what a reader may expect, and a run can judge
 BOUNDARIES = re.compile(r", (?!\d)|[;.] "), re.compile(": ")  # between clauses, not between numbers
 
 

@@ -163,6 +163,38 @@ def test_what_differs_from_the_reference(browser):
         assert told in details.text and "cpus_online: 3 here, 2 there" in details.text
 
 
+def test_predictions(browser):
+    """What was found on a claim is shown once the reader has said what to expect of it; the reasons after the last."""
+    taught = len(find(browser, "#race-counter dt"))
+    score, = find(browser, "#score")
+    assert not visible(browser, "#race-counter .word")
+    find(browser, "#race-counter summary")[0].send_keys(Keys.ENTER)
+    assert not visible(browser, "#race-counter .answer") and not score.text
+    for count, (verdict, expected, told, so_far) in enumerate((
+            ("holds", "holds", "holds, as you expected", "1 of 1 as expected"),
+            ("holds", "not-seen", "holds; you expected not seen", "1 of 2 as expected"),
+            ("not-seen", "not-seen", "not seen, as you expected", "2 of 3 as expected")), 1):
+        claim = find(browser, "#race-counter dl > div")[count - 1]
+        assert claim.get_attribute("data-verdict") == verdict
+        name = claim.find_element(By.CSS_SELECTOR, "[role=group]").get_attribute("aria-label")
+        assert claim.find_element(By.TAG_NAME, "dt").text in name
+        claim.find_element(By.CSS_SELECTOR, f"[value={expected}]").send_keys(Keys.ENTER)
+        assert told in claim.text and score.text == so_far and not claim.find_elements(By.TAG_NAME, "button")
+        assert browser.switch_to.active_element == claim.find_element(By.TAG_NAME, "dt")
+        assert len(visible(browser, "#race-counter dd.answer")) == count
+        assert bool(visible(browser, "#race-counter div.answer p")) == (count == taught)
+    assert not find(browser, "#race-counter .prediction") and not visible(browser, "#race-counter .asked")
+
+
+def test_answers_without_a_prediction(browser):
+    find(browser, "#tcp-backlog summary")[0].click()
+    assert visible(browser, "#tcp-backlog .prediction") and not visible(browser, "#tcp-backlog .answer")
+    find(browser, "#tcp-backlog p.prediction button")[0].click()
+    assert visible(browser, "#tcp-backlog .answer") == find(browser, "#tcp-backlog .answer")
+    assert not find(browser, "#tcp-backlog .prediction") and not find(browser, "#score")[0].text
+    assert browser.switch_to.active_element == find(browser, "#tcp-backlog dt")[0]
+
+
 def hover(browser, chart, panel, across, down):
     """What is read at a part of a panel."""
     box = browser.execute_script("""
@@ -234,6 +266,8 @@ def test_looks(width, height, scheme, browser):
         browser.execute_script(AXE.read_text(encoding="utf-8"))
         for summary in find(browser, "#race-zero summary"):
             summary.click()
+        find(browser, "#race-counter summary")[0].click()
+        find(browser, "#race-counter .prediction button")[0].click()
         found = browser.execute_async_script(  # a chart's inside is a picture
             "axe.run({exclude: [['.drawing']]}, {resultTypes: ['violations']}).then(arguments[0])")
         assert [(rule["id"], rule["nodes"][0]["target"], rule["nodes"][0]["failureSummary"])
@@ -253,8 +287,8 @@ def test_by_keyboard(browser):
 def test_in_print(browser):
     look(browser, 800, 1100, media="print")
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
-    assert not visible(browser, ".control") and not visible(browser, "details:not([open])")
-    assert visible(browser, "#race-counter dd") and visible(browser, "#race-counter .data td")
+    assert not visible(browser, ".control, .prediction") and not visible(browser, "details:not([open])")
+    assert visible(browser, ".answer") == find(browser, ".answer") and visible(browser, "#race-counter .data td")
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
     assert not find(browser, "details[open]")
 
@@ -268,6 +302,7 @@ def test_without_javascript(browser, page):
         assert len({chart.find_element(By.XPATH, "ancestor::section").get_attribute("id")
                     for chart in visible(browser, "svg.chart")}) == len(SHOWN)
         find(browser, "#race-counter summary")[0].click()
-        assert visible(browser, "#race-counter dd")
+        assert visible(browser, "#race-counter .answer") == find(browser, "#race-counter .answer")
+        assert not find(browser, ".prediction")
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What makes the page handier: search, filters, sorting, values on hover, charts enlarged, commands copied.
+// What makes the page handier: search, filters, sorting, values on hover, large charts, copied commands, predictions.
 "use strict";
 
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -141,6 +141,66 @@ for (const button of all(".copy")) {
 	button.setAttribute("aria-live", "polite");
 	button.addEventListener("click", () => copy(button));
 }
+
+// --- predictions -----------------------------------------------------------------------------------
+// What was found is hidden (.asked) until the reader has said what to expect of that claim; the reasons are, of all.
+
+const score = {right: 0, judged: 0};
+
+function copyOf(template) {
+	return document.getElementById(template).content.firstElementChild.cloneNode(true);
+}
+
+// Shows what was found on a claim, or on all of an experiment.
+function reveal(asked) {
+	for (const element of [asked, ...all(".asked", asked)])
+		element.classList.remove("asked");
+	for (const question of all(".prediction", asked))
+		question.remove();
+}
+
+// The first claim in there has the focus: what had it is gone.
+function goTo(asked) {
+	const term = asked.querySelector("dt");
+	term.tabIndex = -1;
+	term.focus();
+}
+
+function predict(claim, expected) {
+	const {verdict} = claim.dataset;
+	const judged = all("button", claim).some(button => button.value === verdict);
+	const right = expected.value === verdict;
+	score.judged += judged;
+	score.right += right;
+	claim.querySelector(".word").after(right ? ", as you expected" : judged ? `; you expected ${expected.textContent}` :
+		`; you expected ${expected.textContent}: that does not count`);
+	reveal(claim);
+	const details = claim.closest("details");
+	if (!details.querySelector("dl .asked"))
+		reveal(details);
+	goTo(claim);
+	document.getElementById("score").textContent = `${score.right} of ${score.judged} as expected`;
+}
+
+function ask(details) {
+	for (const claim of all("[data-verdict]", details)) {
+		const question = copyOf("prediction");
+		const text = claim.querySelector("dt").firstChild.data;
+		question.firstElementChild.setAttribute("aria-label", `what you expect: ${text}`);
+		for (const button of all("button", question))
+			button.addEventListener("click", () => predict(claim, button));
+		claim.querySelector("dt").after(question);
+		claim.classList.add("asked");
+	}
+	details.querySelector("summary").after(copyOf("meanings"));
+	const resign = copyOf("resign");
+	resign.firstElementChild.addEventListener("click", () => { reveal(details); goTo(details); });
+	details.append(resign);
+	details.classList.add("asked");
+}
+
+for (const details of all(".findings"))
+	ask(details);
 
 // --- print -----------------------------------------------------------------------------------------
 
