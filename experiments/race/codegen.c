@@ -27,6 +27,7 @@
 #include "child.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "scratch.h"
 #include "span.h"
 #include "team.h"
@@ -355,8 +356,8 @@ static int compile_all(struct run *run)
 			run_leave_out(run, i, "%s",
 				      rank[cells[i].level] >= how_many ? "--levels"
 				      : compilers[cells[i].compiler].path[0]
-					      ? "it was not compiled"
-					      : "there is no such compiler");
+					      ? MESSAGE("it was not compiled")
+					      : MESSAGE("there is no such compiler"));
 	}
 	return found;
 }

@@ -25,6 +25,7 @@
 
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "span.h"
 #include "steps.h"
 #include "team.h"
@@ -286,13 +287,15 @@ static void record(struct run *run, bool increments_only)
 /* What the compiler made of the plain loop: its 0 proves nothing. */
 static void note_plain(struct run *run)
 {
-	const char *note =
-		"plain: this compiler, with these flags, kept the loop, with {instructions} instructions an update";
+	const char *note = MESSAGE(
+		"plain: this compiler, with these flags, kept the loop, with {instructions} instructions an update");
 
 	if (isnan(plain_instructions))
-		note = "plain: what the compiler made of the loop could not be counted here (ptrace)";
+		note = MESSAGE(
+			"plain: what the compiler made of the loop could not be counted here (ptrace)");
 	else if (plain_instructions < 0.5)
-		note = "plain: the compiler made one addition of the whole loop, which leaves next to nothing to interleave; it is as racy as volatile, and its 0 proves nothing";
+		note = MESSAGE(
+			"plain: the compiler made one addition of the whole loop, which leaves next to nothing to interleave; it is as racy as volatile, and its 0 proves nothing");
 	run_note(run, note, number_real("instructions", plain_instructions));
 }
 
@@ -324,16 +327,16 @@ static void judge(struct run *run)
 	run_judge(
 		run, "race-nonzero", same_sign ? SKIPPED : can_happen(wrong),
 		same_sign
-			? "no thread subtracts (--same-sign)"
-			: "{wrong} racy trials ended elsewhere than at the exact value ({wrong.range})",
+			? MESSAGE("no thread subtracts (--same-sign)")
+			: MESSAGE("{wrong} racy trials ended elsewhere than at the exact value ({wrong.range})"),
 		number_share("wrong", wrong));
 	exact = share_rest(wrong_trials(run));
 	run_judge(
 		run, "race-zero-is-safe",
 		same_sign ? SKIPPED : refuted_if_often(exact, run_bound(run, "often_share")),
 		same_sign
-			? "no thread subtracts (--same-sign)"
-			: "{exact} racy trials ended at the exact value and looked safe; race/zero has programs of which more do",
+			? MESSAGE("no thread subtracts (--same-sign)")
+			: MESSAGE("{exact} racy trials ended at the exact value and looked safe; race/zero has programs of which more do"),
 		number_share("exact", exact));
 	lost = lost_with_mutex(run);
 	run_judge(run, "race-mutex-fixes",
@@ -351,7 +354,7 @@ static void draw(struct run *run)
 	struct values xs = run_values(run, SPLIT, "final_x");
 	double reach = fmax(fabs(stats_quantile(xs, 0)), fabs(stats_quantile(xs, 1)));
 
-	fprintf(run_out(run), "  x at the end of every trial:\n");
+	run_say(run, "x at the end of every trial:");
 	for (size_t v = 0; v < VARIANTS; v++)
 		if (run_selected(run, v)) {
 			fprintf(run_out(run), "  %-9s ", variants[v].name);
@@ -359,7 +362,9 @@ static void draw(struct run *run)
 				    run_values(run, v, same_sign ? "increments_x" : "final_x"));
 		}
 	if (xs.n > 0 && reach > 0) {
-		fprintf(run_out(run), "  split, all trials: %s |", text_count(-(int64_t)reach));
+		fprintf(run_out(run), "  %s |",
+			text_format(translated("split, all trials: %s"),
+				    text_count(-(int64_t)reach)));
 		text_histogram(run_out(run), xs, -reach, reach, 24);
 		fprintf(run_out(run), "| +%s\n", text_count((int64_t)reach));
 	}

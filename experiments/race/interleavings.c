@@ -20,6 +20,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "schedule.h"
 #include "span.h"
 #include "text.h"
@@ -245,8 +246,8 @@ static void judge(struct run *run)
 		run, "race-interleavings",
 		never_happens(gaps, (int64_t)run_bound(run, "enough_distributions")),
 		executed > 0
-			? "{gaps} exact distributions leave out a result between the extremes; {executed} schedules executed one by one end as counted"
-			: "{gaps} exact distributions leave out a result between the extremes",
+			? MESSAGE("{gaps} exact distributions leave out a result between the extremes; {executed} schedules executed one by one end as counted")
+			: MESSAGE("{gaps} exact distributions leave out a result between the extremes"),
 		number_share("gaps", gaps), number_real("executed", executed));
 }
 
@@ -294,17 +295,19 @@ static double unlost_share(const struct counted *c)
 
 static const char *ends_shown(const struct counted *c)
 {
-	return text_format("%d to %d", c->low, c->high);
+	return text_format(translated("%d to %d"), c->low, c->high);
 }
 
 static void print_sizes(struct run *run, size_t p)
 {
 	FILE *out = run_out(run);
 
-	fprintf(out, "\n  %-3s %3s %19s %11s %8s %8s %19s\n", variants[p].name, "", "", "x at",
-		"share", "nothing", "end at");
-	fprintf(out, "  %-3s %3s %19s %11s %8s %8s %19s\n", "", "N", "schedules", "the end",
-		"exact", "lost", "the least x");
+	fprintf(out, "\n  %-3s %s\n", variants[p].name,
+		translated(
+			"                               x at    share  nothing              end at"));
+	fprintf(out, "      %s\n",
+		translated(
+			"  N           schedules     the end    exact     lost         the least x"));
 	for (const struct counted *c = counted[p]; c < counted[p] + SCHEDULE_SIZES && c->s.n; c++)
 		fprintf(out, "  %7d %19s %11s %8s %8s %19s\n", c->s.n, number_shown(c->all),
 			ends_shown(c),
@@ -339,7 +342,8 @@ static void draw(struct run *run)
 	for (size_t p = 0; p < PROGRAMS; p++)
 		if (run_selected(run, p))
 			print_sizes(run, p);
-	fputs("\n  Share of schedules for each x at the end:\n", run_out(run));
+	fputc('\n', run_out(run));
+	run_say(run, "Share of schedules for each x at the end:");
 	for (size_t p = 0; p < PROGRAMS; p++)
 		for (size_t i = sizes > 2 ? sizes - 2 : 0; i < sizes && run_selected(run, p); i++)
 			print_bars(run, p, &counted[p][i]);

@@ -20,6 +20,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "schedule.h"
 #include "span.h"
 #include "team.h"
@@ -339,8 +340,8 @@ static void judge(struct run *run)
 	run_judge(
 		run, "race-ends-at-two", iterations == 1 ? SKIPPED : can_happen(two),
 		iterations == 1
-			? "with N = 1, 2 is right"
-			: "with {two} N a schedule ends at 2, and real threads that took it ended there, after {switches} switches at most",
+			? MESSAGE("with N = 1, 2 is right")
+			: MESSAGE("with {two} N a schedule ends at 2, and real threads that took it ended there, after {switches} switches at most"),
 		number_share("two", two),
 		number_real("switches",
 			    stats_quantile(run_values(run, INCREMENTS, "two_switches"), 1)));
@@ -359,9 +360,12 @@ static void print_slice(FILE *out, const struct script *w, size_t i, size_t end,
 	for (size_t k = i; k < end; k++) {
 		if (end - i > shown_most && k == i + shown_first) {
 			k = end - shown_first;
-			fprintf(text, ", ... (%zu steps) ...", end - i - 2 * shown_first);
+			fputs(", ", text);
+			fprintf(text, translated("... (%zu steps) ..."), end - i - 2 * shown_first);
 		}
-		fprintf(text, "%s%s %d", k > i ? ", " : "", (done + k - i) % 2 ? "stores" : "loads",
+		fputs(k > i ? ", " : "", text);
+		fprintf(text,
+			translated((done + k - i) % 2 ? MESSAGE("stores %d") : MESSAGE("loads %d")),
 			w->value[k]);
 	}
 	fclose(text);

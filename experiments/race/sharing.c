@@ -33,6 +33,7 @@
 #include "child.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "span.h"
 #include "text.h"
 
@@ -43,13 +44,13 @@ enum { SPLIT = CELLS, ATOMIC, VARIANTS, ADDERS = 2 };
 
 static const struct place {
 	const char *name, *help;
-} places[PLACES] = {[CODE] = {"code", "a function"},
-		    [GLOBAL] = {"global", "a global variable"},
-		    [HEAP] = {"heap", "a block of malloc"},
-		    [STACK] = {"stack", "a stack variable, each its own"},
-		    [LENT] = {"lent", "the first one's stack variable"},
-		    [TLS] = {"tls", "a thread-local variable"},
-		    [MAPPING] = {"mapping", "a MAP_SHARED mapping (control)"}};
+} places[PLACES] = {[CODE] = {"code", MESSAGE("a function")},
+		    [GLOBAL] = {"global", MESSAGE("a global variable")},
+		    [HEAP] = {"heap", MESSAGE("a block of malloc")},
+		    [STACK] = {"stack", MESSAGE("a stack variable, each its own")},
+		    [LENT] = {"lent", MESSAGE("the first one's stack variable")},
+		    [TLS] = {"tls", MESSAGE("a thread-local variable")},
+		    [MAPPING] = {"mapping", MESSAGE("a MAP_SHARED mapping (control)")}};
 
 /* Variant i < CELLS is places[i % PLACES] of threads, then of processes; main() fills those in. */
 static char names[CELLS][NAME];
@@ -340,13 +341,16 @@ static const char *address(struct run *run, int mode, size_t place, const char *
 
 static void draw(struct run *run)
 {
-	fprintf(run_out(run), "  %-30s %14s %14s %14s\n", "addresses of the first trial",
-		"the first", "a thread", "a process");
-	for (size_t i = 0; i < PLACES; i++)
-		fprintf(run_out(run), "  %-30s %14s %14s %14s\n", places[i].help,
-			address(run, THREAD, i, "first_address"),
+	fprintf(run_out(run), "  %s\n",
+		translated(
+			"addresses of the first trial        the first       a thread      a process"));
+	for (size_t i = 0; i < PLACES; i++) {
+		fputs("  ", run_out(run));
+		text_pad(run_out(run), translated(places[i].help), 30);
+		fprintf(run_out(run), " %14s %14s %14s\n", address(run, THREAD, i, "first_address"),
 			address(run, THREAD, i, "second_address"),
 			address(run, PROCESS, i, "second_address"));
+	}
 	fputc('\n', run_out(run));
 }
 

@@ -23,6 +23,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "python.h"
 #include "span.h"
 #include "team.h"
@@ -292,8 +293,8 @@ static void judge_parallelism(struct run *run)
 				 or_not_seen(share_above(all, run_bound(run, "usual_share"))),
 				 can_happen(interleaved)),
 		run_cpus() < 2
-			? "it takes several CPUs, and there is one"
-			: "on one CPU threads interleaved in {interleaved} trials, and more than one CPU worked in {one}; on {cpus} CPUs in {all}",
+			? MESSAGE("it takes several CPUs, and there is one")
+			: MESSAGE("on one CPU threads interleaved in {interleaved} trials, and more than one CPU worked in {one}; on {cpus} CPUs in {all}"),
 		number_share("interleaved", interleaved), number_share("one", one),
 		number_share("all", all), number_int("cpus", run_cpus()));
 }
@@ -312,13 +313,13 @@ static void judge_gil(struct run *run)
 	run_judge(
 		run, "gil-one-at-a-time", run_cpus() < 2 ? SKIPPED : only_if(here, no_faster),
 		run_cpus() < 2
-			? "it takes several CPUs, and there is one"
-			: "2 threads were {lock_2} and 4 were {lock_4} times as fast as one with one big lock in C, {python_2} and {python_4} in CPython {python}; without a lock {free_2}",
+			? MESSAGE("it takes several CPUs, and there is one")
+			: MESSAGE("2 threads were {lock_2} and 4 were {lock_4} times as fast as one with one big lock in C, {python_2} and {python_4} in CPython {python}; without a lock {free_2}"),
 		number_interval("lock_2", speedup(run, LOCK, 1)),
 		number_interval("lock_4", speedup(run, LOCK, 2)),
 		number_interval("python_2", speedup(run, PYTHON, 1)),
 		number_interval("python_4", speedup(run, PYTHON, 2)),
-		number_text("python", *python.name ? python.name : "(none)"),
+		number_text("python", *python.name ? python.name : MESSAGE("(none)")),
 		number_interval("free_2", free_2));
 }
 

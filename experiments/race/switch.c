@@ -34,6 +34,7 @@
 #include "child.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "span.h"
 #include "stack.h"
 #include "text.h"
@@ -329,7 +330,7 @@ static const char *left_out(size_t variant)
 	if (variant <= UCONTEXT && stack_missing(variant == OWN))
 		return stack_missing(variant == OWN);
 	if (variant >= TWO_CPUS && run_cpus() < 2)
-		return "one CPU only";
+		return MESSAGE("one CPU only");
 	return NULL;
 }
 
