@@ -20,6 +20,7 @@
 #include "exp.h"
 #include "gil.h"
 #include "judge.h"
+#include "language.h"
 #include "span.h"
 #include "text.h"
 
@@ -256,8 +257,8 @@ static void judge(struct run *run)
 static const char *shown(const struct reached *r)
 {
 	if (r->results == 1)
-		return text_format("only %lld", (long long)r->low);
-	return text_format("%lld to %lld", (long long)r->low, (long long)r->high);
+		return text_format(translated("only %lld"), (long long)r->low);
+	return text_format(translated("%lld to %lld"), (long long)r->low, (long long)r->high);
 }
 
 static void print_table(struct run *run, int sign)
@@ -270,9 +271,13 @@ static void print_table(struct run *run, int sign)
 			fprintf(out, " %*s", COLUMN, variants[v].name);
 	for (size_t p = 0; p < GIL_PROGRAMS; p++) {
 		fprintf(out, "\n  %-17s", gil_programs[p].python);
-		for (size_t v = 0; v < VARIANTS; v++)
+		for (size_t v = 0; v < VARIANTS; v++) {
+			const char *ends = shown(&reached[v][p][sign]);
+
 			if (run_selected(run, v))
-				fprintf(out, " %*s", COLUMN, shown(&reached[v][p][sign]));
+				fprintf(out, " %*s%s", COLUMN - text_columns(ends, strlen(ends)),
+					"", ends);
+		}
 	}
 	fputc('\n', out);
 }

@@ -21,6 +21,7 @@
 #include "exp.h"
 #include "gil_race.h"
 #include "judge.h"
+#include "language.h"
 #include "python.h"
 #include "span.h"
 #include "text.h"
@@ -328,15 +329,15 @@ static void judge(struct run *run)
 			: all_of(never_happens(since, (int64_t)run_bound(run, "enough_trials")),
 				 can_happen_in(call, (int64_t)run_bound(run, "enough_calls"))),
 		since.n == 0
-			? "no CPython since 3.10 with a GIL was run; in older ones x is not 0 in {before} trials"
-			: "x is not 0 in {since} trials since 3.10, in {before} before; with x += f() since 3.10 in {call} ({interpreters} interpreters with a GIL)",
+			? MESSAGE("no CPython since 3.10 with a GIL was run; in older ones x is not 0 in {before} trials")
+			: MESSAGE("x is not 0 in {since} trials since 3.10, in {before} before; with x += f() since 3.10 in {call} ({interpreters} interpreters with a GIL)"),
 		number_share("since", since), number_share("before", before),
 		number_share("call", call), number_int("interpreters", (int64_t)interpreters));
 	run_judge(
 		run, "gil-not-your-data", interpreters == 0 ? SKIPPED : can_happen(any),
 		interpreters == 0
-			? "no CPython with a GIL was run"
-			: "updates were lost in {any} trials of x += 1 and of x += f() with a GIL",
+			? MESSAGE("no CPython with a GIL was run")
+			: MESSAGE("updates were lost in {any} trials of x += 1 and of x += f() with a GIL"),
 		number_share("any", any));
 	for (size_t i = 0; i < subjects_n; i++)
 		if (subjects[i].python && subjects[i].policy == GIL_NONE)
@@ -394,7 +395,7 @@ static void draw(struct run *run)
 {
 	FILE *out = run_out(run);
 
-	fprintf(out, "  x at the end of every trial of x += 1:\n");
+	run_say(run, "x at the end of every trial of x += 1:");
 	for (size_t i = 0; i < subjects_n; i++)
 		if (run_selected(run, i)) {
 			fprintf(out, "  %-11s ", variants[i].name);

@@ -11,6 +11,7 @@
  */
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "lib/counting.h"
 #include "span.h"
 #include "text.h"
@@ -114,8 +115,8 @@ static void judge(struct run *run)
 	run_judge(
 		run, "gil-free-threaded", run_cpus() < 2 ? SKIPPED : verdict,
 		run_cpus() < 2
-			? "it takes several CPUs, and there is one"
-			: "CPython {python} without its GIL: x was wrong in {wrong} trials, two threads were {own} times as fast as one on an x each and {shared} times on one x; with its GIL x was wrong in {gil_wrong}, and they were {gil_own} and {gil_shared} times as fast; one thread alone took {alone} times as long without the GIL as with it",
+			? MESSAGE("it takes several CPUs, and there is one")
+			: MESSAGE("CPython {python} without its GIL: x was wrong in {wrong} trials, two threads were {own} times as fast as one on an x each and {shared} times on one x; with its GIL x was wrong in {gil_wrong}, and they were {gil_own} and {gil_shared} times as fast; one thread alone took {alone} times as long without the GIL as with it"),
 		number_text("python", python.name), number_share("wrong", wrong),
 		number_interval("own", own), number_interval("shared", shared),
 		number_share("gil_wrong", run_nonzero(run, GIL, "shared_x")),

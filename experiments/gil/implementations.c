@@ -17,6 +17,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "lib/counting.h"
 #include "python.h"
 #include "span.h"
@@ -154,7 +155,7 @@ static struct share parallel_in(struct run *run, bool some, char **names_of)
 		comma = ", ";
 	}
 	if (all.n == 0)
-		fputs("none", out);
+		fputs(MESSAGE("none"), out);
 	fclose(out);
 	return all;
 }
@@ -162,9 +163,9 @@ static struct share parallel_in(struct run *run, bool some, char **names_of)
 static const char *why_skipped(void)
 {
 	if (run_cpus() < 2)
-		return "it takes several CPUs, and there is one";
+		return MESSAGE("it takes several CPUs, and there is one");
 	return kinds < 2
-		       ? "it takes another Python than CPython with a GIL: Jython, IronPython, free-threaded CPython or PyPy were not found; --python names one"
+		       ? MESSAGE("it takes another Python than CPython with a GIL: Jython, IronPython, free-threaded CPython or PyPy were not found; --python names one")
 		       : NULL;
 }
 
@@ -183,7 +184,7 @@ static void judge(struct run *run)
 		run, "gil-implementations",
 		skipped ? SKIPPED : any_of(seen, only_if(always_happens(c, enough), seen)),
 		skipped ? skipped
-			: "more than one CPU was at work in {some} trials of {without}, in {none} of the others ({with}), in {c} of two threads in C",
+			: MESSAGE("more than one CPU was at work in {some} trials of {without}, in {none} of the others ({with}), in {c} of two threads in C"),
 		number_share("some", some), number_text("without", without),
 		number_share("none", none), number_text("with", with), number_share("c", c));
 	free(with);
