@@ -2,19 +2,20 @@
 """What compilers make of x += 1: the loop's kind, and what it loses on one CPU and on several."""
 import numpy as np
 
+from language import MESSAGE, say, translated
 from . import style
 
 COMPILERS = ("gcc", "clang", "other")
 KINDS = ("plain", "volatile", "relaxed", "atomic")
 ONE, SEVERAL = (style.BLUE, "o"), (style.RED, "s")
+LOOPS = {"load-store": MESSAGE("load, {between} between, store"), "one": MESSAGE("one instruction"),
+         "register": MESSAGE("in a register"), "folded": MESSAGE("one addition in all"),
+         "locked": MESSAGE("one locked instruction")}
 
 
 def loop_of(sample):
     """The label: what the loop is."""
-    between = sample["between_instructions"]
-    return {"load-store": f"load, {between} between, store", "one": "one instruction",
-            "register": "in a register", "folded": "one addition in all",
-            "locked": "one locked instruction"}.get(sample["class"], "not classified")
+    return say(LOOPS.get(sample["class"], MESSAGE("not classified")), between=sample["between_instructions"])
 
 
 def lost(samples, field):
@@ -30,13 +31,16 @@ def title_of(samples):
     if single:
         alone = lost(single, "one_cpu_lost_updates")
         several = lost(single, "cpus_lost_updates")
-        text = ("An update of one instruction lost nothing on one CPU" if not alone.any() else
-                f"An update of one instruction lost up to {alone.max():.0f} % on one CPU")
-        if len(several) and several.any():
-            text += f", and a median {np.median(several):.0f} % on several"
-        return text
+        if not several.any():
+            return say(MESSAGE("An update of one instruction lost up to {alone:.0f} % on one CPU") if alone.any() else
+                       MESSAGE("An update of one instruction lost nothing on one CPU"), alone=alone.max())
+        return say(MESSAGE("An update of one instruction lost up to {alone:.0f} % on one CPU, and a median "
+                           "{several:.0f} % on several") if alone.any() else
+                   MESSAGE("An update of one instruction lost nothing on one CPU, and a median "
+                           "{several:.0f} % on several"),
+                   alone=alone.max(), several=np.median(several))
     one = lost(split or samples, "one_cpu_lost_updates")
-    return f"The compiled loops lost {np.median(one):.0f} % of their updates on one CPU"
+    return say("The compiled loops lost {lost:.0f} % of their updates on one CPU", lost=np.median(one))
 
 
 def draw_kind(axes, result, kind, rows, samples):
@@ -63,12 +67,12 @@ def draw(result):
     kinds = [kind for kind in KINDS[:3] if any(s["kind"] == kind for s in samples)]
     kinds = kinds or ["atomic"]
     control = [s for s in samples if s["kind"] == "atomic"]
-    note = ("The loop that each compiler makes of x += 1 (in words), and the updates that two threads "
-            "lose with it. A dot is a trial.")
+    note = translated("The loop that each compiler makes of x += 1 (in words), and the updates that two threads "
+                      "lose with it. A dot is a trial.")
     if control and kinds != ["atomic"]:
         worst = max(lost(control, "one_cpu_lost_updates").max(initial=0),
                     lost(control, "cpus_lost_updates").max(initial=0))
-        note += f" Control: an atomic addition lost {style.figures(worst)} %."
+        note += " " + say("Control: an atomic addition lost {percent} %.", percent=style.figures(worst))
     page = style.Page(result, title_of([s for s in samples if s["kind"] != "atomic"] or samples),
                       note)
     grid = page.grid(1, len(kinds), left=0.095, right=0.975, above=0.1, wspace=0.09)
@@ -79,10 +83,10 @@ def draw(result):
         for edge in range(1, len(rows)):
             axes.axhline(edge - 0.52, color=style.PALE, linewidth=0.7)
         draw_kind(axes, result, kind, rows, samples)
-        axes.set_xlabel("lost updates (% of all)")
+        axes.set_xlabel(translated("lost updates (% of all)"))
         if place == len(kinds) - 1:
-            for name, (colour, marker) in (("on one CPU", ONE), ("on several", SEVERAL)):
-                axes.plot([], [], marker, color=colour, markersize=6, label=name)
+            for name, (colour, marker) in ((MESSAGE("on one CPU"), ONE), (MESSAGE("on several"), SEVERAL)):
+                axes.plot([], [], marker, color=colour, markersize=6, label=translated(name))
             page.fig.legend(*axes.get_legend_handles_labels(), loc="upper right", ncol=2,
                             bbox_to_anchor=(style.RIGHT, page.top - 0.005), frameon=False)
     return page.fig

@@ -5,12 +5,14 @@ import textwrap
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from language import MESSAGE, say, translated
 from . import style
 
 ORDER = ("split", "volatile", "plain", "mutex", "atomic")
 RACY = ("split", "volatile")  # as for the verdicts; plain is too, but little of it may be left
 CONTROLS = ("mutex", "atomic")
-A = {"mutex": "a mutex", "atomic": "an atomic"}
+PROTECTED = {("mutex", "atomic"): MESSAGE("with a mutex or an atomic"), ("mutex",): MESSAGE("with a mutex"),
+             ("atomic",): MESSAGE("with an atomic")}
 LOOK = {"mutex": (style.GREEN, "s"), "atomic": (style.GREEN, "s"), "plain": (style.BLUE, "^")}
 
 
@@ -44,58 +46,63 @@ def title_of(result, variants):
     racy = [s for name in RACY for s in variants.get(name, [])]
     safe = [s for name in CONTROLS for s in variants.get(name, [])]
     if lost_percent(safe).any() or wrong(safe)[0]:
-        return "Even the controls lost updates: this run shows nothing"
-    none = f"with {' or '.join(A[name] for name in CONTROLS if name in variants)}"
+        return translated("Even the controls lost updates: this run shows nothing")
+    protected = translated(PROTECTED.get(tuple(name for name in CONTROLS if name in variants)))
     if not racy:
-        return f"No update is lost {none}" if safe else "What the compiler left of the race"
+        return (say("No update is lost {protected}", protected=protected) if safe else
+                translated("What the compiler left of the race"))
     lost = lost_percent(racy)
     if not len(lost) or result.verdict("race-nonzero") == "not-seen":
-        return "Without a lock {} of {} trials ended wrong".format(*wrong(racy))
-    return (f"{racy[0]['threads']} threads without a lock lost {share(np.median(lost))} of "
-            "their updates" + (f"; {none}, none" if safe else ""))
+        k, n = wrong(racy)
+        return say("Without a lock {k} of {n} trials ended wrong", k=k, n=n)
+    return say(MESSAGE("{threads} threads without a lock lost {share} of their updates; {protected}, none") if safe else
+               MESSAGE("{threads} threads without a lock lost {share} of their updates"),
+               threads=racy[0]["threads"], share=share(np.median(lost)), protected=protected)
 
 
 def note_of(samples, variants):
     threads, each = samples[0]["threads"], {s["iterations"] for s in samples}
-    fewer = " (under the mutex fewer)" if len(each) > 1 else ""
-    note = (f"{threads} threads update one counter x, {max(each):,} times each{fewer}. A dot is a "
-            "trial, a bar the median.")
+    note = say(MESSAGE("{threads} threads update one counter x, {each:,} times each (under the mutex fewer). A dot is "
+                       "a trial, a bar the median.") if len(each) > 1 else
+               MESSAGE("{threads} threads update one counter x, {each:,} times each. A dot is a trial, a bar the "
+                       "median."), threads=threads, each=max(each))
     if "plain" in variants and not lost_percent(variants["plain"]).any():
-        note += " plain is a race too: its 0 proves nothing."
+        note += " " + translated("plain is a race too: its 0 proves nothing.")
     return note
 
 
 def label(result, name, samples):
     cost = np.median(style.column(samples, "elapsed_ns") / updates(samples))
     return (f"{name}\n{textwrap.fill(result.help(name), 24)}\n"
-            f"{style.figures(cost, 2)} ns an update")
+            + say("{cost} ns an update", cost=style.figures(cost, 2)))
 
 
 def draw_lost(axes, variants):
-    axes.set_title("All threads add 1: updates lost")
+    axes.set_title(translated("All threads add 1: updates lost"))
     axes.set_xlim(-3, 103)
-    axes.set_xlabel("lost updates (% of all)")
+    axes.set_xlabel(translated("lost updates (% of all)"))
     for at, (name, samples) in enumerate(variants.items()):
         lost = lost_percent(samples)
         style.dots(axes, lost, at, *look(name))
         style.median_bar(axes, lost, at)
-        style.beside(axes, at, f"median\n{share(np.median(lost))}" if lost.any() else
-                     f"exactly 0\nin all {len(lost)}" if len(lost) else "not run")
+        style.beside(axes, at, say("median\n{share}", share=share(np.median(lost))) if lost.any() else
+                     say("exactly 0\nin all {trials}", trials=len(lost)) if len(lost) else translated("not run"))
 
 
 def draw_final(axes, variants):
     samples = [s for samples in variants.values() for s in samples if "final_x" in s]
     exact = {s["final_x"] + s["error_updates"] for s in samples}
-    axes.set_title("Threads add 1 or subtract 1: x at the end")
-    axes.set_xlabel(("x" if exact == {0} else "x minus the exact value") +
-                    ", in thousands (0 is correct)")
+    axes.set_title(translated("Threads add 1 or subtract 1: x at the end"))
+    axes.set_xlabel(translated(MESSAGE("x, in thousands (0 is correct)") if exact == {0} else
+                               MESSAGE("x minus the exact value, in thousands (0 is correct)")))
     axes.axvline(0, color=style.GREY, linewidth=1, zorder=1)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     reach = max(abs(s["error_updates"]) for s in samples) / 1000
     axes.set_xlim(-max(reach, 1) * 1.08, max(reach, 1) * 1.08)
     for at, (name, samples) in enumerate(variants.items()):
         style.dots(axes, -style.column(samples, "error_updates") / 1000, at, *look(name))
-        style.beside(axes, at, "{} of {}\nwrong".format(*wrong(samples)))
+        k, n = wrong(samples)
+        style.beside(axes, at, say("{k} of {n}\nwrong", k=k, n=n))
 
 
 def draw(result):

@@ -2,6 +2,7 @@
 """All interleavings: the exact share of schedules for each x at the end."""
 import numpy as np
 
+from language import MESSAGE, say, translated
 from . import style
 
 PROGRAMS = ("+/-", "++")
@@ -29,7 +30,7 @@ def power(exponent):
 
 def percent(share):
     if 0 < share < 1e-6:
-        return f"1 in {power(-np.log10(share))}"
+        return say("1 in {power}", power=power(-np.log10(share)))
     return f"{style.figures(share * 100, 2)} %"
 
 
@@ -55,8 +56,8 @@ def draw_program(axes, result, program, samples):
                   clip_on=False)
     axes.set_ylim(0, 1.04)
     axes.axvline(exact / n, color=style.GREY, linewidth=1, linestyle="--", zorder=1)
-    axes.set_xlabel("x at the end, divided by N")
-    axes.legend(title="Share of schedules\nthat end right", loc="upper left",
+    axes.set_xlabel(translated("x at the end, divided by N"))
+    axes.legend(title=translated("Share of schedules\nthat end right"), loc="upper left",
                 bbox_to_anchor=(1.0, 1.08), fontsize=style.CAPTION + 1,
                 title_fontsize=style.CAPTION + 1, frameon=False)
 
@@ -68,13 +69,14 @@ def share_of(result, program, n, samples):
 
 
 def title_of(result, programs):
-    first = {"holds": "Every x between the extremes can come out",
-             "refuted": "Not every x between the extremes can come out"}.get(
-                 result.verdict("race-interleavings"), "What x comes out as")
+    found = {"holds": MESSAGE("Every x between the extremes can come out"),
+             "refuted": MESSAGE("Not every x between the extremes can come out")}.get(
+                 result.verdict("race-interleavings"), MESSAGE("What x comes out as"))
     program = next(iter(programs))
     n = sizes_of(programs[program])[-1]
     share = percent(share_of(result, program, n, programs[program]))
-    return f"{first}; {share} of schedules end right ({program}, N = {n})"
+    return say("{found}; {share} of schedules end right ({program}, N = {n})", found=translated(found), share=share,
+               program=program, n=n)
 
 
 def draw(result):
@@ -84,12 +86,12 @@ def draw(result):
     counted = next(s["schedules"] for s in result.all_samples if s["iterations"] == last)
     many = power(len(counted) - 1) if len(counted) > DIGITS else f"{int(counted):,}"
     page = style.Page(result, title_of(result, programs),
-                      f"{sample['threads']} threads update x, N times each, without a lock. Exact: "
-                      f"each of the {many} schedules of N = {last} counts the same. A circle is at "
-                      "the right x.")
+                      say("{threads} threads update x, N times each, without a lock. Exact: each of the {many} "
+                          "schedules of N = {last} counts the same. A circle is at the right x.",
+                          threads=sample["threads"], many=many, last=last))
     grid = page.grid(len(programs), 1, left=0.075, right=0.8, hspace=0.62)
     for at, (program, samples) in enumerate(programs.items()):
         axes = page.fig.add_subplot(grid[at])
         draw_program(axes, result, program, samples)
-        axes.set_ylabel("share (highest = 1)")
+        axes.set_ylabel(translated("share (highest = 1)"))
     return page.fig

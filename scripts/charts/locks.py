@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from language import MESSAGE, say, translated
 from . import style
 
 ORDER = ("split", "relaxed", "seq-cst", "cas", "mutex", "adaptive", "futex", "sem", "spin", "ttas",
@@ -34,14 +35,14 @@ def starved(samples):
 
 def named(cell):
     threads, cpus = cell
-    return (f"{threads} thread{'' if threads == 1 else 's'}"
-            + ("" if threads == 1 else f" on {cpus} CPU{'' if cpus == 1 else 's'}"))
+    return say(MESSAGE("{threads} thread") if threads == 1 else MESSAGE("{threads} threads on {cpus} CPU") if cpus == 1
+               else MESSAGE("{threads} threads on {cpus} CPUs"), threads=threads, cpus=cpus)
 
 
 def draw_costs(axes, variants, cells):
     axes.set_xscale("log")
-    axes.set_title("Cost of an update")
-    axes.set_xlabel("ns an update, all threads together (log)")
+    axes.set_title(translated("Cost of an update"))
+    axes.set_xlabel(translated("ns an update, all threads together (log)"))
     for at, samples in enumerate(variants.values()):
         costs = [median(of_cell(samples, cell), "elapsed_ns", "updates") for cell in cells]
         axes.plot([np.nanmin(costs), np.nanmax(costs)], [at, at], color=style.PALE, linewidth=5,
@@ -59,9 +60,9 @@ def draw_costs(axes, variants, cells):
 
 
 def draw_turns(axes, variants, cells):
-    axes.set_title("Fairness")
+    axes.set_title(translated("Fairness"))
     axes.set_xlim(-0.05, 1.05)
-    axes.set_xlabel("fewest / most updates\nof a thread (1 = fair)")
+    axes.set_xlabel(translated("fewest / most updates\nof a thread (1 = fair)"))
     for at, samples in enumerate(variants.values()):
         for cell, (colour, marker) in zip(cells, LOOK):
             if cell[0] > 1 and of_cell(samples, cell):
@@ -77,20 +78,24 @@ def lost_percent(samples):
 def title_of(result, variants, cells):
     safe = {name: samples for name, samples in variants.items() if name != "split"}
     if any(s["lost_updates"] for samples in safe.values() for s in samples):
-        return "A protected counter is wrong: this run shows nothing"
+        return translated("A protected counter is wrong: this run shows nothing")
     if not safe:
-        return f"Without a lock {lost_percent(variants['split']):.0f} % of the updates were lost"
+        return say("Without a lock {lost:.0f} % of the updates were lost", lost=lost_percent(variants["split"]))
     pair = next((cell for cell in cells if cell[0] == 2), cells[-1])
     costs = {name: median(of_cell(samples, pair), "elapsed_ns", "updates")
              for name, samples in safe.items() if name not in ("own-lines", "one-line")}
-    title = ("Every lock is exact" if result.verdict("race-mutex-fixes") == "holds" else
-             "No protected counter lost an update")
+    exact = result.verdict("race-mutex-fixes") == "holds"
     if "split" in variants:
-        title += f" (without one {lost_percent(variants['split']):.0f} % are lost)"
+        title = say(MESSAGE("Every lock is exact (without one {lost:.0f} % are lost)") if exact else
+                    MESSAGE("No protected counter lost an update (without one {lost:.0f} % are lost)"),
+                    lost=lost_percent(variants["split"]))
+    else:
+        title = translated(MESSAGE("Every lock is exact") if exact else MESSAGE("No protected counter lost an update"))
     low, high = min(costs, key=costs.get, default=""), max(costs, key=costs.get, default="")
     if costs and costs[high] > costs[low] * 1.05:
-        title += (f"; with {named(pair)} an update costs {style.figures(costs[low], 2)} ns "
-                  f"({low}) to {style.figures(costs[high], 2)} ns ({high})")
+        title += "; " + say("with {threads} an update costs {least} ns ({low}) to {most} ns ({high})",
+                            threads=named(pair), least=style.figures(costs[low], 2), low=low,
+                            most=style.figures(costs[high], 2), high=high)
     return title
 
 
@@ -98,9 +103,9 @@ def draw(result):
     variants = style.of_variants(result.all_samples, *ORDER)
     cells = cells_of(result.all_samples)
     page = style.Page(result, title_of(result, variants, cells),
-                      "Threads add 1 to one counter until a deadline; medians of the trials. "
-                      f"Hollow: some thread got fewer than {HANDFUL} turns. With more threads than "
-                      "CPUs a spinning lock waits for a thread that is not running.")
+                      say("Threads add 1 to one counter until a deadline; medians of the trials. Hollow: some thread "
+                          "got fewer than {handful} turns. With more threads than CPUs a spinning lock waits for a "
+                          "thread that is not running.", handful=HANDFUL))
     grid = page.grid(1, 2, left=0.345, right=0.97, above=0.095, below=0.1, wspace=0.12,
                      width_ratios=(2.6, 1))
     costs, turns = (page.fig.add_subplot(grid[at]) for at in (0, 1))

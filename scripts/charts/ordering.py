@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The outcomes of two litmus tests by memory order, on two CPUs and on one."""
+from language import MESSAGE, say, translated
 from . import style
 
-TESTS = {"sb": ("Store buffering", "x = 1;  a = y;     beside     y = 1;  b = x;"),
-         "mp": ("Message passing", "x = 1;  y = 1;     beside     a = y;  b = x;")}
+TESTS = {"sb": (MESSAGE("Store buffering"), MESSAGE("x = 1;  a = y;     beside     y = 1;  b = x;")),
+         "mp": (MESSAGE("Message passing"), MESSAGE("x = 1;  y = 1;     beside     a = y;  b = x;"))}
 ORDERS = {"relaxed": "relaxed", "acq-rel": "release,\nacquire", "volatile": "volatile",
           "seq-cst": "seq_cst"}
 OUTCOMES = {"both_0_rounds": (style.SKY, "0 0"), "first_0_rounds": (style.PALE, "0 1"),
@@ -19,12 +20,12 @@ def title_of(result):
     claim = "race-ordering"
     sb, mp = result.number(claim, "sb"), result.number(claim, "mp")
     if sb is None:
-        return "How often two threads see each other's stores and loads in another order"
+        return translated("How often two threads see each other's stores and loads in another order")
     share = 100 * sb["k"] / max(sb["n"], 1)
-    title = f"Both threads missed the other's store in {style.figures(share, 2)} % of the rounds"
-    if mp["k"] == 0:
-        return title + "; stores were seen in order"
-    return title + f", and data was older than its flag in {mp['k']:,} rounds"
+    return say(MESSAGE("Both threads missed the other's store in {share} % of the rounds, and data was older than its "
+                       "flag in {older:,} rounds") if mp["k"] else
+               MESSAGE("Both threads missed the other's store in {share} % of the rounds; stores were seen in order"),
+               share=style.figures(share, 2), older=mp["k"])
 
 
 def draw_test(axes, result, test, cpus, labels):
@@ -43,21 +44,23 @@ def draw_test(axes, result, test, cpus, labels):
             axes.barh(at, share, left=left, color=style.RED if seen else colour, height=0.5)
             left += share
         reordered = total(samples, REORDERED[test])
-        axes.text(0, at - 0.3, f"{reordered:,} of {rounds:,} reordered", va="bottom",
+        axes.text(0, at - 0.3, say("{k:,} of {n:,} reordered", k=reordered, n=rounds), va="bottom",
                   size=style.CAPTION, color=style.RED if reordered else style.BLACK)
-    axes.set_xlabel("% of the rounds")
+    axes.set_xlabel(translated("% of the rounds"))
 
 
 def draw(result):
     cpus = max(sample["cpus"] for sample in result.all_samples)
-    page = style.Page(result, title_of(result), f"Two threads on {'two CPUs' if cpus > 1 else 'one CPU'}: "
-                      "what they read, as a b. Red: what no order of the four lines gives.")
+    page = style.Page(result, title_of(result), translated(
+        MESSAGE("Two threads on one CPU: what they read, as a b. Red: what no order of the four lines gives.")
+        if cpus == 1 else
+        MESSAGE("Two threads on two CPUs: what they read, as a b. Red: what no order of the four lines gives.")))
     grid = page.grid(1, 2, left=0.085, right=0.975, above=0.16, wspace=0.1)
     for place, (test, (name, lines)) in enumerate(TESTS.items()):
         axes = page.fig.add_subplot(grid[place])
-        axes.set_title(f"{name}\n{lines}")
+        axes.set_title(f"{translated(name)}\n{translated(lines)}")
         draw_test(axes, result, test, cpus, place == 0)
-    for colour, name in [(style.RED, "reordered (left 0 0, right 1 0)"), *OUTCOMES.values()]:
+    for colour, name in [(style.RED, translated("reordered (left 0 0, right 1 0)")), *OUTCOMES.values()]:
         page.fig.axes[0].bar([0], [0], color=colour, label=name)
     page.fig.legend(*page.fig.axes[0].get_legend_handles_labels(), loc="upper left", ncol=5,
                     frameon=False, bbox_to_anchor=(style.LEFT - 0.01, page.top + 0.005))

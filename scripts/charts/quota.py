@@ -2,10 +2,11 @@
 """What a CPU quota leaves of the CPUs that a program sees, and for how long it stands still."""
 import numpy as np
 
+from language import MESSAGE, say, translated
 from . import style
 
-ROWS = {"short": ("2 ms in each 10 ms", style.RED), "long": ("20 ms in each 100 ms", style.RED),
-        "unlimited": ("no quota", style.GREEN)}
+ROWS = {"short": (MESSAGE("2 ms in each 10 ms"), style.RED), "long": (MESSAGE("20 ms in each 100 ms"), style.RED),
+        "unlimited": (MESSAGE("no quota"), style.GREEN)}
 
 
 def used(samples):
@@ -19,11 +20,11 @@ def stalls(samples):
 def title_of(shown, seen):
     limited = {name: samples for name, samples in shown.items() if name != "unlimited"}
     if not limited:
-        return f"What programs use of the {seen} CPUs that they see"
+        return say("What programs use of the {seen} CPUs that they see", seen=seen)
     share = np.median(np.concatenate([used(samples) for samples in limited.values()]))
     longest = max(np.median(style.column(samples, "stall_ns")) for samples in limited.values())
-    return (f"With a CPU quota programs see {seen} CPUs, use {style.figures(share, 2)}, "
-            f"and stand still for {style.time_of(longest)}")
+    return say("With a CPU quota programs see {seen} CPUs, use {used}, and stand still for {stall}", seen=seen,
+               used=style.figures(share, 2), stall=style.time_of(longest))
 
 
 def draw_panel(axes, shown, values_of, title, label):
@@ -42,11 +43,12 @@ def draw_panel(axes, shown, values_of, title, label):
 def draw(result):
     shown = style.of_variants(result.all_samples, *ROWS)
     seen = max(sample["seen_cpus"] for sample in result.all_samples)
-    page = style.Page(result, title_of(shown, seen), "As many busy processes as CPUs, in a cgroup. A dot is "
-                      "a trial, the bar and the number its median.")
+    page = style.Page(result, title_of(shown, seen), translated("As many busy processes as CPUs, in a cgroup. A dot is "
+                                                           "a trial, the bar and the number its median."))
     grid = page.grid(1, 2, left=0.185, above=0.1, wspace=0.1)
     left, right = (page.fig.add_subplot(grid[i]) for i in range(2))
-    draw_panel(left, shown, used, f"CPUs used, of {seen} seen", "CPU time by wall time")
-    draw_panel(right, shown, stalls, "Longest stand still", "ms between two looks at the clock")
-    left.set_yticks(range(len(shown)), [ROWS[name][0] for name in shown])
+    draw_panel(left, shown, used, say("CPUs used, of {seen} seen", seen=seen), translated("CPU time by wall time"))
+    draw_panel(right, shown, stalls, translated("Longest stand still"),
+               translated("ms between two looks at the clock"))
+    left.set_yticks(range(len(shown)), [translated(ROWS[name][0]) for name in shown])
     return page.fig

@@ -3,6 +3,7 @@
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from language import say, translated
 from . import style
 
 PROGRAMS = ("+/-", "++")
@@ -31,8 +32,8 @@ def chosen(result, program):
 
 def draw_schedule(axes, row):
     lanes = sorted(set(row["schedule"]))
-    axes.set_title(f"{row['variant']}, N = {row['iterations']}:  {row['switches']} switches to "
-                   f"x = {row['replayed_x']}")
+    axes.set_title(say("{program}, N = {n}:  {switches} switches to x = {x}", program=row["variant"],
+                       n=row["iterations"], switches=row["switches"], x=row["replayed_x"]))
     style.rows_of(axes, [f"{lane}: x {'+' if step > 0 else '−'}= 1"
                          for lane, step in zip(lanes, STEPS[row["variant"]])])
     for at, (who, stores, value) in enumerate(executed(row)):
@@ -40,7 +41,7 @@ def draw_schedule(axes, row):
         colour = style.CYCLE[lane][0]
         axes.add_patch(Rectangle((at + 0.03, lane - 0.46), 0.94, 0.92, edgecolor=colour,
                                  facecolor=colour if stores else "white", linewidth=1.2))
-        axes.text(at + 0.5, lane, f"{'store' if stores else 'load'}\n{value}", ha="center",
+        axes.text(at + 0.5, lane, (translated("store") if stores else translated("load")) + f"\n{value}", ha="center",
                   va="center", size=style.CAPTION, color="white" if stores else style.BLACK)
     axes.set_xlim(0, len(row["schedule"]))
     axes.set_xticks([])
@@ -56,25 +57,25 @@ def draw_switches(axes, result, program, n):
               color=style.BLUE, markersize=5, clip_on=False)
     axes.set_ylim(0, max((row["switches"] for row in rows), default=1) + 0.8)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("x at the end")
+    axes.set_xlabel(translated("x at the end"))
 
 
 def title_of(result):
     two = [row for row in result.kinds.get("witness", [])
            if (row["variant"], row["replayed_x"]) == ("++", 2) and row["iterations"] > 1]
     if not two or result.verdict("race-ends-at-two") != "holds":
-        return "Which x can be reached, and with how many switches"
+        return translated("Which x can be reached, and with how many switches")
     most = max(two, key=lambda row: row["iterations"])
-    return (f"{len(set(most['schedule']))} threads of x += 1, {most['iterations']} times each, "
-            f"ended at 2 after {most['switches']} switches")
+    return say("{threads} threads of x += 1, {n} times each, ended at 2 after {switches} switches",
+               threads=len(set(most["schedule"])), n=most["iterations"], switches=most["switches"])
 
 
 def draw(result):
     programs = list(style.of_variants(result.all_samples, *PROGRAMS))
     drawn = [row for row in (chosen(result, program) for program in programs) if row]
     page = style.Page(result, title_of(result),
-                      "Real threads took these steps in this order: no schedule ends there with "
-                      "fewer switches. Hollow: x is loaded; filled: stored." if drawn else "")
+                      translated("Real threads took these steps in this order: no schedule ends there with "
+                                 "fewer switches. Hollow: x is loaded; filled: stored.") if drawn else "")
     grid = page.grid(len(drawn) + 1, len(programs), left=0.085, hspace=0.6, wspace=0.12,
                      height_ratios=[1] * len(drawn) + [1.3])
     for at, row in enumerate(drawn):
@@ -84,5 +85,5 @@ def draw(result):
         sizes = {s["iterations"] for s in result.all_samples if s["variant"] == program}
         draw_switches(axes, result, program, max((n for n in sizes if n <= 12), default=max(sizes)))
         if at == 0:
-            axes.set_ylabel("fewest switches")
+            axes.set_ylabel(translated("fewest switches"))
     return page.fig

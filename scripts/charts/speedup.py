@@ -3,13 +3,14 @@
 import numpy as np
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from language import MESSAGE, say, translated
 from . import style
 
 WAYS = {  # by how a variant's name begins: who they are, and the look
-    "free": ("no lock, all CPUs", style.GREEN, "^"),
-    "free-1cpu": ("no lock, one CPU", style.ORANGE, "D"),
-    "lock": ("one big lock in C, all CPUs", style.BLUE, "o"),
-    "python": ("CPython{}, all CPUs", style.RED, "s"),
+    "free": (MESSAGE("no lock, all CPUs"), style.GREEN, "^"),
+    "free-1cpu": (MESSAGE("no lock, one CPU"), style.ORANGE, "D"),
+    "lock": (MESSAGE("one big lock in C, all CPUs"), style.BLUE, "o"),
+    "python": (MESSAGE("CPython {version}, all CPUs"), style.RED, "s"),
 }
 
 
@@ -40,28 +41,25 @@ def at_once(counts):
 
 
 def label_of(way, counts):
-    label = WAYS[way][0]
-    version = next(iter(counts.values()))[0].get("python", "")
-    return label.format(f" {version}") if "{" in label else label
+    return say(WAYS[way][0], version=next(iter(counts.values()))[0].get("python", ""))
 
 
 def title_of(ways):
     told = []
-    for way, who in (("free", "without a lock"), ("lock", "with one big lock"),
-                     ("python", "in CPython")):
+    for way, who in (("free", MESSAGE("without a lock")), ("lock", MESSAGE("with one big lock")),
+                     ("python", MESSAGE("in CPython"))):
         values = speedups(ways.get(way, {})).get(2, [])
         if len(values):
-            told.append(f"{style.times(np.median(values))} times as fast as one {who}")
-    if not told:
-        return "CPU-bound threads"
-    return ("Two CPU-bound threads are " + told[0] + "".join(
-        ", " + more.replace(" as fast as one", "") for more in told[1:]))
+            told.append(say(MESSAGE("{times} times {who}") if told else
+                            MESSAGE("Two CPU-bound threads are {times} times as fast as one {who}"),
+                            times=style.times(np.median(values)), who=translated(who)))
+    return ", ".join(told) or translated("CPU-bound threads")
 
 
 def draw_panel(axes, title, label, figures_of, ways):
     axes.set_title(title)
     axes.set_xscale("log", base=2)
-    axes.set_xlabel("threads")
+    axes.set_xlabel(translated("threads"))
     axes.set_ylabel(label)
     threads = sorted({count for counts in ways.values() for count in counts})
     axes.xaxis.set_major_locator(FixedLocator(threads))
@@ -85,15 +83,17 @@ def draw_panel(axes, title, label, figures_of, ways):
 def draw(result):
     ways = by_way(result)
     cpus = max(sample["cpus"] for sample in result.samples)
-    page = style.Page(result, title_of(ways), "The same sum by 1, 2 and 4 threads, each its part, "
-                      f"on {cpus} CPU{'' if cpus == 1 else 's'}. A pale mark is a trial, a line "
-                      "joins the medians.")
+    page = style.Page(result, title_of(ways), say(
+        MESSAGE("The same sum by 1, 2 and 4 threads, each its part, on {cpus} CPU. A pale mark is a trial, a line "
+                "joins the medians.") if cpus == 1 else
+        MESSAGE("The same sum by 1, 2 and 4 threads, each its part, on {cpus} CPUs. A pale mark is a trial, a line "
+                "joins the medians."), cpus=cpus))
     grid = page.grid(1, 2, left=0.07, right=0.98, wspace=0.2, below=0.17)
     left, right = (page.fig.add_subplot(grid[at]) for at in range(2))
-    draw_panel(left, "How many times as fast as one thread?", "wall time of one / of all",
+    draw_panel(left, translated("How many times as fast as one thread?"), translated("wall time of one / of all"),
                speedups, ways)
-    draw_panel(right, "How many CPUs work at once, on average?", "CPU time / wall time", at_once,
-               ways)
+    draw_panel(right, translated("How many CPUs work at once, on average?"), translated("CPU time / wall time"),
+               at_once, ways)
     handles, labels = left.get_legend_handles_labels()
     page.fig.legend(handles, labels, loc="lower center", ncol=4, frameon=False,
                     bbox_to_anchor=(0.5, page.bottom))

@@ -3,12 +3,13 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from language import MESSAGE, say, translated
 from . import style
 
 KINDS = {  # by how a variant's name begins: who takes turns, and the look
-    "coroutine": ("coroutines", style.GREEN, "^"),
-    "thread": ("threads", style.BLUE, "o"),
-    "process": ("processes", style.RED, "s"),
+    "coroutine": (MESSAGE("coroutines"), style.GREEN, "^"),
+    "thread": (MESSAGE("threads"), style.BLUE, "o"),
+    "process": (MESSAGE("processes"), style.RED, "s"),
 }
 ONE_CPU = ("coroutine-own", "coroutine-ucontext", "thread-futex", "process-futex", "thread-pipe",
            "process-pipe")
@@ -21,10 +22,11 @@ def cost(samples):
 
 
 def title_of(ns):
-    told = [f"{KINDS[name.split('-')[0]][0]} {style.time_of(np.median(values))}"
+    told = [f"{translated(KINDS[name.split('-')[0]][0])} {style.time_of(np.median(values))}"
             for name, values in ns.items() if name in ("coroutine-own", "thread-futex",
                                                         "process-futex")]
-    return "A switch on one CPU takes: " + ", ".join(told) if told else "What a switch takes"
+    return (say("A switch on one CPU takes: {times}", times=", ".join(told)) if told else
+            translated("What a switch takes"))
 
 
 def draw_rows(axes, ns, everything):
@@ -44,20 +46,19 @@ def draw(result):
     variants = style.of_variants(result.samples, *ONE_CPU,
                                  *(name + TWO_CPUS for name in ONE_CPU))
     ns = {name: cost(samples) for name, samples in variants.items()}
-    panels = [("Both on one CPU: each is switched out for the other",
+    panels = [(translated("Both on one CPU: each is switched out for the other"),
                {name: values for name, values in ns.items() if not name.endswith(TWO_CPUS)}),
-              ("A CPU each: nothing is switched out, one CPU wakes the other",
+              (translated("A CPU each: nothing is switched out, one CPU wakes the other"),
                {name: values for name, values in ns.items() if name.endswith(TWO_CPUS)})]
     panels = [(title, part) for title, part in panels if part]
     coroutines = "; ".join(f"{name}: {result.help(name)}" for name in ns if name in ONE_CPU[:2])
-    page = style.Page(result, title_of(ns), "Two of a kind hand a turn to and fro, threads and "
-                      "processes through the kernel. A dot is a trial, a bar the median. "
-                      + coroutines)
+    page = style.Page(result, title_of(ns), translated("Two of a kind hand a turn to and fro, threads and processes "
+                      "through the kernel. A dot is a trial, a bar the median.") + " " + coroutines)
     grid = page.grid(len(panels), 1, left=0.19, right=0.9, hspace=0.42, below=0.1,
                      height_ratios=[len(part) for _, part in panels])
     for at, (title, part) in enumerate(panels):
         axes = page.fig.add_subplot(grid[at])
         axes.set_title(title)
         draw_rows(axes, part, np.concatenate(list(ns.values())))
-    axes.set_xlabel("time of a switch (each line stands for ten times the one before)")
+    axes.set_xlabel(translated("time of a switch (each line stands for ten times the one before)"))
     return page.fig

@@ -4,6 +4,7 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
+from language import MESSAGE, say, translated
 from . import style
 
 RACY = {"started": (style.BLUE, "s"), "barrier": (style.RED, "o"),
@@ -40,21 +41,21 @@ def title_of(racy):
     """Counts alone, so that it fits every verdict."""
     low, k, runs = share_at(racy, 0)
     high, high_k, high_runs = share_at(racy, -1)
-    title = (f"“It printed 0, so it is safe”: the same race printed 0 in {k:,} of {runs:,} runs "
-             f"with N = {low:,}")
-    if high > low:
-        title += f", in {high_k:,} of {high_runs:,} with N = {high:,}"
-    return title
+    return say(
+        MESSAGE("“It printed 0, so it is safe”: the same race printed 0 in {k:,} of {runs:,} runs with N = {low:,}, "
+                "in {high_k:,} of {high_runs:,} with N = {high:,}") if high > low else
+        MESSAGE("“It printed 0, so it is safe”: the same race printed 0 in {k:,} of {runs:,} runs with N = {low:,}"),
+        k=k, runs=runs, low=low, high_k=high_k, high_runs=high_runs, high=high)
 
 
 def note_of(control):
-    note = ("One thread does x += 1, the other x -= 1, N times each, without a lock: wrong at "
-            "every N. Bars are 95 % intervals.")
+    note = translated("One thread does x += 1, the other x -= 1, N times each, without a lock: wrong at "
+                      "every N. Bars are 95 % intervals.")
     if control:
         runs = sum(s["runs"] for s in control)
         zero = sum(s["zero_runs"] for s in control)
-        all_of = "all" if zero == runs else f"{zero:,} of"
-        note += f" With an atomic update {all_of} {runs:,} runs ended at 0."
+        note += " " + say(MESSAGE("With an atomic update all {runs:,} runs ended at 0.") if zero == runs else
+                          MESSAGE("With an atomic update {zero:,} of {runs:,} runs ended at 0."), zero=zero, runs=runs)
     return note
 
 
@@ -75,8 +76,8 @@ def draw(result):
     axes.set_xticks(sorted(set(ns)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:,.0f}"))
     axes.minorticks_off()
-    axes.set_xlabel("N, updates of each thread")
-    axes.set_ylabel("runs that ended at 0 (%)")
+    axes.set_xlabel(translated("N, updates of each thread"))
+    axes.set_ylabel(translated("runs that ended at 0 (%)"))
     page.fig.legend(*axes.get_legend_handles_labels(), loc="lower center", ncol=2, frameon=False,
                     bbox_to_anchor=(0.5, page.bottom - 0.005), fontsize=style.CAPTION + 1)
     return page.fig
