@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Where x can end when threads switch at check points only: each program, each version's rules."""
+from language import say, translated
 from . import style
 
 RULES = ("threads", "upto39", "from310")
@@ -17,15 +18,15 @@ def draw_rules(axes, samples):
                       markersize=6, clip_on=False)
             axes.plot([right * sample["iterations"]], [at + shift], "o", markersize=10,
                       markerfacecolor="none", markeredgecolor=style.BLACK, clip_on=False)
-    axes.set_xlabel("x at the end")
+    axes.set_xlabel(translated("x at the end"))
 
 
 def title_of(result, samples):
     losing = [s["program"] for s in samples
               if s["variant"] == "from310" and s["lowest_x"] < s["highest_x"]]
     if not losing or result.verdict("gil-check-between") != "holds":
-        return "Where x can end, by the interpreter's check points"
-    return f"By the rules of CPython since 3.10 only {', '.join(losing)} can lose updates"
+        return translated("Where x can end, by the interpreter's check points")
+    return say("By the rules of CPython since 3.10 only {programs} can lose updates", programs=", ".join(losing))
 
 
 def draw(result):
@@ -33,8 +34,8 @@ def draw(result):
     variants = style.of_variants(samples, *RULES)
     n = samples[0]["iterations"]
     page = style.Page(result, title_of(result, samples),
-                      f"All schedules of two threads, {n} updates each. Upper line: +/-, lower "
-                      "line: ++. Every x on a line can come out; a circle is at the right one.")
+                      say("All schedules of two threads, {n} updates each. Upper line: +/-, lower line: ++. Every x on "
+                          "a line can come out; a circle is at the right one.", n=n))
     grid = page.grid(1, len(variants), left=0.165, wspace=0.1)
     for at, (name, rows) in enumerate(variants.items()):
         axes = page.fig.add_subplot(grid[at])

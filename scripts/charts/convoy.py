@@ -3,12 +3,13 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from language import MESSAGE, say, translated
 from . import style
 
 LOOK = ((style.BLUE, "o"), (style.GREEN, "^"), (style.ORANGE, "D"), (style.PINK, "v"),
         (style.SKY, "P"))
 MODEL = (style.RED, "s")
-HOGS = {0: "alone", 1: "beside 1 hog", 2: "beside 2 hogs"}
+HOGS = {0: MESSAGE("alone"), 1: MESSAGE("beside 1 hog"), 2: MESSAGE("beside 2 hogs")}
 MS = 1e6
 
 
@@ -38,7 +39,7 @@ def subjects_of(cells):
 def range_of(medians):
     """"5.2 ms", or "0.08 to 0.1 ms"."""
     low, high = style.figures(min(medians), 2), style.figures(max(medians), 2)
-    return f"{low} ms" if low == high else f"{low} to {high} ms"
+    return f"{low} ms" if low == high else say("{low} to {high} ms", low=low, high=high)
 
 
 def title_of(cells):
@@ -46,14 +47,14 @@ def title_of(cells):
     found = {hogs: [np.median(values) for (_, h, i), values in cells.items()
                     if (h, i) == (hogs, interval)] for hogs in (0, 1)}
     if not found[0] or not found[1]:
-        return "An echo server beside CPU-bound threads"
-    return (f"A reply takes {range_of(found[0])} alone, and {range_of(found[1])} beside one "
-            "CPU-bound thread")
+        return translated("An echo server beside CPU-bound threads")
+    return say("A reply takes {alone} alone, and {beside} beside one CPU-bound thread", alone=range_of(found[0]),
+               beside=range_of(found[1]))
 
 
 def draw_interval(axes, cells, subjects, groups, interval):
-    axes.set_title(f"Switch interval {interval:g} ms")
-    axes.set_xlabel("from when the request was due to its reply (ms)")
+    axes.set_title(say("Switch interval {interval:g} ms", interval=interval))
+    axes.set_xlabel(translated("from when the request was due to its reply (ms)"))
     axes.axvline(interval, color=style.BLACK, linestyle="--", linewidth=1.2, zorder=1)
     for (subject, hogs, _), values in {k: v for k, v in cells.items() if k[2] == interval}.items():
         at = groups.index(hogs) * len(subjects) + subjects.index(subject)
@@ -78,11 +79,10 @@ def draw(result):
     groups = sorted({hogs for _, hogs, _ in cells})
     intervals = sorted({interval for _, _, interval in cells}, reverse=True)
     pace = result.run["params"].get("pace_ms")
-    page = style.Page(result, title_of(cells), (
-        f"An echo server in CPython, and in C under a model of its lock; a request is due every "
-        f"{pace} ms. A hog is a CPU-bound thread beside the server. A dot is a request, a bar the "
-        "median, the dashed line the switch interval: how long a thread waits for the GIL before "
-        "it asks for it."))
+    page = style.Page(result, title_of(cells), say(
+        "An echo server in CPython, and in C under a model of its lock; a request is due every {pace} ms. A hog is a "
+        "CPU-bound thread beside the server. A dot is a request, a bar the median, the dashed line the switch "
+        "interval: how long a thread waits for the GIL before it asks for it.", pace=pace))
     grid = page.grid(1, len(intervals), left=0.13, right=0.92, wspace=0.24)
     for i, interval in enumerate(intervals):
         axes = page.fig.add_subplot(grid[i])
@@ -95,11 +95,11 @@ def draw(result):
             if group:
                 axes.axhline(top, color=style.GREY, linewidth=0.8)
             if i == 0:
-                axes.text(-0.13 * len(intervals), top + len(subjects) / 2, HOGS[hogs],
+                axes.text(-0.13 * len(intervals), top + len(subjects) / 2, translated(HOGS[hogs]),
                           rotation=90, ha="center", va="center", weight="bold",
                           transform=axes.get_yaxis_transform())
         if 0 in groups and not any(h == 0 and at == interval for _, h, at in cells):
-            axes.text(0.5, len(subjects) / 2 - 0.5, "not measured:\nno hog, no wait", ha="center",
+            axes.text(0.5, len(subjects) / 2 - 0.5, translated("not measured:\nno hog, no wait"), ha="center",
                       va="center", color=style.GREY, backgroundcolor="white",
                       transform=axes.get_yaxis_transform())
     return page.fig

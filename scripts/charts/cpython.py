@@ -5,17 +5,18 @@ from collections import Counter
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from language import MESSAGE, say, translated
 from . import style
 
 CODE = {"plain": "x += 1", "call": "x += f()", "call_first": "x = f() + x",
         "split": "t = x; x = t + 1", "attribute": "o.x += 1", "item": "l[0] += 1",
-        "locked": "with a lock"}
+        "locked": MESSAGE("with a lock")}
 RULES = ("2.7", "3.2 to 3.9", "since 3.10", "no GIL")
 
 # What a thread had done last when it gave up the GIL; of the red ones x was loaded, not stored.
-PLACES = (("FOR_ITER", "next i", style.PALE), ("LOAD_GLOBAL", "load x", style.RED),
-          ("ADD", "add", style.ORANGE), ("STORE_GLOBAL", "store x", style.SKY),
-          ("JUMP", "jump back", style.BLUE), ("other", "other", style.BLACK))
+PLACES = (("FOR_ITER", MESSAGE("next i"), style.PALE), ("LOAD_GLOBAL", MESSAGE("load x"), style.RED),
+          ("ADD", MESSAGE("add"), style.ORANGE), ("STORE_GLOBAL", MESSAGE("store x"), style.SKY),
+          ("JUMP", MESSAGE("jump back"), style.BLUE), ("other", MESSAGE("other"), style.BLACK))
 
 
 def is_model(name):
@@ -42,18 +43,19 @@ def title_of(variants):
     old = [lost(s, "plain") for s in with_gil.values() if s[0]["rules"] != "since 3.10"]
     new = [lost(s, "plain") for s in with_gil.values() if s[0]["rules"] == "since 3.10"]
     if any(lost(samples, "locked") for samples in variants.values()):
-        return "Even with a lock x was not 0: this run shows nothing"
+        return translated("Even with a lock x was not 0: this run shows nothing")
     told = []
     if old:
-        told.append(f"in {np.count_nonzero(old)} of {len(old)} CPythons up to 3.9")
+        told.append(say("in {k} of {n} CPythons up to 3.9", k=np.count_nonzero(old), n=len(old)))
     if new:
-        told.append(f"in {np.count_nonzero(new) or 'none'} of {len(new)} since 3.10")
-    return ("x += 1 loses updates under the GIL " + ", ".join(told) if told else
-            "x += 1 and x -= 1 in two threads")
+        told.append(say(MESSAGE("in {k} of {n} since 3.10") if any(new) else MESSAGE("in none of {n} since 3.10"),
+                        k=np.count_nonzero(new), n=len(new)))
+    return (say("x += 1 loses updates under the GIL {where}", where=", ".join(told)) if told else
+            translated("x += 1 and x -= 1 in two threads"))
 
 
 def draw_x(axes, variants):
-    axes.set_title("x += 1: x at the end")
+    axes.set_title(translated("x += 1: x at the end"))
     axes.set_xscale("symlog", linthresh=100, linscale=0.5)
     ends = np.abs(style.column([s for v in variants.values() for s in v], "plain_x"))
     reach = max(10 ** np.ceil(np.log10(max(ends.max(), 1000))), 1e5) * 2
@@ -69,9 +71,9 @@ def draw_x(axes, variants):
 
 
 def draw_programs(axes, variants):
-    axes.set_title("Trials that lost, by program")
+    axes.set_title(translated("Trials that lost, by program"))
     axes.set_xlim(-0.5, len(CODE) - 0.5)
-    axes.set_xticks(range(len(CODE)), CODE.values(), rotation=35, ha="right",
+    axes.set_xticks(range(len(CODE)), map(translated, CODE.values()), rotation=35, ha="right",
                     rotation_mode="anchor")
     axes.tick_params(axis="x", length=0)
     axes.grid(False)
@@ -92,9 +94,9 @@ def place_of(opcode):
 
 
 def draw_places(axes, variants, rows):
-    axes.set_title("x += 1: GIL dropped after ...")
+    axes.set_title(translated("x += 1: GIL dropped after ..."))
     axes.set_xlim(0, 100)
-    axes.set_xlabel("% of the drops")
+    axes.set_xlabel(translated("% of the drops"))
     axes.grid(False)
     drops = {name: Counter() for name in variants}
     for row in rows:
@@ -107,21 +109,21 @@ def draw_places(axes, variants, rows):
                       linewidth=0.7)
             begin += width
         inside = counts["LOAD_GLOBAL"] + counts["ADD"]
-        style.beside(axes, at, f"{inside / total * 100:.0f} %" if total else "no GIL")
-    axes.text(1.015, 1.02, "inside", transform=axes.transAxes)
+        style.beside(axes, at, f"{inside / total * 100:.0f} %" if total else translated("no GIL"))
+    axes.text(1.015, 1.02, translated("inside"), transform=axes.transAxes)
     seen = [place for place in PLACES
             if any(counts[place[0]] > 0.005 * sum(counts.values()) for counts in drops.values())]
     axes.legend([axes.barh(0, 0, color=colour) for _, _, colour in seen],
-                [words for _, words, _ in seen], loc="upper center", bbox_to_anchor=(0.5, -0.1),
+                [translated(words) for _, words, _ in seen], loc="upper center", bbox_to_anchor=(0.5, -0.1),
                 ncol=3, frameon=False, fontsize=style.CAPTION, handlelength=1, columnspacing=1)
 
 
 def draw(result):
     variants = ordered(result.all_samples)
     each = next(iter(variants.values()))
-    note = (f"Two threads, {each[0]['iterations']:,} times each; a safe program ends at 0. A dot "
-            f"is one of {len(each)} trials. Red and orange drops lie inside, after the load of x "
-            "and before its store: only those lose updates.")
+    note = say("Two threads, {iterations:,} times each; a safe program ends at 0. A dot is one of {trials} trials. Red "
+               "and orange drops lie inside, after the load of x and before its store: only those lose updates.",
+               iterations=each[0]["iterations"], trials=len(each))
     page = style.Page(result, title_of(variants), note)
     grid = page.grid(1, 3, left=0.125, right=0.935, below=0.15, wspace=0.12,
                      width_ratios=(1, 1.25, 1.2))

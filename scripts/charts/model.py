@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from language import MESSAGE, say, translated
 from . import style
 
 ORDER = ("ticker-2.7", "up-to-3.9", "from-3.10", "from-3.10-call", "none", "mutex")
@@ -23,7 +24,7 @@ OPCODES = (("drops_for_iter", "FOR_ITER", style.SKY),
            ("drops_jump", "JUMP", "#9BC4E0"))
 INSIDE = ("drops_load_global", "drops_call", "drops_inplace_add")
 LINES = ("ticker-2.7", "up-to-3.9", "from-3.10", "none")
-LANES = (("#444444", "the thread that adds 1"), (style.PINK, "the one that subtracts 1"))
+LANES = (("#444444", MESSAGE("the thread that adds 1")), (style.PINK, MESSAGE("the one that subtracts 1")))
 
 
 def look(name):
@@ -38,44 +39,45 @@ def wrong(samples):
 
 def title_of(result, variants):
     if wrong(variants.get("mutex", []))[0]:
-        return "Even the control lost updates: this run shows nothing"
+        return translated("Even the control lost updates: this run shows nothing")
     if {result.verdict(claim) for claim in ("gil-checks", "gil-not-your-data")} == {"holds"}:
-        return "The GIL does not protect x += 1: CPython from 3.10 on just never stops inside it"
+        return translated("The GIL does not protect x += 1: CPython from 3.10 on just never stops inside it")
     racy = [s for name in RACY for s in variants.get(name, [])]
     if racy:
-        return "Under the GIL {} of {} trials lost updates".format(*wrong(racy))
-    return "Where x += 1 and x -= 1 end under a model of the GIL"
+        k, n = wrong(racy)
+        return say("Under the GIL {k} of {n} trials lost updates", k=k, n=n)
+    return translated("Where x += 1 and x -= 1 end under a model of the GIL")
 
 
 def note_of(samples):
-    each = max(s["iterations"] for s in samples)
-    return (f"A model of CPython's lock. One thread adds 1 to x, the other subtracts 1, {each:,} "
-            "times each; 0 is right.")
+    return say("A model of CPython's lock. One thread adds 1 to x, the other subtracts 1, {each:,} times each; 0 is "
+               "right.", each=max(s["iterations"] for s in samples))
 
 
 def draw_final(axes, variants):
     ends = [abs(s["final_x"]) for samples in variants.values() for s in samples]
     reach = max(ends + [1000]) / 1000
-    axes.set_title("x at the end (a dot is a trial)")
-    axes.set_xlabel("x, in thousands")
+    axes.set_title(translated("x at the end (a dot is a trial)"))
+    axes.set_xlabel(translated("x, in thousands"))
     axes.axvline(0, color=style.GREY, linewidth=1, zorder=1)
     axes.set_xlim(-reach * 1.08, reach * 1.08)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     for at, (name, samples) in enumerate(variants.items()):
         style.dots(axes, style.column(samples, "final_x") / 1000, at, *look(name))
         count, trials = wrong(samples)
-        style.beside(axes, at, f"{count} of {trials}\nnot 0" if count else f"0 in\nall {trials}")
+        style.beside(axes, at, say(MESSAGE("{count} of {trials}\nnot 0") if count else MESSAGE("0 in\nall {trials}"),
+                                   count=count, trials=trials))
 
 
 def draw_drops(axes, variants):
-    axes.set_title("Lock dropped after (hatched: inside x += 1)")
+    axes.set_title(translated("Lock dropped after (hatched: inside x += 1)"))
     axes.set_xlim(0, 100)
-    axes.set_xlabel("share of the drops (%)")
+    axes.set_xlabel(translated("share of the drops (%)"))
     axes.grid(False)
     for at, samples in enumerate(variants.values()):
         drops = np.array([style.column(samples, field).sum() for field, _, _ in OPCODES])
         if not drops.sum():
-            axes.text(1, at, "there is nothing to drop", va="center", color=style.GREY)
+            axes.text(1, at, translated("there is nothing to drop"), va="center", color=style.GREY)
             continue
         left = 0
         for (field, name, colour), share in zip(OPCODES, drops / drops.sum() * 100):
@@ -83,12 +85,13 @@ def draw_drops(axes, variants):
                       hatch="///" if field in INSIDE else None, linewidth=0.6)
             left += share
         inside = style.column(samples, "drops_inside").sum() / drops.sum() * 100
-        style.beside(axes, at, f"{inside:.0f} %\ninside" if inside else "none\ninside")
+        style.beside(axes, at, say(MESSAGE("{percent:.0f} %\ninside") if inside else MESSAGE("none\ninside"),
+                                   percent=inside))
 
 
 def draw_line(axes, lines, window):
     rows = [name for name in LINES if name in lines]
-    axes.set_title("Who held the lock in the first trial")
+    axes.set_title(translated("Who held the lock in the first trial"))
     style.rows_of(axes, rows)
     for at, name in enumerate(rows):
         for thread, (colour, *_) in enumerate(LANES):
@@ -97,10 +100,10 @@ def draw_line(axes, lines, window):
             axes.broken_barh(held, (at + (0.19 if thread else -0.19) - 0.18, 0.36), color=colour, linewidth=0)
         last = max(hold["end_ns"] for hold in lines[name]) / 1e6
         if last < window * 0.97 and len(lines[name]) >= 900:
-            axes.text(last + window / 100, at, "(not logged further)", va="center",
+            axes.text(last + window / 100, at, translated("(not logged further)"), va="center",
                       color=style.GREY, size=style.CAPTION)
     axes.set_xlim(0, window)
-    axes.set_xlabel("time (ms)", labelpad=1)
+    axes.set_xlabel(translated("time (ms)"), labelpad=1)
     axes.grid(False)
 
 
@@ -138,6 +141,6 @@ def draw(result):
     if lines:
         strip = page.fig.add_subplot(grid[1])
         draw_line(strip, lines, result.run["params"]["interval_us"] * 12 / 1000)
-        legend(strip, [Patch(color=colour, label=label) for colour, label in LANES], 2,
+        legend(strip, [Patch(color=colour, label=translated(label)) for colour, label in LANES], 2,
                loc="lower right", bbox_to_anchor=(1, 1.02))
     return page.fig
