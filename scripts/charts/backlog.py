@@ -2,6 +2,8 @@
 """The queue of a listener: how many connections it takes, and when the others try again."""
 import numpy as np
 
+from language import say, translated
+
 from . import style
 
 
@@ -16,7 +18,7 @@ def name_of(listener):
 
 def draw_sizes(axes, result, listeners):
     """Beside each n: how many got through."""
-    axes.set_title("How many connections\nlisten(n) queued")
+    axes.set_title(translated("How many connections\nlisten(n) queued"))
     style.rows_of(axes, [name_of(listener) for listener in listeners])
     axes.set_xscale("log")
     most = 1
@@ -26,8 +28,8 @@ def draw_sizes(axes, result, listeners):
         style.dots(axes, completed, at, style.BLUE, "o")
         number = int(np.median(completed))
         limit = int(np.median(style.column(samples, "limit_backlog")))
-        words = f"{number:,} = " + (f"{asked:,} + {number - asked:,}" if number >= asked
-                                    else f"limit {limit:,} + {number - limit:,}")
+        words = (f"{number:,} = {asked:,} + {number - asked:,}" if number >= asked else
+                 say("{number:,} = limit {limit:,} + {more:,}", number=number, limit=limit, more=number - limit))
         right = number > 100
         axes.annotate(words, (number, at), (-9 if right else 9, 0), textcoords="offset points",
                       va="center", ha="right" if right else "left", color=style.BLUE)
@@ -36,7 +38,7 @@ def draw_sizes(axes, result, listeners):
     axes.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
     axes.minorticks_off()
     axes.set_xlim(0.5, max(most * 2, 60))
-    axes.set_xlabel("connections that got through")
+    axes.set_xlabel(translated("connections that got through"))
 
 
 def draw_waiting(axes, result, listeners):
@@ -67,14 +69,14 @@ def draw_waiting(axes, result, listeners):
     axes.axvline(accept, color=style.BLACK, linewidth=1, linestyle="--")
     axes.set_ylim(at - 1, -1.2)
     axes.set_xlim(-0.02 * end, end * 1.03)
-    axes.text(accept, -1.2, " the servers begin to accept" if accept < end / 2
-              else "the servers begin to accept ", va="bottom",
+    words = translated("the servers begin to accept")
+    axes.text(accept, -1.2, " " + words if accept < end / 2 else words + " ", va="bottom",
               ha="left" if accept < end / 2 else "right")
     axes.set_yticks([place for place, _ in ticks], [words for _, words in ticks])
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("time since the first connects (s)")
+    axes.set_xlabel(translated("time since the first connects (s)"))
 
 
 def title_of(result, sizes):
@@ -83,15 +85,15 @@ def title_of(result, sizes):
     queued = int(np.median(style.column(samples, "completed_connects")))
     refused = int(style.column(samples, "refused_connects").sum())
     waiting = int(style.column(samples, "waiting_connects").sum())
-    return (f"listen({n}) queued {queued:,} connections; of the others {refused} were refused, "
-            f"{waiting} had to try again")
+    return say("listen({n}) queued {queued:,} connections; of the others {refused} were refused, "
+               "{waiting} had to try again", n=n, queued=queued, refused=refused, waiting=waiting)
 
 
 def draw(result):
     listeners = sorted({(sample["asked_backlog"], sample.get("family", 4)) for sample in result.samples})
     page = style.Page(result, title_of(result, [asked for asked, family in listeners if family == 4]),
-                      "Clients connect to listeners that do not accept. Right: those that did not "
-                      "get through, a line each; red: a SYN, green: let in.")
+                      translated("Clients connect to listeners that do not accept. Right: those that did not "
+                                 "get through, a line each; red: a SYN, green: let in."))
     grid = page.grid(1, 2, left=0.12, above=0.1, wspace=0.3, width_ratios=(1, 1.9))
     draw_sizes(page.fig.add_subplot(grid[0]), result, listeners)
     draw_waiting(page.fig.add_subplot(grid[1]), result, listeners)

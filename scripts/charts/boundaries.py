@@ -2,12 +2,14 @@
 """Messages as bars, cut where each recv cut them."""
 import textwrap
 
+from language import MESSAGE, say, translated
+
 from . import style
 
-KINDS = {"tcp": "TCP", "unix-stream": "AF_UNIX stream", "udp": "UDP",
-         "unix-dgram": "AF_UNIX datagram", "seqpacket": "AF_UNIX seqpacket"}
-PROGRAMS = {"2000": "one send of 2,000 bytes", "4000": "one send of 4,000 bytes",
-            "racing": "five sends of 300, one run while another thread receives"}
+KINDS = {"tcp": "TCP", "unix-stream": MESSAGE("AF_UNIX stream"), "udp": "UDP",
+         "unix-dgram": MESSAGE("AF_UNIX datagram"), "seqpacket": "AF_UNIX seqpacket"}
+PROGRAMS = {"2000": MESSAGE("one send of 2,000 bytes"), "4000": MESSAGE("one send of 4,000 bytes"),
+            "racing": MESSAGE("five sends of 300, one run while another thread receives")}
 SHADES = (style.SKY, style.BLUE)
 
 
@@ -38,7 +40,7 @@ def draw_bar(axes, at, sample, chunks):
             lost = each - begin % each
             axes.barh(at, lost, 0.66, left=begin, color="white", edgecolor=style.RED, hatch="////",
                       linewidth=1)
-            axes.text(begin + lost / 2, at, f"{lost:,} lost", ha="center", va="center",
+            axes.text(begin + lost / 2, at, say("{bytes:,} lost", bytes=lost), ha="center", va="center",
                       size=8.5, color=style.RED, weight="bold",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
             begin += lost
@@ -54,9 +56,9 @@ def draw_sent(axes, sample):
 
 def draw_kinds(page, grid, result, kinds):
     panels = [page.fig.add_subplot(grid[0, i]) for i in range(3)]
+    labels = [translated("sent")] + [translated(KINDS[kind]) for kind in kinds]
     for axes, (program, title) in zip(panels, PROGRAMS.items()):
-        axes.set_title(textwrap.fill(title, 36), size=style.BODY)
-        labels = ["sent"] + [KINDS[kind] for kind in kinds]
+        axes.set_title(textwrap.fill(translated(title), 36), size=style.BODY)
         style.rows_of(axes, labels if axes is panels[0] else [""] * len(labels))
         for at, kind in enumerate(kinds, 1):
             sample, chunks = shown(result, kind, program)
@@ -67,17 +69,18 @@ def draw_kinds(page, grid, result, kinds):
         axes.grid(False)
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)
-    panels[0].set_yticklabels(["sent"] + [KINDS[kind] for kind in kinds])
+    panels[0].set_yticklabels(labels)
 
 
 def title_of(result, kinds):
     size = result.run["params"]["recv_bytes"]
     told = []
     if any("stream" in kind or kind == "tcp" for kind in kinds):
-        told.append("a stream hands over what is there and keeps the rest")
+        told.append(translated("a stream hands over what is there and keeps the rest"))
     lost = any(s.get("lost_bytes") for s in result.samples)
     if any(kind not in ("tcp", "unix-stream") for kind in kinds):
-        told.append("a datagram comes whole" + (" or loses its end" if lost else ""))
+        told.append(translated("a datagram comes whole or loses its end") if lost else
+                    translated("a datagram comes whole"))
     return f"recv({size}): " + ", ".join(told)
 
 
@@ -86,6 +89,6 @@ def draw(result):
     if not kinds:
         raise ValueError("nothing was measured")
     page = style.Page(result, title_of(result, kinds),
-                      "Each coloured piece is what one recv returned.")
+                      translated("Each coloured piece is what one recv returned."))
     draw_kinds(page, page.grid(1, 3, left=0.19, below=0.02, wspace=0.06), result, kinds)
     return page.fig

@@ -3,36 +3,39 @@
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from language import MESSAGE, say, translated
+
 from . import style
 
-DEATHS = {"process": "process killed", "unread": "process killed, with unread data", "host": "host gone"}
-OPTIONS = {"none": "no option", "user-timeout": "TCP_USER_TIMEOUT", "keepalive": "keepalive, sending",
-           "idle": "keepalive, idle"}
+DEATHS = {"process": MESSAGE("process killed"), "unread": MESSAGE("process killed, with unread data"),
+          "host": MESSAGE("host gone")}
+OPTIONS = {"none": MESSAGE("no option"), "user-timeout": "TCP_USER_TIMEOUT",
+           "keepalive": MESSAGE("keepalive, sending"), "idle": MESSAGE("keepalive, idle")}
 END = 1e13  # of the axis, ns
 
 
-def ending(samples):
+def ending(samples, time):
     """In words, and the colour."""
     if all(sample["failed"] for sample in samples):
-        return ", ".join(sorted({sample["error"] for sample in samples})), style.GREEN
+        errors = ", ".join(sorted({sample["error"] for sample in samples}))
+        return say("{errors} after {time}", errors=errors, time=time), style.GREEN
     if any(sample["failed"] for sample in samples):
-        return "not always", style.ORANGE
-    return "no error", style.RED
+        return say("not always in {time}", time=time), style.ORANGE
+    return say("no error in {time}", time=time), style.RED
 
 
 def draw_death(axes, samples, computed_ns):
     found = {name: [s for s in samples if s["option"] == name] for name in OPTIONS}
     found = {name: rows for name, rows in found.items() if rows}
-    style.rows_of(axes, [OPTIONS[name] for name in found])
+    style.rows_of(axes, [translated(OPTIONS[name]) for name in found])
     for at, (name, rows) in enumerate(found.items()):
-        word, colour = ending(rows)
         after = float(np.median(style.column(rows, "elapsed_ns")))
+        note, colour = ending(rows, style.time_of(after))
         axes.barh(at, after, 0.6, color=colour)
-        note = f"{word} after {style.time_of(after)}" if colour == style.GREEN else f"{word} in {style.time_of(after)}"
         if colour == style.RED and computed_ns:
             axes.barh(at, computed_ns - after, 0.6, left=after, color="white", edgecolor=colour, hatch="////",
                       linewidth=1)
-            note += f",\n{style.time_of(computed_ns)} computed"
+            note += ",\n" + say("{time} computed", time=style.time_of(computed_ns))
         style.beside(axes, at, note)
 
 
@@ -43,7 +46,7 @@ def draw_deaths(page, result):
     least = min(style.column(result.samples, "elapsed_ns")) / 3
     for i, (death, samples) in enumerate(shown.items()):
         axes = page.fig.add_subplot(grid[i])
-        axes.set_title(DEATHS[death])
+        axes.set_title(translated(DEATHS[death]))
         axes.set_xscale("log")
         axes.set_xlim(least, END)
         draw_death(axes, samples, computed_s and computed_s * 1e9)
@@ -53,19 +56,20 @@ def draw_deaths(page, result):
         axes.xaxis.set_minor_locator(NullLocator())
         if i + 1 < len(shown):
             axes.tick_params(axis="x", labelbottom=False)
-    axes.set_xlabel("time since the peer vanished")
+    axes.set_xlabel(translated("time since the peer vanished"))
 
 
 def title_of(result):
     if result.verdict("tcp-dead-peer") is None or result.number("tcp-dead-peer", "sends") is None:
-        return "When a send fails whose peer has vanished"
+        return translated("When a send fails whose peer has vanished")
     gone, killed = (result.number("tcp-dead-peer", name) for name in ("sends", "ended_sends"))
-    return f"{gone:,.0f} sends were accepted for a host that had gone, {killed:,.0f} for a process that was killed"
+    return say("{gone:,.0f} sends were accepted for a host that had gone, {killed:,.0f} for a process that was killed",
+               gone=gone, killed=killed)
 
 
 def draw(result):
     page = style.Page(result, title_of(result),
-                      "Until a send failed, or (red) until it was given up; hatched: how long TCP would go on by its "
-                      "sysctls.")
+                      translated("Until a send failed, or (red) until it was given up; hatched: how long TCP would "
+                                 "go on by its sysctls."))
     draw_deaths(page, result)
     return page.fig

@@ -3,6 +3,8 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
+from language import say, translated
+
 from . import style
 
 CALLS = {"listen": (style.BLUE, "o"), "accept": (style.RED, "s")}
@@ -21,12 +23,12 @@ def draw_times(axes, samples):
         ns = each_ns(samples, call)
         style.dots(axes, ns, at, *look)
         style.median_bar(axes, ns, at)
-        axes.annotate(f"returned after {style.time_of(np.median(ns))}", (np.median(ns), at - 0.33),
+        axes.annotate(say("returned after {time}", time=style.time_of(np.median(ns))), (np.median(ns), at - 0.33),
                       (0, 4), textcoords="offset points", color=look[0],
                       ha="left" if at == 0 else "right")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
     axes.minorticks_off()
-    axes.set_xlabel("time of one call")
+    axes.set_xlabel(translated("time of one call"))
 
 
 def draw_looks(axes, samples):
@@ -37,10 +39,10 @@ def draw_looks(axes, samples):
         share = 100 * asleep / max(looks, 1)
         axes.barh(at, share, color=style.RED, height=0.5)
         axes.barh(at, 100 - share, left=share, color=style.BLUE, height=0.5)
-        words = f"asleep in {asleep:,} of {looks:,} looks"
+        words = say("asleep in {asleep:,} of {looks:,} looks", asleep=asleep, looks=looks)
         axes.text(50, at, words, ha="center", va="center", color="white")
     axes.set_xlim(0, 100)
-    axes.set_xlabel("% of the looks at the thread's state in /proc: red asleep, blue running")
+    axes.set_xlabel(translated("% of the looks at the thread's state in /proc: red asleep, blue running"))
 
 
 def draw(result):
@@ -51,11 +53,11 @@ def draw(result):
     wait = style.time_of(result.run["params"]["wait_ms"] * 1e6)
     page = style.Page(
         result,
-        f"listen() slept in {slept:,} of {calls:,} calls and took {style.time_of(listen)}; it is "
-        f"accept() that waits: {style.time_of(accept)}" if calls else
-        "listen() and accept(): how long a call takes",
-        f"A client connected {wait} after the server had called accept. A dot is a trial (of "
-        "listen: the mean of its calls), a bar the median.")
+        say("listen() slept in {slept:,} of {calls:,} calls and took {listen}; it is accept() that waits: {accept}",
+            slept=slept, calls=calls, listen=style.time_of(listen), accept=style.time_of(accept)) if calls else
+        translated("listen() and accept(): how long a call takes"),
+        say("A client connected {wait} after the server had called accept. A dot is a trial (of listen: the mean of "
+            "its calls), a bar the median.", wait=wait))
     grid = page.grid(2, 1, left=0.1, right=0.96, above=0.05, hspace=0.5)
     draw_times(page.fig.add_subplot(grid[0]), samples)
     draw_looks(page.fig.add_subplot(grid[1]), samples)

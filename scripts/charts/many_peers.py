@@ -3,6 +3,8 @@
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from language import say, translated
+
 from . import style
 
 NAMES = {"udp": "UDP", "tcp": "TCP"}
@@ -13,17 +15,17 @@ def sockets_of(samples):
 
 
 def title_of(turns):
-    told = []
-    if "udp" in turns:
-        told.append(f"one UDP socket answers {turns['udp'][0]['peers']:,} peers")
-    if "tcp" in turns:
-        told.append(f"{'where ' if told else ''}TCP takes {sockets_of(turns['tcp']):.0f} sockets")
-    title = ", ".join(told)
-    return title[0].upper() + title[1:]
+    if "udp" not in turns:
+        return say("TCP takes {sockets:.0f} sockets", sockets=sockets_of(turns["tcp"]))
+    peers = turns["udp"][0]["peers"]
+    if "tcp" not in turns:
+        return say("One UDP socket answers {peers:,} peers", peers=peers)
+    return say("One UDP socket answers {peers:,} peers, where TCP takes {sockets:.0f} sockets",
+               peers=peers, sockets=sockets_of(turns["tcp"]))
 
 
 def draw_sockets(axes, turns):
-    axes.set_title("Sockets that the server needs")
+    axes.set_title(translated("Sockets that the server needs"))
     style.rows_of(axes, [NAMES[name] for name in turns])
     for at, samples in enumerate(turns.values()):
         wrong = sum(style.column(samples, "wrong_answers"))
@@ -31,7 +33,7 @@ def draw_sockets(axes, turns):
         axes.barh(at, sockets_of(samples), height=0.5, color=style.CYCLE[at][0])
         axes.text(sockets_of(samples), at, f"  {sockets_of(samples):.0f}", va="center",
                   weight="bold")
-        style.beside(axes, at, f"{right:,} answers to\nthe right peer,\n{wrong:,} wrong")
+        style.beside(axes, at, say("{right:,} answers to\nthe right peer,\n{wrong:,} wrong", right=right, wrong=wrong))
     axes.set_xlim(0, max(map(sockets_of, turns.values())) * 1.12)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -40,7 +42,7 @@ def draw_times(axes, turns):
     ns = [style.column(samples, "elapsed_ns") / style.column(samples, "answers")
           for samples in turns.values()]
     size, unit = style.time_unit(max(map(np.median, ns)))
-    axes.set_title(f"Time a question ({unit}), a dot a trial")
+    axes.set_title(say("Time a question ({unit}), a dot a trial", unit=unit))
     style.rows_of(axes, [NAMES[name] for name in turns])
     for at, times in enumerate(ns):
         style.dots(axes, times / size, at, *style.CYCLE[at])

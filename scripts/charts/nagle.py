@@ -3,16 +3,18 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from language import MESSAGE, say, translated
+
 from . import style
 
 IS = {
-    "plain": "write, write, read",
-    "nodelay": "TCP_NODELAY at the writer",
-    "quickack": "TCP_QUICKACK at the reader",
-    "writev": "both parts in one writev",
-    "cork": "TCP_CORK around them",
-    "more": "MSG_MORE at the first one",
-    "write-read": "write, read, write, read",
+    "plain": MESSAGE("write, write, read"),
+    "nodelay": MESSAGE("TCP_NODELAY at the writer"),
+    "quickack": MESSAGE("TCP_QUICKACK at the reader"),
+    "writev": MESSAGE("both parts in one writev"),
+    "cork": MESSAGE("TCP_CORK around them"),
+    "more": MESSAGE("MSG_MORE at the first one"),
+    "write-read": MESSAGE("write, read, write, read"),
 }
 LOOK = {"plain": (style.RED, "s"), "write-read": (style.GREY, "D")}
 
@@ -20,17 +22,17 @@ LOOK = {"plain": (style.RED, "s"), "write-read": (style.GREY, "D")}
 def title_of(latency, ack):
     plain = latency.get("plain")
     if plain is None or not ack:
-        return "A request in two small writes, and its answer"
+        return translated("A request in two small writes, and its answer")
     share = np.mean(plain >= ack / 2)
     cures = [np.median(ns) for name, ns in latency.items()
              if name in list(IS)[1:6] and np.median(ns) < ack / 2]
     if share < 0.5:
-        return "Two small writes in a row did not stall here"
-    title = f"Write, write, read takes {style.time_of(np.median(plain))}"
-    if cures:
-        low, high = style.time_of(min(cures)), style.time_of(max(cures))
-        title += f", any of {len(cures)} cures {low} to {high}"
-    return title
+        return translated("Two small writes in a row did not stall here")
+    time = style.time_of(np.median(plain))
+    if not cures:
+        return say("Write, write, read takes {time}", time=time)
+    return say("Write, write, read takes {time}, any of {cures} cures {low} to {high}", time=time, cures=len(cures),
+               low=style.time_of(min(cures)), high=style.time_of(max(cures)))
 
 
 def scale(axes, latency, ack):
@@ -41,7 +43,7 @@ def scale(axes, latency, ack):
     axes.xaxis.set_major_locator(LogLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda ms, _: style.time_of(ms * 1e6)))
     axes.minorticks_off()
-    axes.set_xlabel("from the first write until the answer is read (log)")
+    axes.set_xlabel(translated("from the first write until the answer is read (log)"))
 
 
 def draw(result):
@@ -53,12 +55,12 @@ def draw(result):
     part = style.bytes_of(result.run["params"]["part_bytes"])
     page = style.Page(
         result, title_of(latency, ack),
-        f"A request of two parts of {part}, answered when both are there. The second one waits "
-        "until the first one is acknowledged (Nagle), and the reader delays that until it has "
-        "something to send. A dot is an exchange, a bar the median.")
+        say("A request of two parts of {part}, answered when both are there. The second one waits until the first one "
+            "is acknowledged (Nagle), and the reader delays that until it has something to send. A dot is an exchange, "
+            "a bar the median.", part=part))
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.25, right=0.8, above=0.085)[0])
     if latency:
-        style.rows_of(axes, [IS.get(name, name) for name in variants])
+        style.rows_of(axes, [translated(IS.get(name, name)) for name in variants])
         scale(axes, latency, ack)
     for at, (name, ns) in enumerate(latency.items()):
         style.dots(axes, ns / 1e6, at, *LOOK.get(name, (style.BLUE, "o")))
@@ -69,7 +71,7 @@ def draw(result):
                   transform=axes.get_yaxis_transform())
     if ack:
         axes.axvline(ack / 1e6, color=style.BLACK, linestyle="--", linewidth=1.2, zorder=1)
-        axes.annotate(f"the reader's delayed ACK, measured: {style.time_of(ack)}",
+        axes.annotate(say("the reader's delayed ACK, measured: {time}", time=style.time_of(ack)),
                       (ack / 1e6, 1), (4, 4), xycoords=axes.get_xaxis_transform(),
                       textcoords="offset points", ha="right")
     return page.fig

@@ -2,25 +2,27 @@
 """How soon a program learns that nobody listens, and what it is told."""
 from matplotlib.ticker import FuncFormatter
 
+from language import MESSAGE, say, translated
+
 from . import style
 
 VARIANTS = {  # as the rows name them: in words
-    "listens": "TCP: a server listens",
-    "closed": "TCP: nobody has the port",
-    "bound": "TCP: bound, does not listen",
-    "bound-ipv6": "TCP over IPv6: the same",
-    "gone": "TCP: listener just closed",
-    "nonblock": "TCP: client does not block",
-    "self": "TCP: the client has the port",
-    "self-ipv6": "TCP over IPv6: the same",
-    "other-port": "TCP: the client has another",
-    "chance": "TCP: tried until it has the port",
-    "udp": "UDP: nobody has the port",
-    "unix-bound": "AF_UNIX: does not listen",
-    "unix-nobody": "AF_UNIX: nobody has the name",
-    "unix-file": "AF_UNIX: no such file",
-    "silent": "TCP: no answer, SO_SNDTIMEO",
-    "silent-poll": "TCP: no answer, poll",
+    "listens": MESSAGE("TCP: a server listens"),
+    "closed": MESSAGE("TCP: nobody has the port"),
+    "bound": MESSAGE("TCP: bound, does not listen"),
+    "bound-ipv6": MESSAGE("TCP over IPv6: the same"),
+    "gone": MESSAGE("TCP: listener just closed"),
+    "nonblock": MESSAGE("TCP: client does not block"),
+    "self": MESSAGE("TCP: the client has the port"),
+    "self-ipv6": MESSAGE("TCP over IPv6: the same"),
+    "other-port": MESSAGE("TCP: the client has another"),
+    "chance": MESSAGE("TCP: tried until it has the port"),
+    "udp": MESSAGE("UDP: nobody has the port"),
+    "unix-bound": MESSAGE("AF_UNIX: does not listen"),
+    "unix-nobody": MESSAGE("AF_UNIX: nobody has the name"),
+    "unix-file": MESSAGE("AF_UNIX: no such file"),
+    "silent": MESSAGE("TCP: no answer, SO_SNDTIMEO"),
+    "silent-poll": MESSAGE("TCP: no answer, poll"),
 }
 SELF = ("self", "self-ipv6")
 LOOKS = {"ok": (style.GREEN, "^"), "silent": (style.RED, "s"), "": (style.BLUE, "o")}
@@ -31,12 +33,12 @@ def answer_of(variant, samples):
     sample = samples[0]
     own = sum(sample["self_connected"] for sample in samples) if variant in (*SELF, "other-port", "chance") else 0
     if own:
-        return "connected to itself" + (f" {own}×" if own < len(samples) else "")
+        return translated("connected to itself") + (f" {own}×" if own < len(samples) else "")
     if variant.startswith("silent"):
-        return "gave up"
+        return translated("gave up")
     if sample["later"] != "ok":
-        return sample["later"] + (" (next call)" if variant == "udp" else "")
-    return "connected" if sample["connect"] == "ok" else sample["connect"]
+        return say("{error} (next call)", error=sample["later"]) if variant == "udp" else sample["later"]
+    return translated("connected") if sample["connect"] == "ok" else sample["connect"]
 
 
 def look_of(variant):
@@ -46,18 +48,18 @@ def look_of(variant):
 def title_of(result):
     refused = result.number("tcp-connect-refused", "longest_ns")
     if not refused:
-        return "What connect says where nobody listens"
-    return (f"A port nobody listens on refuses within {style.time_of(refused)}; a host that does "
-            "not answer costs all the time the program gives it")
+        return translated("What connect says where nobody listens")
+    return say("A port nobody listens on refuses within {time}; a host that does not answer costs all the time the "
+               "program gives it", time=style.time_of(refused))
 
 
 def draw(result):
     shown = style.of_variants(result.samples, *VARIANTS)
     page = style.Page(result, title_of(result),
-                      "Time until the program knew. A dot is a trial, a bar the median. The limit "
-                      f"of a client without an answer: {result.run['params']['limit_ms']} ms.")
+                      say("Time until the program knew. A dot is a trial, a bar the median. The limit of a client "
+                          "without an answer: {limit} ms.", limit=result.run["params"]["limit_ms"]))
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.25, right=0.78, above=0.03)[0])
-    style.rows_of(axes, [VARIANTS.get(variant, variant) for variant in shown])
+    style.rows_of(axes, [translated(VARIANTS.get(variant, variant)) for variant in shown])
     axes.set_xscale("log")
     for at, (variant, samples) in enumerate(shown.items()):
         told = style.column(samples, "known_ns")
@@ -68,5 +70,5 @@ def draw(result):
                   transform=axes.get_yaxis_transform())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
     axes.minorticks_off()
-    axes.set_xlabel("from the call of connect until the program knew")
+    axes.set_xlabel(translated("from the call of connect until the program knew"))
     return page.fig

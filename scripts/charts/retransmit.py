@@ -3,6 +3,8 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
+from language import MESSAGE, say, translated
+
 from . import style
 
 MB = 1e6
@@ -35,23 +37,23 @@ def rate(samples):
 def title_of(tcp):
     if any(s["misplaced_bytes"] or s["missing_bytes"] and not s["late"]
            for samples in tcp.values() for s in samples):
-        return "TCP lost or changed bytes"
+        return translated("TCP lost or changed bytes")
     lossy = {asked: samples for asked, samples in tcp.items() if loss(samples) > 0}
     if not lossy:
-        return "UDP loses what the filter drops" if not tcp else "No segment was lost"
+        return translated("No segment was lost") if tcp else translated("UDP loses what the filter drops")
     most = lossy[max(lossy)]
     late = sum(s["late"] for samples in tcp.values() for s in samples)
-    title = (f"With {loss(most) * 100:.2g} % of the segments lost "
-             f"{'every byte still arrives' if not late else 'what arrives is still right'}")
+    title = say(MESSAGE("With {loss:.2g} % of the segments lost what arrives is still right") if late else
+                MESSAGE("With {loss:.2g} % of the segments lost every byte still arrives"), loss=loss(most) * 100)
     if 0 in tcp:
-        title += f", {style.times(rate(tcp[0]) / rate(most))} times slower"
+        return say("{arrives}, {times} times slower", arrives=title, times=style.times(rate(tcp[0]) / rate(most)))
     return title
 
 
 def draw_rates(axes, tcp, congestion):
-    axes.set_title("What TCP gets through")
+    axes.set_title(translated("What TCP gets through"))
     axes.set_yscale("log")
-    axes.set_ylabel("throughput (MB/s, log)")
+    axes.set_ylabel(translated("throughput (MB/s, log)"))
     lossy = [samples for samples in tcp.values() if loss(samples) > 0]
     for at, samples in enumerate(tcp.values()):
         each = [rate([s]) for s in samples]
@@ -59,7 +61,7 @@ def draw_rates(axes, tcp, congestion):
                   alpha=0.5, markeredgewidth=0)
         axes.plot([at - 0.3, at + 0.3], [rate(samples)] * 2, color=style.BLUE, linewidth=3)
         waited = total(samples, "timers_ns") / max(total(samples, "elapsed_ns"), 1)
-        axes.annotate(f"waited for a\ntimer: {waited * 100:.0f} %", (at, 0.015),
+        axes.annotate(say("waited for a\ntimer: {share:.0f} %", share=waited * 100), (at, 0.015),
                       xycoords=axes.get_xaxis_transform(), ha="center", va="bottom",
                       size=style.CAPTION + 0.5, color=style.GREY)
     if lossy:
@@ -67,9 +69,9 @@ def draw_rates(axes, tcp, congestion):
         at = [list(tcp).index(asked) for asked, s in tcp.items() if loss(s) > 0]
         model = [k / np.sqrt(loss(s)) for s in lossy]
         axes.plot(at, model, "s--", color=style.RED, markersize=7, zorder=3,
-                  label="the model, K/sqrt(loss), K fitted")
-    axes.plot([], [], "o", color=style.BLUE, alpha=0.5, label=f"a trial ({congestion})")
-    axes.plot([], [], color=style.BLUE, linewidth=3, label="all trials together")
+                  label=translated("the model, K/sqrt(loss), K fitted"))
+    axes.plot([], [], "o", color=style.BLUE, alpha=0.5, label=say("a trial ({congestion})", congestion=congestion))
+    axes.plot([], [], color=style.BLUE, linewidth=3, label=translated("all trials together"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda mb, _: style.figures(mb)))
     low, high = axes.get_ylim()
     axes.set_ylim(low / 5, high * 8)
@@ -78,12 +80,12 @@ def draw_rates(axes, tcp, congestion):
 
 def draw_again(axes, tcp, udp):
     """Of 100 segments that should arrive, those that were lost and those that were sent again."""
-    axes.set_title("What is lost, and what is sent again")
-    axes.set_ylabel("% of what was sent")
-    bars = (("TCP, lost", tcp, "dropped_segments", "sent_segments", style.SKY, ""),
-            ("TCP, sent again", tcp, "retransmits", "sent_segments", style.BLUE, ""),
-            ("UDP, lost", udp, "lost_datagrams", "sent_datagrams", style.ORANGE, "//"),
-            ("UDP, sent again", udp, "again_datagrams", "sent_datagrams", style.RED, "//"))
+    axes.set_title(translated("What is lost, and what is sent again"))
+    axes.set_ylabel(translated("% of what was sent"))
+    bars = ((MESSAGE("TCP, lost"), tcp, "dropped_segments", "sent_segments", style.SKY, ""),
+            (MESSAGE("TCP, sent again"), tcp, "retransmits", "sent_segments", style.BLUE, ""),
+            (MESSAGE("UDP, lost"), udp, "lost_datagrams", "sent_datagrams", style.ORANGE, "//"),
+            (MESSAGE("UDP, sent again"), udp, "again_datagrams", "sent_datagrams", style.RED, "//"))
     rates = sorted({*tcp, *udp})
     top = 0
     for i, (label, kinds, part, whole, colour, hatch) in enumerate(bars):
@@ -91,7 +93,7 @@ def draw_again(axes, tcp, udp):
             continue
         at = [rates.index(asked) + (i - 1.5) * 0.21 for asked in kinds]
         high = [total(s, part) / max(total(s, whole), 1) * 100 for s in kinds.values()]
-        axes.bar(at, high, 0.19, color=colour, label=label, hatch=hatch, edgecolor="white")
+        axes.bar(at, high, 0.19, color=colour, label=translated(label), hatch=hatch, edgecolor="white")
         for x, y in zip(at, high):
             axes.annotate(f"{y:.{int(0 < y < 9.95)}f}", (x, y), (0, 2), ha="center",
                           textcoords="offset points", size=style.CAPTION - 1)
@@ -107,10 +109,10 @@ def draw(result):
     tcp, udp = of_kind(result, "tcp"), of_kind(result, "udp")
     page = style.Page(
         result, title_of(tcp),
-        f"{style.bytes_of(params['total_bytes'])} over TCP in segments of "
-        f"{style.bytes_of(params['segment_bytes'])}, and {params['datagrams']:,} datagrams over "
-        "UDP; a filter on the receiving socket drops some of what comes in. The model counts round "
-        "trips; timers, which it does not know, are thousands of them long on loopback.")
+        say("{total} over TCP in segments of {segment}, and {datagrams:,} datagrams over UDP; a filter on the "
+            "receiving socket drops some of what comes in. The model counts round trips; timers, which it does not know, "
+            "are thousands of them long on loopback.", total=style.bytes_of(params["total_bytes"]),
+            segment=style.bytes_of(params["segment_bytes"]), datagrams=params["datagrams"]))
     grid = page.grid(1, 2, left=0.08, wspace=0.2, width_ratios=(1.15, 1))
     rates, again = (page.fig.add_subplot(grid[at]) for at in (0, 1))
     if tcp:
@@ -118,5 +120,5 @@ def draw(result):
     for axes, asked in ((rates, list(tcp)), (again, draw_again(again, tcp, udp))):
         axes.set_xticks(range(len(asked)), [f"{each} %" for each in asked])
         axes.set_xlim(-0.6, max(len(asked), 1) - 0.4)
-        axes.set_xlabel("asked of the filter")
+        axes.set_xlabel(translated("asked of the filter"))
     return page.fig

@@ -3,27 +3,30 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from language import MESSAGE, say, translated
+
 from . import style
 
 WAYS = {"udp": ("UDP", style.RED, "s"), "tcp": ("TCP", style.BLUE, "o"),
-        "nodelay": ("TCP_NODELAY", style.SKY, "^"), "fresh": ("TCP, a connection each", style.GREY, "v")}
+        "nodelay": ("TCP_NODELAY", style.SKY, "^"), "fresh": (MESSAGE("TCP, a connection each"), style.GREY, "v")}
 PER_S = ((1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"))
-PANELS = (("arrived_bytes", "elapsed_ns", 1e9, "arrived a second", lambda n: style.scaled(n, PER_S)),
-          ("cpu_ns", "arrived_bytes", 1, "CPU time of both sides a byte", style.time_of))
-TITLES = {"refuted": "UDP brings fewer bytes a second than a TCP connection",
-          "depends": "Whether UDP brings more bytes a second than TCP depends on the size of a message",
-          "holds": "UDP brings more bytes a second than a TCP connection"}
+PANELS = (("arrived_bytes", "elapsed_ns", 1e9, MESSAGE("arrived a second"), lambda n: style.scaled(n, PER_S)),
+          ("cpu_ns", "arrived_bytes", 1, MESSAGE("CPU time of both sides a byte"), style.time_of))
+TITLES = {"refuted": MESSAGE("UDP brings fewer bytes a second than a TCP connection"),
+          "depends": MESSAGE("Whether UDP brings more bytes a second than TCP depends on the size of a message"),
+          "holds": MESSAGE("UDP brings more bytes a second than a TCP connection")}
 
 
 def label_of(size, samples):
-    name = f"{size:,} bytes, {WAYS[samples[0]['variant']][0]}"
     lost = sum(s["lost"] for s in samples) / max(1, sum(s["sent"] for s in samples))
-    return f"{name}, {100 * lost:.0f} % lost" if samples[0]["variant"] == "udp" else name
+    return say(MESSAGE("{size:,} bytes, {way}, {lost:.0f} % lost") if samples[0]["variant"] == "udp" else
+               MESSAGE("{size:,} bytes, {way}"), size=size, way=translated(WAYS[samples[0]["variant"]][0]),
+               lost=100 * lost)
 
 
 def draw_panel(axes, panel, groups):
     field, of, scale, title, words = panel
-    axes.set_title(title)
+    axes.set_title(translated(title))
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(numticks=4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: words(n)))
@@ -41,9 +44,10 @@ def draw(result):
     sizes = sorted({sample["size_bytes"] for sample in result.samples})
     groups = [(size, [s for s in samples if s["size_bytes"] == size])
               for size in sizes for samples in style.of_variants(result.samples, *WAYS).values()]
-    page = style.Page(result, TITLES.get(result.verdict("udp-transfer-faster"), "Messages by UDP and by TCP"),
-                      "Messages of one size from one thread to another, on loopback, as fast as they go. A dot is a "
-                      "trial, a bar the median.")
+    title = TITLES.get(result.verdict("udp-transfer-faster"), MESSAGE("Messages by UDP and by TCP"))
+    page = style.Page(result, translated(title), translated(
+        "Messages of one size from one thread to another, on loopback, as fast as they go. A dot is a trial, a bar the "
+        "median."))
     grid = page.grid(1, len(PANELS), left=0.29, right=0.91, above=0.06, below=0.05, wspace=0.36)
     for column, panel in enumerate(PANELS):
         axes = page.fig.add_subplot(grid[column])
