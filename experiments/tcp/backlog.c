@@ -27,6 +27,7 @@
 #include "exp.h"
 #include "files.h"
 #include "judge.h"
+#include "language.h"
 #include "machine.h"
 #include "net.h"
 #include "span.h"
@@ -471,14 +472,14 @@ static const char *seconds(int64_t at_ns)
 }
 
 /* When those that waited for one listener sent their SYNs, and when they got in. */
-static void print_waiters(FILE *out)
+static void draw(struct run *run)
 {
 	const struct queue *q = &last.queues[2];
+	FILE *out = run_out(run);
 
-	fprintf(out,
-		"  Those that waited for listen(%lld), in s: their SYNs, and when they got in.\n",
+	run_say(run, "Those that waited for listen(%lld), in s: their SYNs, and when they got in.",
 		(long long)q->asked);
-	fprintf(out, "  The server began to accept at %s.\n", seconds(last.accept_ns));
+	run_say(run, "The server began to accept at %s.", seconds(last.accept_ns));
 	for (int i = 0; i < q->waiters; i++) {
 		const struct client *c = first_waiter(q) + i;
 		const char *line = seconds(c->begin_ns);
@@ -487,16 +488,12 @@ static void print_waiters(FILE *out)
 			if (c->again_ns[k])
 				line = text_format("%s %s", line, seconds(c->again_ns[k]));
 		if (c->accepted_ns)
-			line = text_format("%s; in at %s", line, seconds(c->accepted_ns));
-		fprintf(out, "  waiter %d  ", i + 1);
+			line = text_format(translated("%s; in at %s"), line,
+					   seconds(c->accepted_ns));
+		text_pad(out, text_format(translated("  waiter %d"), i + 1), 12);
 		text_wrap(out, 12, 12, line);
 	}
 	fputs("\n", out);
-}
-
-static void draw(struct run *run)
-{
-	print_waiters(run_out(run));
 }
 
 /* Whether listen(5000) can be shown to be limited: the descriptors are raised as far as allowed. */

@@ -28,6 +28,7 @@
 #include "child.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
@@ -672,31 +673,33 @@ static void judge(struct run *run)
 	judge_families(run);
 }
 
+static void draw_values(struct run *run, const char *label, int width, struct values values)
+{
+	text_pad(run_out(run), text_format("  %s", label), width);
+	text_values(run_out(run), width, width, values);
+}
+
 static void draw_ports(struct run *run)
 {
 	run_say(run,
 		"The first program has a TCP port at 127.0.0.1, in some state. The second one binds it and listens. What bind gave, by that state and by the options that both set:");
 	run_grid(run, -1, "bind", "held", "options");
-	fprintf(run_out(run),
-		"\n  two listeners with SO_REUSEPORT got, of %s connections a trial:\n  first  ",
+	fputs("\n", run_out(run));
+	run_say(run, "two listeners with SO_REUSEPORT got, of %s connections a trial:",
 		text_count(clients));
-	text_values(run_out(run), 9, 9, run_values(run, PORT, "first_connections"));
-	fputs("  second ", run_out(run));
-	text_values(run_out(run), 9, 9, run_values(run, PORT, "second_connections"));
+	draw_values(run, translated("first"), 9, run_values(run, PORT, "first_connections"));
+	draw_values(run, translated("second"), 9, run_values(run, PORT, "second_connections"));
 	fputs("\n", run_out(run));
 }
 
 static void draw_processes(struct run *run)
 {
-	fprintf(run_out(run),
-		"  of %d connections a trial to one port, the second of two processes answered:\n",
+	run_say(run, "of %d connections a trial to one port, the second of two processes answered:",
 		ASKED);
-	for (size_t v = REUSEPORT; v <= ALONE; v++) {
-		if (!run_selected(run, v))
-			continue;
-		fprintf(run_out(run), "  %-9s ", variants[v].name);
-		text_values(run_out(run), 12, 12, run_values(run, v, "second_answers"));
-	}
+	for (size_t v = REUSEPORT; v <= ALONE; v++)
+		if (run_selected(run, v))
+			draw_values(run, variants[v].name, 12,
+				    run_values(run, v, "second_answers"));
 	fputs("\n", run_out(run));
 }
 

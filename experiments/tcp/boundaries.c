@@ -23,6 +23,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "net.h"
 #include "pattern.h"
 #include "rng.h"
@@ -308,15 +309,15 @@ static void judge(struct run *run)
 		run, "tcp-stream-no-boundary",
 		cuts_all ? SKIPPED : all_of(never_happens(udp, enough), can_happen(tcp)),
 		cuts_all
-			? "such a recv cuts every message"
-			: "5 x send(300) came out as other pieces in {tcp} programs over TCP, in {udp} over UDP",
+			? MESSAGE("such a recv cuts every message")
+			: MESSAGE("5 x send(300) came out as other pieces in {tcp} programs over TCP, in {udp} over UDP"),
 		number_share("tcp", tcp), number_share("udp", udp));
 	rest = run_nonzero(run, TCP, "rest_comes");
 	run_judge(
 		run, "tcp-recv-cut", cuts_none ? SKIPPED : always_happens(rest, 2),
 		cuts_none
-			? "such a recv cuts none of the messages"
-			: "over TCP {rest} messages came whole in several recvs; over UDP {lost_bytes} were lost, and MSG_TRUNC said so of {truncated} datagrams",
+			? MESSAGE("such a recv cuts none of the messages")
+			: MESSAGE("over TCP {rest} messages came whole in several recvs; over UDP {lost_bytes} were lost, and MSG_TRUNC said so of {truncated} datagrams"),
 		number_share("rest", rest),
 		number_real("lost_bytes", run_sum(run, UDP, "lost_bytes")),
 		number_share("truncated", run_nonzero(run, UDP, "truncated_recvs")));

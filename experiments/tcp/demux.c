@@ -26,6 +26,7 @@
 #include "exp.h"
 #include "files.h"
 #include "judge.h"
+#include "language.h"
 #include "net.h"
 #include "pattern.h"
 #include "text.h"
@@ -285,8 +286,8 @@ static void judge(struct run *run)
 		"{names} connections had a name of their own, all at one local port in {one_port} trials, over {families}; a second one of the same name was refused in {twice} trials, one from the same local port to another listener in {elsewhere}",
 		number_share("names", names), number_share("one_port", one_port),
 		number_text("families", run_selected(run, V4) && run_selected(run, V6)
-						? "IPv4 and IPv6"
-						: "one of IPv4 and IPv6"),
+						? MESSAGE("IPv4 and IPv6")
+						: MESSAGE("one of IPv4 and IPv6")),
 		number_share("twice", twice), number_share("elsewhere", elsewhere));
 }
 

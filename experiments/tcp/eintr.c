@@ -25,6 +25,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "net.h"
 #include "pattern.h"
 #include "python.h"
@@ -95,7 +96,7 @@ static const struct opt opts[] = {{0, "python",
 
 static struct python pythons[PYTHONS];
 static size_t pythons_n;
-static const char *no_python = "no CPython was found";
+static const char *no_python = MESSAGE("no CPython was found");
 
 static atomic_int handled; /* signals */
 
@@ -352,7 +353,7 @@ int main(int argc, char *argv[])
 	if (script)
 		pythons_n = python_find(python_asked(argc, argv), pythons);
 	else
-		no_python = "experiments/tcp/eintr.py is not beside the build folder";
+		no_python = MESSAGE("experiments/tcp/eintr.py is not beside the build folder");
 	run = run_begin(&about, argc, argv);
 	if (pythons_n == 0)
 		run_leave_out(run, PYTHON, "%s", no_python);

@@ -21,6 +21,7 @@
 #include "exp.h"
 #include "filter.h"
 #include "judge.h"
+#include "language.h"
 #include "net.h"
 #include "span.h"
 #include "tcpinfo.h"
@@ -202,8 +203,8 @@ static void judge(struct run *run)
 				 share_above(own, nearly_all), share_above(clients, nearly_all),
 				 share_above(servers, nearly_all)),
 		place.refused
-			? "this kernel filters TCP only for who owns the network namespace ({reason}), so the server's numbers cannot be read"
-			: "{first} began with SYN and no ACK, {three} took three segments; {clients} first numbers of clients are different, {servers} of servers (by their upper 14 bits), and in {own} connections the two are",
+			? MESSAGE("this kernel filters TCP only for who owns the network namespace ({reason}), so the server's numbers cannot be read")
+			: MESSAGE("{first} began with SYN and no ACK, {three} took three segments; {clients} first numbers of clients are different, {servers} of servers (by their upper 14 bits), and in {own} connections the two are"),
 		number_share("first", first), number_share("three", three),
 		number_share("clients", clients), number_share("servers", servers),
 		number_share("own", own),

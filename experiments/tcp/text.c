@@ -20,6 +20,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "net.h"
 #include "python.h"
 #include "span.h"
@@ -293,8 +294,8 @@ static void judge(struct run *run)
 		cuts_none ? SKIPPED
 			  : by_case(always_happens(ascii, enough), always_happens(others, enough)),
 		cuts_none
-			? "such a recv cuts none of the messages"
-			: "each piece alone was decoded of {ascii} ASCII messages; of texts with longer characters of {between} that were cut between two of them, of {inside} that were cut inside one; of {kept} by a decoder that keeps the rest; CPython raised UnicodeDecodeError in {raised} runs",
+			? MESSAGE("such a recv cuts none of the messages")
+			: MESSAGE("each piece alone was decoded of {ascii} ASCII messages; of texts with longer characters of {between} that were cut between two of them, of {inside} that were cut inside one; of {kept} by a decoder that keeps the rest; CPython raised UnicodeDecodeError in {raised} runs"),
 		number_share("ascii", ascii), number_share("between", between),
 		number_share("inside", share_of(others.k - between.k, others.n - between.n)),
 		number_share("kept", kept),

@@ -23,6 +23,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "link.h"
 #include "net.h"
 #include "span.h"
@@ -67,11 +68,11 @@ static struct link *cable;
 /* --- the host's name here ------------------------------------------------- */
 
 /* What it stands for.  Name servers are not asked: that may take long. */
-static const char *name_here(void)
+static struct number name_here(void)
 {
 	const struct addrinfo wanted = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *found = NULL;
-	const char *said = "nothing: a name server decides";
+	struct number said = number_text("here", MESSAGE("nothing: a name server decides"));
 	char name[256] = "", text[INET_ADDRSTRLEN];
 
 	__nss_configure_lookup("hosts", "files");
@@ -79,11 +80,12 @@ static const char *name_here(void)
 	    getaddrinfo(name, NULL, &wanted, &found) == 0) {
 		const struct sockaddr_in *address = (const void *)found->ai_addr;
 
-		said = "an address outside of 127/8";
+		said = number_text("here", MESSAGE("an address outside of 127/8"));
+		inet_ntop(AF_INET, &address->sin_addr, text, sizeof(text));
 		if (ntohl(address->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
-			said = text_format(
-				"%s, a loopback address",
-				inet_ntop(AF_INET, &address->sin_addr, text, sizeof(text)));
+			said = number_words(
+				"here", text_format("%s, a loopback address", text),
+				text_format(translated("%s, a loopback address"), text));
 		freeaddrinfo(found);
 	}
 	return said;
@@ -188,8 +190,7 @@ static void judge(struct run *run)
 		       by_case(always_happens(card, enough), always_happens(loopback, enough))),
 		"bound to '' it was reached everywhere in {any} trials; to localhost at 127.0.0.1 and in no other way in {localhost}; to the host's name from outside in {card} where that is a card's address, in {loopback} where it is 127.0.1.1. On this machine /etc/hosts says {here}",
 		number_share("any", any), number_share("localhost", localhost),
-		number_share("card", card), number_share("loopback", loopback),
-		number_text("here", name_here()));
+		number_share("card", card), number_share("loopback", loopback), name_here());
 }
 
 static const struct experiment about = {

@@ -19,9 +19,9 @@ TITLES = {"refuted": MESSAGE("UDP brings fewer bytes a second than a TCP connect
 
 def label_of(size, samples):
     lost = sum(s["lost"] for s in samples) / max(1, sum(s["sent"] for s in samples))
-    return say(MESSAGE("{size:,} bytes, {way}, {lost:.0f} % lost") if samples[0]["variant"] == "udp" else
-               MESSAGE("{size:,} bytes, {way}"), size=size, way=translated(WAYS[samples[0]["variant"]][0]),
-               lost=100 * lost)
+    variant = samples[0]["variant"]
+    label = MESSAGE("{size:,} bytes, {way}, {lost:.0f} % lost") if variant == "udp" else MESSAGE("{size:,} bytes, {way}")
+    return say(label, size=size, way=translated(WAYS[variant][0]), lost=100 * lost)
 
 
 def draw_panel(axes, panel, groups):
