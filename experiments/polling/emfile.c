@@ -26,6 +26,7 @@
 #include "child.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "net.h"
 #include "span.h"
 #include "text.h"
@@ -87,8 +88,8 @@ static const char *const calls[] = {
 	[DUP] = "dup",
 	[EVENTFD] = "eventfd",
 	[EPOLL] = "epoll_create",
-	[PIPE] = "pipe (two)",
-	[ACCEPT_EMPTY] = "accept, no client",
+	[PIPE] = MESSAGE("pipe (two)"),
+	[ACCEPT_EMPTY] = MESSAGE("accept, no client"),
 	[ACCEPT] = "accept",
 	[SEND] = "send",
 	[DUP2] = "dup2",
@@ -278,8 +279,8 @@ static void try_variant(void *argument)
 		serve_when_full(variant);
 }
 
-static const char at_limit[] = "at the limit";
-static const char after_close[] = "after one close";
+static const char at_limit[] = MESSAGE("at the limit");
+static const char after_close[] = MESSAGE("after one close");
 
 /* --- trials -------------------------------------------------------------- */
 

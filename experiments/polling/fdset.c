@@ -32,6 +32,7 @@
 #include "exp.h"
 #include "files.h"
 #include "judge.h"
+#include "language.h"
 #include "span.h"
 
 enum { FITS, BEYOND, GUARD, FORTIFY, POLL };
@@ -216,8 +217,8 @@ static const char *end_of(int status)
 	if (number)
 		return number == SIGSEGV ? "SIGSEGV" : "SIGABRT";
 	if (found->refused)
-		return found->refused == ENOSYS ? "glibc only" : "limit too low";
-	return found->ready ? "says ready" : "not ready";
+		return found->refused == ENOSYS ? MESSAGE("glibc only") : MESSAGE("limit too low");
+	return found->ready ? MESSAGE("says ready") : MESSAGE("not ready");
 }
 
 static void measure(struct run *run, size_t variant, size_t label)
@@ -256,8 +257,8 @@ static void judge(struct run *run)
 	run_judge(
 		run, "poll-select-1024", refused.k ? SKIPPED : can_happen(overwritten),
 		refused.k
-			? "this process may not open a descriptor of {descriptor}"
-			: "descriptor {descriptor}: memory behind the set was overwritten in {overwritten} trials, {set_bytes} by FD_SET and {select_bytes} by select, and the answer was right in {right}",
+			? MESSAGE("this process may not open a descriptor of {descriptor}")
+			: MESSAGE("descriptor {descriptor}: memory behind the set was overwritten in {overwritten} trials, {set_bytes} by FD_SET and {select_bytes} by select, and the answer was right in {right}"),
 		number_int("descriptor", HIGH), number_share("overwritten", overwritten),
 		number_real("set_bytes", run_median(run, BEYOND, "fd_set_bytes")),
 		number_real("select_bytes", run_median(run, BEYOND, "select_bytes")),

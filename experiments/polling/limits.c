@@ -30,6 +30,7 @@
 #include "exp.h"
 #include "files.h"
 #include "judge.h"
+#include "language.h"
 #include "machine.h"
 #include "text.h"
 
@@ -257,7 +258,7 @@ static const char *end_of(struct run *run, const char *field)
 {
 	int error = (int)run_median(run, ABOVE, field);
 
-	return error < 0 ? "not tried" : text_errno(error);
+	return error < 0 ? translated("not tried") : text_errno(error);
 }
 
 static void draw(struct run *run)

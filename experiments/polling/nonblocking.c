@@ -21,6 +21,7 @@
 #include "exp.h"
 #include "histogram.h"
 #include "judge.h"
+#include "language.h"
 #include "net.h"
 #include "span.h"
 #include "team.h"
@@ -198,17 +199,17 @@ static const struct state {
 	void (*bring_about)(struct scene *s);
 	int (*make)(const struct scene *s);
 } states[] = {
-	[NOTHING] = {"recv", "nothing has come", connected, call_recv},
-	[DATA] = {"recv", "data is there", with_data, call_recv},
-	[CLOSED] = {"recv", "the peer has closed", closed_by_peer, call_recv},
-	[RESET] = {"recv", "the peer has reset", reset_by_peer, call_recv},
-	[ROOM] = {"send", "the buffer has room", connected, call_send},
-	[FULL] = {"send", "the buffer is full", full, call_send},
-	[NOBODY] = {"accept", "nobody has connected", listening, call_accept},
-	[QUEUE_FULL] = {"connect", "the queue is full", queue_full, call_connect},
-	[REFUSING] = {"connect", "nobody listens", bound, call_connect},
-	[SPIN] = {"recv", "asked again and again", connected, call_recv},
-	[BLOCKING] = {"recv", "blocking (control)", connected, call_recv_blocking},
+	[NOTHING] = {"recv", MESSAGE("nothing has come"), connected, call_recv},
+	[DATA] = {"recv", MESSAGE("data is there"), with_data, call_recv},
+	[CLOSED] = {"recv", MESSAGE("the peer has closed"), closed_by_peer, call_recv},
+	[RESET] = {"recv", MESSAGE("the peer has reset"), reset_by_peer, call_recv},
+	[ROOM] = {"send", MESSAGE("the buffer has room"), connected, call_send},
+	[FULL] = {"send", MESSAGE("the buffer is full"), full, call_send},
+	[NOBODY] = {"accept", MESSAGE("nobody has connected"), listening, call_accept},
+	[QUEUE_FULL] = {"connect", MESSAGE("the queue is full"), queue_full, call_connect},
+	[REFUSING] = {"connect", MESSAGE("nobody listens"), bound, call_connect},
+	[SPIN] = {"recv", MESSAGE("asked again and again"), connected, call_recv},
+	[BLOCKING] = {"recv", MESSAGE("blocking (control)"), connected, call_recv_blocking},
 };
 
 /* --- a trial --------------------------------------------------------------- */

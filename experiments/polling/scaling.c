@@ -28,6 +28,7 @@
 #include "exp.h"
 #include "files.h"
 #include "judge.h"
+#include "language.h"
 #include "span.h"
 #include "text.h"
 
@@ -482,8 +483,8 @@ static void judge_scans(struct run *run)
 			: all_of(is_within(select, run_bound(run, "scan_low_exponent"),
 					   run_bound(run, "scan_high_exponent")),
 				 is_within(epoll, -flat, flat)),
-		too_few ? "too few descriptors are allowed here"
-			: "from {fit} descriptors on select's cost grows with their number to the power of {select_exponent}, poll's {poll_exponent}, epoll's {epoll_exponent}",
+		too_few ? MESSAGE("too few descriptors are allowed here")
+			: MESSAGE("from {fit} descriptors on select's cost grows with their number to the power of {select_exponent}, poll's {poll_exponent}, epoll's {epoll_exponent}"),
 		number_real("fit", fit), number_interval("select_exponent", select),
 		number_interval("poll_exponent", exponent(run, POLL)),
 		number_interval("epoll_exponent", epoll));
@@ -554,14 +555,15 @@ static void draw(struct run *run)
 {
 	static const struct {
 		const char *field, *head;
-	} grids[] = {{"wait_ns", "The wait, with one ready:"},
-		     {"trigger_ns", "The write that made it ready:"},
-		     {"tenth_event_ns", "Write and wait for each ready one, with a tenth ready:"}};
+	} grids[] = {{"wait_ns", MESSAGE("The wait, with one ready:")},
+		     {"trigger_ns", MESSAGE("The write that made it ready:")},
+		     {"tenth_event_ns",
+		      MESSAGE("Write and wait for each ready one, with a tenth ready:")}};
 	int64_t many = most_watched(run, EPOLL, 1000);
 	const char *setup = "";
 
 	for (size_t i = 0; i < sizeof(grids) / sizeof(grids[0]); i++) {
-		fprintf(run_out(run), "  %s\n", grids[i].head);
+		run_say(run, "%s", translated(grids[i].head));
 		run_grid(run, -1, grids[i].field, "watched_fds", NULL);
 		fputs("\n", run_out(run));
 	}

@@ -2,13 +2,18 @@
 """A connection comes: how many processes wake up for it, and who gets the work."""
 import numpy as np
 
+from language import MESSAGE, say, translated
+
 from . import style
 
-VARIANTS = {"own": "one epoll\nfor each",
-            "shared": "one epoll\nfor all",
-            "exclusive": "for each,\nEXCLUSIVE",
+VARIANTS = {"own": MESSAGE("one epoll\nfor each"),
+            "shared": MESSAGE("one epoll\nfor all"),
+            "exclusive": MESSAGE("for each,\nEXCLUSIVE"),
             "reuseport": "SO_REUSEPORT",
-            "blocking": "blocking\naccept"}
+            "blocking": MESSAGE("blocking\naccept")}
+TOLD = {"own": MESSAGE("{woken:.1f} if each has its own epoll instance"),
+        "exclusive": MESSAGE("{woken:.1f} with EPOLLEXCLUSIVE"),
+        "blocking": MESSAGE("{woken:.1f} in accept")}
 
 
 def each(samples, field):
@@ -17,7 +22,7 @@ def each(samples, field):
 
 
 def draw_wakeups(axes, shown, workers):
-    style.rows_of(axes, [VARIANTS.get(name, name) for name in shown])
+    style.rows_of(axes, [translated(VARIANTS.get(name, name)) for name in shown])
     axes.axvline(1, color=style.GREEN, linewidth=1.5, linestyle=":")
     axes.axvline(workers, color=style.RED, linewidth=1.5, linestyle=":")
     for at, (name, samples) in enumerate(shown.items()):
@@ -29,8 +34,8 @@ def draw_wakeups(axes, shown, workers):
                       (-12 if right else 12, 0), textcoords="offset points", va="center",
                       ha="right" if right else "left")
     axes.set_xlim(0, workers * 1.06)
-    axes.set_title("Processes that the kernel wakes")
-    axes.set_xlabel(f"for one connection\n(green: 1 is needed, red: {workers} wait)")
+    axes.set_title(translated("Processes that the kernel wakes"))
+    axes.set_xlabel(say("for one connection\n(green: 1 is needed, red: {workers} wait)", workers=workers))
 
 
 def shares(rows, name, workers):
@@ -58,22 +63,21 @@ def draw_shares(axes, shown, rows, workers):
                           color=style.BLACK if place == 0 else "white", size=style.CAPTION)
             left += share
     axes.set_xlim(0, 100)
-    axes.set_title("Who serves them")
-    axes.set_xlabel("% of the connections, one block a process,\n"
-                    "the busiest one of each trial first")
+    axes.set_title(translated("Who serves them"))
+    axes.set_xlabel(translated("% of the connections, one block a process,\n"
+                               "the busiest one of each trial first"))
 
 
 def draw(result):
     shown = style.of_variants(result.samples, *VARIANTS)
     workers = result.run["params"]["workers"]
-    told = [f"{np.median(each(shown[name], 'wakeups')):.1f} {words}" for name, words in (
-        ("own", "if each has its own epoll instance"), ("exclusive", "with EPOLLEXCLUSIVE"),
-        ("blocking", "in accept")) if name in shown]
+    told = [say(words, woken=np.median(each(shown[name], "wakeups"))) for name, words in TOLD.items() if name in shown]
     page = style.Page(result,
-                      f"Of {workers} processes that wait, a connection wakes " + ", ".join(told)
-                      if told else f"{workers} processes wait for a connection",
-                      f"{result.run['params']['connections']} connections a trial, one at a time, "
-                      "to idle workers. A dot is a trial, a bar the median.")
+                      say("Of {workers} processes that wait, a connection wakes {told}", workers=workers,
+                          told=", ".join(told))
+                      if told else say("{workers} processes wait for a connection", workers=workers),
+                      say("{connections} connections a trial, one at a time, to idle workers. A dot is a trial, "
+                          "a bar the median.", connections=result.run["params"]["connections"]))
     grid = page.grid(1, 2, left=0.14, right=0.975, above=0.09, below=0.13, wspace=0.06)
     draw_wakeups(page.fig.add_subplot(grid[0]), shown, workers)
     draw_shares(page.fig.add_subplot(grid[1]), shown, result.kinds.get("worker", []), workers)

@@ -2,20 +2,22 @@
 """Blocking or not, synchronous or not: the table of four, filled with measurements."""
 import numpy as np
 
+from language import MESSAGE, say, translated
+
 from . import style
 
 CELLS = {  # (row, column): its ways and how they are written
     (0, 0): {"recv": "recv(fd)"},
-    (0, 1): {"epoll": "epoll_wait(), then recv"},
-    (1, 0): {"spin": "recv(fd, MSG_DONTWAIT) again and again"},
-    (1, 1): {"sigio": "a signal (O_ASYNC, F_SETSIG), then recv",
-             "io_uring": "io_uring: the kernel does the recv"},
+    (0, 1): {"epoll": MESSAGE("epoll_wait(), then recv")},
+    (1, 0): {"spin": MESSAGE("recv(fd, MSG_DONTWAIT) again and again")},
+    (1, 1): {"sigio": MESSAGE("a signal (O_ASYNC, F_SETSIG), then recv"),
+             "io_uring": MESSAGE("io_uring: the kernel does the recv")},
 }
-ROWS = ("The call waits\n(blocking)", "The call returns at once\n(non-blocking)")
+ROWS = (MESSAGE("The call waits\n(blocking)"), MESSAGE("The call returns at once\n(non-blocking)"))
 LEFT = -42  # of a cell, where its bars are 0 to 100
 HEIGHT = 2.9  # of a way in its cell
-COLUMNS = ("The thread finds out by asking (synchronous)",
-           "The kernel tells the thread (asynchronous)")
+COLUMNS = (MESSAGE("The thread finds out by asking (synchronous)"),
+           MESSAGE("The kernel tells the thread (asynchronous)"))
 
 
 def asleep(samples):
@@ -38,17 +40,19 @@ def facts_of(samples):
     calls, got = each(samples, "calls"), style.column(samples, "got_messages").sum()
     told = style.column(samples, "told_messages").sum()
     call = style.time_of(np.median(style.column(samples, "call_ns")))
-    many = f"{style.figures(calls, 2 if calls < 10 else 4)} call{'s' if calls > 1 else ''}"
-    return (f"a call takes {call}; {many} a message\n"
-            f"the kernel told of {told:,} of {got:,} messages")
+    return say(MESSAGE("a call takes {call}; {many} calls a message\n"
+                       "the kernel told of {told:,} of {got:,} messages") if calls > 1 else
+               MESSAGE("a call takes {call}; {many} call a message\n"
+                       "the kernel told of {told:,} of {got:,} messages"),
+               call=call, many=style.figures(calls, 2 if calls < 10 else 4), told=told, got=got)
 
 
 def draw_way(axes, at, code, samples, alone):
     """One way in its cell: what it is, two bars, what else was measured."""
-    axes.text(LEFT, at, code, weight="bold", va="center", size=style.PANEL)
-    bars = [("asleep", asleep(samples), style.RED)]
+    axes.text(LEFT, at, translated(code), weight="bold", va="center", size=style.PANEL)
+    bars = [(translated("asleep"), asleep(samples), style.RED)]
     if alone:
-        bars.append(("work done", worked(samples, alone), style.GREEN))
+        bars.append((translated("work done"), worked(samples, alone), style.GREEN))
     for step, (words, shares, colour) in enumerate(bars):
         y = at + 0.62 + 0.48 * step
         share = np.median(shares)
@@ -73,15 +77,15 @@ def draw_cell(axes, ways, variants, alone):
     for place, (name, code) in enumerate(shown.items()):
         draw_way(axes, HEIGHT * place, code, variants[name], alone)
     if not shown:
-        axes.text(LEFT, 0.5, "not measured in this run", color=style.GREY)
+        axes.text(LEFT, 0.5, translated("not measured in this run"), color=style.GREY)
 
 
 def title_of(result):
     found = result.number("poll-four-quadrants", "combinations")
     if found is None:
-        return "Whether a call waits, and who notices that a message has come"
-    return (f"{found} of 4 combinations were shown: whether the call waits, and who notices that a "
-            "message has come, are two questions")
+        return translated("Whether a call waits, and who notices that a message has come")
+    return say("{found} of 4 combinations were shown: whether the call waits, and who notices that a "
+               "message has come, are two questions", found=found)
 
 
 def draw(result):
@@ -93,9 +97,9 @@ def draw(result):
         alone = np.median(style.column(samples, "slices") / style.column(samples, "elapsed_ns"))
     page = style.Page(
         result, title_of(result),
-        f"A message each {style.time_of(params['gap_ms'] * 1e6)}, to a thread that has other work. "
-        "Asleep: % of the looks at its state in /proc. Work: % of what it does without messages. "
-        "Bar: the median, dot: a trial.")
+        say("A message each {gap}, to a thread that has other work. "
+            "Asleep: % of the looks at its state in /proc. Work: % of what it does without messages. "
+            "Bar: the median, dot: a trial.", gap=style.time_of(params["gap_ms"] * 1e6)))
     grid = page.grid(2, 2, left=0.075, right=0.985, above=0.055, below=0.02, wspace=0.03,
                      hspace=0.04, height_ratios=(1, 2))
     for (row, column), ways in CELLS.items():
@@ -104,7 +108,7 @@ def draw(result):
         if len(ways) == 1 and row == 1:  # as high as its neighbour, which holds two
             axes.set_ylim(HEIGHT * 2 - 0.5, -0.6)
         if row == 0:
-            axes.set_title(COLUMNS[column], color=style.BLUE, weight="bold", size=style.BODY)
+            axes.set_title(translated(COLUMNS[column]), color=style.BLUE, weight="bold", size=style.BODY)
         if column == 0:
-            axes.set_ylabel(ROWS[row], color=style.BLUE, weight="bold", size=style.BODY)
+            axes.set_ylabel(translated(ROWS[row]), color=style.BLUE, weight="bold", size=style.BODY)
     return page.fig

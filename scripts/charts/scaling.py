@@ -3,16 +3,18 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from language import MESSAGE, say, translated
+
 from . import style
 
 IS = {
     "select": ("select", style.ORANGE, "D"),
     "poll": ("poll", style.RED, "s"),
-    "epoll": ("epoll, level", style.BLUE, "o"),
-    "epoll-edge": ("epoll, edge", style.SKY, "P"),
-    "epoll-once": ("epoll, one-shot", style.BLACK, "X"),
-    "uring": ("io_uring, multishot", style.GREEN, "^"),
-    "uring-once": ("io_uring, one-shot", style.PINK, "v"),
+    "epoll": (MESSAGE("epoll, level"), style.BLUE, "o"),
+    "epoll-edge": (MESSAGE("epoll, edge"), style.SKY, "P"),
+    "epoll-once": (MESSAGE("epoll, one-shot"), style.BLACK, "X"),
+    "uring": (MESSAGE("io_uring, multishot"), style.GREEN, "^"),
+    "uring-once": (MESSAGE("io_uring, one-shot"), style.PINK, "v"),
 }
 APART = 0.042  # of the panel's height: one line of a label
 
@@ -46,14 +48,14 @@ def interval(values):
 
 
 def title_of(fits, cells):
-    words = []
+    costs = {}
     for name in ("poll", "epoll"):
         if fits.get(name) is None:
-            return "What a readiness wait costs by how many descriptors it watches"
+            return translated("What a readiness wait costs by how many descriptors it watches")
         many = max(cells[name])
-        cost = np.median(style.column(cells[name][many], "wait_ns"))
-        words.append(f"{name} takes {style.time_of(cost)}")
-    return f"With {many:,} descriptors {words[0]} to find the ready one, {words[1]}"
+        costs[name] = style.time_of(np.median(style.column(cells[name][many], "wait_ns")))
+    return say("With {many:,} descriptors poll takes {poll} to find the ready one, epoll takes {epoll}",
+               many=many, **costs)
 
 
 def spread_apart(heights, gap):
@@ -77,14 +79,14 @@ def draw_lines(axes, cells, cost, label):
                           linewidth=0)
         axes.plot(watched, middle, marker=marker, color=colour, markersize=5, linewidth=1.4,
                   markeredgewidth=0)
-        ends.append((middle[-1], label(name, words), colour))
+        ends.append((middle[-1], label(name, translated(words)), colour))
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:,.0f}"))
     axes.minorticks_off()
-    axes.set_xlabel("descriptors watched (log)")
+    axes.set_xlabel(translated("descriptors watched (log)"))
     return ends
 
 
@@ -107,27 +109,27 @@ def draw(result):
     fits = {name: exponent(rows, fit_from) for name, rows in variants.items()}
     page = style.Page(
         result, title_of(fits, one),
-        "Medians of the trials, with their 95 % intervals. The exponent says how the cost grows "
-        f"from {fit_from} descriptors on: 0 not at all, 1 in proportion.")
+        say("Medians of the trials, with their 95 % intervals. The exponent says how the cost grows "
+            "from {descriptors} descriptors on: 0 not at all, 1 in proportion.", descriptors=fit_from))
     grid = page.grid(1, 2, left=0.075, right=0.865, wspace=0.62, above=0.075)
 
     def label(name, words):
         if fits[name] is None:
             return words
         mid, low, high = (abs(value) if abs(value) < 0.005 else value for value in fits[name])
-        return f"{words}\n{mid:.2f} ({low:.2f} to {high:.2f})"
+        return say("{way}\n{mid:.2f} ({low:.2f} to {high:.2f})", way=words, mid=mid, low=low, high=high)
 
     left = page.fig.add_subplot(grid[0])
     ends = draw_lines(left, one, lambda rows: style.column(rows, "wait_ns"), label)
-    left.set_title("One of them is ready: the wait")
-    left.text(1.02, 1.0, "exponent\n(95 % interval)", transform=left.transAxes,
+    left.set_title(translated("One of them is ready: the wait"))
+    left.text(1.02, 1.0, translated("exponent\n(95 % interval)"), transform=left.transAxes,
               size=style.CAPTION, color=style.GREY)
     put_labels(left, ends)
     if tenth:
         right = page.fig.add_subplot(grid[1])
         ends = draw_lines(right, tenth, lambda rows: (
             style.column(rows, "tenth_event_ns") / style.column(rows, "ready_fds")), lambda _, words: words)
-        right.set_title("A tenth is ready: write and wait, each")
+        right.set_title(translated("A tenth is ready: write and wait, each"))
         right.set_ylim(100, None)
         right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         put_labels(right, ends)

@@ -3,18 +3,20 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from language import MESSAGE, say, translated
+
 from . import style
 
 IS = {
-    "interval-500": "flag every 500 ms",
-    "interval-100": "flag every 100 ms",
-    "interval-10": "flag every 10 ms",
-    "slow-request": "flag every 100 ms,\nbut serving a slow request",
-    "self-pipe": "pipe in the wait set",
-    "eventfd": "eventfd in the wait set",
-    "signalfd": "signalfd in the wait set",
-    "shutdown": "accept, ended by\nshutdown of the listener",
-    "cond": "condition variable",
+    "interval-500": MESSAGE("flag every 500 ms"),
+    "interval-100": MESSAGE("flag every 100 ms"),
+    "interval-10": MESSAGE("flag every 10 ms"),
+    "slow-request": MESSAGE("flag every 100 ms,\nbut serving a slow request"),
+    "self-pipe": MESSAGE("pipe in the wait set"),
+    "eventfd": MESSAGE("eventfd in the wait set"),
+    "signalfd": MESSAGE("signalfd in the wait set"),
+    "shutdown": MESSAGE("accept, ended by\nshutdown of the listener"),
+    "cond": MESSAGE("condition variable"),
 }
 
 
@@ -28,16 +30,17 @@ def title_of(stop):
     flags = [np.median(ns) / rows_ns for name, (ns, rows_ns) in stop.items()
              if name.startswith("interval")]
     told = [np.median(ns) for name, (ns, rows_ns) in stop.items() if not rows_ns]
-    words = []
+    after = low = high = ""
     if flags:
-        words.append("A loop that looks at a flag stops after half an interval"
-                     if 0.35 < np.median(flags) < 0.65 else
-                     f"A loop that looks at a flag stops after {np.median(flags):.2f} intervals")
+        after = (translated("half an interval") if 0.35 < np.median(flags) < 0.65 else
+                 say("{count:.2f} intervals", count=np.median(flags)))
     if told:
-        words.append(f"one that is woken up stops after {style.time_of(min(told))} "
-                     f"to {style.time_of(max(told))}")
-    title = ", ".join(words) or "How long a loop goes on after it was told to stop"
-    return title[0].upper() + title[1:]
+        low, high = style.time_of(min(told)), style.time_of(max(told))
+    return say(MESSAGE("A loop that looks at a flag stops after {after}, one that is woken up stops after "
+                       "{low} to {high}") if flags and told else
+               MESSAGE("A loop that looks at a flag stops after {after}") if flags else
+               MESSAGE("One that is woken up stops after {low} to {high}") if told else
+               MESSAGE("How long a loop goes on after it was told to stop"), after=after, low=low, high=high)
 
 
 def idle_wakeups(samples):
@@ -52,10 +55,10 @@ def draw(result):
             for name, rows in variants.items()}
     page = style.Page(
         result, title_of(stop),
-        "Each dot: one loop, told to stop at a random moment; bar: the median. Thin lines: "
-        "the interval at which the loop looks at its flag; hollow: later than that.")
+        translated("Each dot: one loop, told to stop at a random moment; bar: the median. Thin lines: "
+                   "the interval at which the loop looks at its flag; hollow: later than that."))
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.21, right=0.80, above=0.085)[0])
-    style.rows_of(axes, [IS.get(name, name) for name in variants])
+    style.rows_of(axes, [translated(IS.get(name, name)) for name in variants])
     for at, (name, (ns, interval)) in enumerate(stop.items()):
         colour, marker = look_of(name)
         late = style.column(variants[name], "late") > 0
@@ -73,12 +76,12 @@ def draw(result):
                   transform=axes.get_yaxis_transform())
         axes.text(1.24, at, idle_wakeups(variants[name]) if name != "slow-request" else "–",
                   va="center", ha="right", transform=axes.get_yaxis_transform())
-    for x, words, side in ((1.02, "median", "left"), (1.24, "idle wake-\nups/s", "right")):
+    for x, words, side in ((1.02, translated("median"), "left"), (1.24, translated("idle wake-\nups/s"), "right")):
         axes.text(x, 1.015, words, ha=side, va="bottom", color=style.GREY,
                   transform=axes.transAxes)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda ms, _: style.time_of(ms * 1e6)))
     axes.minorticks_off()
-    axes.set_xlabel("from being told until the loop has ended (log)")
+    axes.set_xlabel(translated("from being told until the loop has ended (log)"))
     return page.fig

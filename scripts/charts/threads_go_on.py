@@ -2,10 +2,12 @@
 """Whom a blocking call stops: other threads count on."""
 import numpy as np
 
+from language import MESSAGE, say, translated
+
 from . import style
 
-CALLS = {"nobody": "nobody else", "spins": "a thread that spins", "recv": "recv",
-         "accept": "accept", "sleep": "clock_nanosleep", "futex": "a futex wait"}
+CALLS = {"nobody": MESSAGE("nobody else"), "spins": MESSAGE("a thread that spins"), "recv": "recv",
+         "accept": "accept", "sleep": "clock_nanosleep", "futex": MESSAGE("a futex wait")}
 MOST = 2  # times that are drawn: what is more was another program's noise
 
 
@@ -21,7 +23,7 @@ def aside(axes, at, text):
 
 
 def draw_threads(axes, shown):
-    style.rows_of(axes, [CALLS[name] for name in shown])
+    style.rows_of(axes, [translated(CALLS[name]) for name in shown])
     axes.axvline(1, color=style.GREY, linestyle=":")
     for at, (name, samples) in enumerate(shown.items()):
         times = ratios(samples)
@@ -31,31 +33,30 @@ def draw_threads(axes, shown):
         style.dots(axes, np.minimum(times, MOST), at, colour, "s" if name == "spins" else "o")
         style.median_bar(axes, np.minimum(times, MOST), at)
         if name == "nobody":
-            aside(axes, at, f"{np.median(times):.2f} times")
+            aside(axes, at, say("{times:.2f} times", times=np.median(times)))
             continue
         looks, asleep = (style.column(samples, field).sum() for field in ("looks", "asleep_looks"))
         had = np.median(style.column(samples, "blocked_cpu_ns"))
-        aside(axes, at, f"{np.median(times):.2f} times; {style.time_of(had)} of CPU\n"
-              f"asleep in {asleep} of {looks} looks")
+        aside(axes, at, say("{times:.2f} times; {had} of CPU\nasleep in {asleep} of {looks} looks",
+                            times=np.median(times), had=style.time_of(had), asleep=asleep, looks=looks))
     axes.set_xlim(0, MOST * 1.02)
-    axes.set_title("A thread that counts on a CPU, while one thread more is on it, in ...")
-    axes.set_xlabel("how far it gets, times as far as without it just before or after "
-                    f"(at most {MOST})")
+    axes.set_title(translated("A thread that counts on a CPU, while one thread more is on it, in ..."))
+    axes.set_xlabel(say("how far it gets, times as far as without it just before or after (at most {most})", most=MOST))
 
 
 def title_of(threads):
     blocked = [ratios(samples) for name, samples in threads.items()
                if name not in ("nobody", "spins")]
     if not blocked or not np.concatenate(blocked).size:
-        return "Whom does a blocking call stop?"
-    times = np.median(np.concatenate(blocked))
-    return f"With a thread blocked, the other one on its CPU gets {times:.2f} times as far"
+        return translated("Whom does a blocking call stop?")
+    return say("With a thread blocked, the other one on its CPU gets {times:.2f} times as far",
+               times=np.median(np.concatenate(blocked)))
 
 
 def draw(result):
     samples = style.of_variants(result.samples, *CALLS)
     threads = {name: samples[name] for name in CALLS if name in samples}
-    page = style.Page(result, title_of(threads), "A dot is a pair of windows, a bar the median.")
+    page = style.Page(result, title_of(threads), translated("A dot is a pair of windows, a bar the median."))
     draw_threads(page.fig.add_subplot(page.grid(1, 1, left=0.155, right=0.785, above=0.07)[0]),
                  threads)
     return page.fig

@@ -5,6 +5,8 @@ import textwrap
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
+from language import say, translated
+
 from . import style
 
 TOLD = ("recv", "poll", "select", "epoll", "io_uring", "busy-poll")
@@ -77,7 +79,7 @@ def draw_frontier(axes, kinds):
         draw_way(axes, samples, style.BLUE, "o")
     if kinds["told"]:
         lowest = min(kinds["told"].values(), key=cpu)
-        label(axes, lowest, "asleep until the\nmessage comes:\n"
+        label(axes, lowest, translated("asleep until the\nmessage comes:") + "\n"
               + textwrap.fill(", ".join(kinds["told"]), 20, break_on_hyphens=False), style.BLUE,
               (-14, -12), ha="center", va="top")
     low, high = axes.get_xlim()
@@ -88,14 +90,14 @@ def draw_frontier(axes, kinds):
     axes.xaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{style.figures(share)} %"))
     axes.minorticks_off()
-    axes.set_xlabel("from send until the receiver has the message, p50 (log)")
-    axes.set_ylabel("CPU time of the receiver (log)")
+    axes.set_xlabel(translated("from send until the receiver has the message, p50 (log)"))
+    axes.set_ylabel(translated("CPU time of the receiver (log)"))
     for words, colour, marker in (
-            ("looks once an interval", style.GREEN, "^"),
-            ("the same without the timer's slack", style.ORANGE, "D")):
+            (translated("looks once an interval"), style.GREEN, "^"),
+            (translated("the same without the timer's slack"), style.ORANGE, "D")):
         axes.plot([], [], marker, color=colour, markersize=8, label=words)
     axes.plot([], [], "|", color=style.BLACK, markersize=10, markeredgewidth=1.5,
-              label="half of the interval")
+              label=translated("half of the interval"))
     axes.legend(frameon=False, loc="upper right", fontsize=style.CAPTION, handletextpad=0.3,
                 borderaxespad=0)
 
@@ -103,18 +105,19 @@ def draw_frontier(axes, kinds):
 def title_of(result, kinds):
     told = []
     for samples in kinds["spin"].values():
-        told.append(f"spinning has a message after {style.time_of(latency(samples))} and takes "
-                    f"{cpu(samples):.0f} % of a CPU")
+        told.append(say("spinning has a message after {time} and takes {cpu:.0f} % of a CPU",
+                        time=style.time_of(latency(samples)), cpu=cpu(samples)))
     if kinds["told"]:
         most = max(cpu(samples) for samples in kinds["told"].values())
         low, high = (style.time_of(pick(latency(samples) for samples in kinds["told"].values()))
                      for pick in (min, max))
-        told.append(f"sleeping until it comes, {low} to {high} and {style.figures(most, 2)} %")
+        told.append(say("sleeping until it comes, {low} to {high} and {cpu} %", low=low, high=high,
+                        cpu=style.figures(most, 2)))
     if kinds["interval"] and result.verdict("poll-interval") == "holds":
         longest = max(kinds["interval"].values(), key=lambda rows: rows[0]["interval_ns"])
-        told.append(f"looking once in {style.time_of(longest[0]['interval_ns'])}, "
-                    f"{style.time_of(latency(longest))}")
-    title = "; ".join(told) or "Waiting for messages"
+        told.append(say("looking once in {interval}, {time}", time=style.time_of(latency(longest)),
+                        interval=style.time_of(longest[0]["interval_ns"])))
+    title = "; ".join(told) or translated("Waiting for messages")
     return title[0].upper() + title[1:]
 
 
@@ -123,8 +126,8 @@ def draw(result):
     mean = style.time_of(result.run["params"]["mean_us"] * 1e3)
     page = style.Page(
         result, title_of(result, kinds),
-        f"16-byte messages over TCP on loopback at random times, one each {mean} on average. "
-        "Large: the median of the trials; small: a trial.")
+        say("16-byte messages over TCP on loopback at random times, one each {mean} on average. "
+            "Large: the median of the trials; small: a trial.", mean=mean))
     if any(kinds.values()):
         draw_frontier(page.fig.add_subplot(page.grid(1, 1, left=0.1, right=0.97, above=0.03)[0]),
                       kinds)
