@@ -20,6 +20,7 @@
 #include "exp.h"
 #include "files.h"
 #include "judge.h"
+#include "language.h"
 #include "lib/load.h"
 #include "proc.h"
 #include "text.h"
@@ -226,8 +227,8 @@ static void measure(struct run *run)
 
 /* --- judge --------------------------------------------------------------- */
 
-/* Models that were not measured with all numbers of connections, and why. */
-static void note_left_out(struct run *run)
+/* Models that were not measured with all numbers of connections, and why; to be freed. */
+static char *with_fewer(const struct run *run, bool shown)
 {
 	char *text = NULL;
 	size_t length;
@@ -237,14 +238,24 @@ static void note_left_out(struct run *run)
 	for (size_t v = 0; v < MODELS; v++)
 		if (run_selected(run, v) && models[v].most && models[v].most < connections) {
 			fprintf(out, "%s%s %s (%s)", comma, models[v].name,
-				text_count(models[v].most), models[v].most_why);
+				text_count(models[v].most),
+				translated_if(shown, models[v].most_why));
 			comma = ", ";
 		}
 	fclose(out);
-	if (*text)
+	return text;
+}
+
+static void note_limits(struct run *run)
+{
+	char *fewer = with_fewer(run, false);
+	char *fewer_shown = with_fewer(run, true);
+
+	if (*fewer)
 		run_note(run, "with fewer connections were measured: {models}",
-			 number_text("models", text));
-	free(text);
+			 number_words("models", fewer, fewer_shown));
+	free(fewer);
+	free(fewer_shown);
 	if (connections + OWN_FILES > files_allow(INT64_MAX))
 		run_note(run, "a process may have {files} descriptors: no more connections here",
 			 number_int("files", files_allow(INT64_MAX)));
@@ -263,7 +274,7 @@ static void judge(struct run *run)
 		number_real("files", run_median(run, ONE_PROCESS, "files_limit")),
 		number_real("processes", run_median(run, PROCESSES, "server_processes")),
 		number_share("all", all));
-	note_left_out(run);
+	note_limits(run);
 	load_note(run, MODELS);
 	server_note_cpus(run);
 }

@@ -21,6 +21,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "lib/server.h"
 #include "python.h"
 #include "span.h"
@@ -51,16 +52,17 @@ static char names[PYTHONS][NAME];
 static size_t variants_n = BY_ASYNCIO;
 
 static struct variant variants[MOST_VARIANTS + 1] = {
-	MODEL_AS(BY_EPOLL, EPOLL, "epoll", "an event loop in C, written to end"),
-	MODEL_AS(BY_THREAD, THREAD, "thread", "threads in C, written to end"),
-	MODEL_AS(BY_FORK, FORK, "fork", "processes in C, written to end"),
-	MODEL_AS(BY_ITERATIVE, ITERATIVE, "iterative", "iterative in C, written to end"),
-	[BY_PY_DAEMON] = {"py-daemon", "Python: daemon threads, which end with it",
+	MODEL_AS(BY_EPOLL, EPOLL, "epoll", MESSAGE("an event loop in C, written to end")),
+	MODEL_AS(BY_THREAD, THREAD, "thread", MESSAGE("threads in C, written to end")),
+	MODEL_AS(BY_FORK, FORK, "fork", MESSAGE("processes in C, written to end")),
+	MODEL_AS(BY_ITERATIVE, ITERATIVE, "iterative", MESSAGE("iterative in C, written to end")),
+	[BY_PY_DAEMON] = {"py-daemon", MESSAGE("Python: daemon threads, which end with it"),
 			  &peers[BY_PY_DAEMON]},
-	[BY_PY_ITERATIVE] = {"py-iterative", "Python: iterative", &peers[BY_PY_ITERATIVE]},
-	[BY_PY_THREADED] = {"py-threaded", "Python: threads as they are by default",
+	[BY_PY_ITERATIVE] = {"py-iterative", MESSAGE("Python: iterative"), &peers[BY_PY_ITERATIVE]},
+	[BY_PY_THREADED] = {"py-threaded", MESSAGE("Python: threads as they are by default"),
 			    &peers[BY_PY_THREADED]},
-	[BY_PY_SOCKETSERVER] = {"py-socketserver", "Python: socketserver's threads, by default",
+	[BY_PY_SOCKETSERVER] = {"py-socketserver",
+				MESSAGE("Python: socketserver's threads, by default"),
 				&peers[BY_PY_SOCKETSERVER]},
 };
 
@@ -191,7 +193,7 @@ static struct share ended_first(struct run *run, FILE *who)
 			fprintf(who, "%s%s", comma, variants[v].name);
 		comma = ended.k < ended.n ? ", " : comma;
 	}
-	fprintf(who, "%s", *comma ? "" : "none");
+	fprintf(who, "%s", *comma ? "" : MESSAGE("none"));
 	return servers < (size_t)run_bound(run, "enough_servers") ? (struct share){0} : all;
 }
 
@@ -244,8 +246,9 @@ static void choose(const char *asked)
 		peers[variants_n] =
 			(struct model){names[i], PEER("asyncio_streams.py"),
 				       .interpreter = pythons[i].path, .more = {"--plain"}};
-		variants[variants_n] = (struct variant){
-			names[i], "Python: serve_forever() of asyncio", &peers[variants_n]};
+		variants[variants_n] =
+			(struct variant){names[i], MESSAGE("Python: serve_forever() of asyncio"),
+					 &peers[variants_n]};
 		variants_n++;
 	}
 	for (size_t v = BY_PY_DAEMON; newest && v < BY_ASYNCIO; v++)

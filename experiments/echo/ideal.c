@@ -21,6 +21,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,10 +29,12 @@
 #include "child.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "lib/load.h"
 #include "lib/rank.h"
 #include "scratch.h"
 #include "span.h"
+#include "text.h"
 
 enum { BUSY = 16, LEAST_IDLE = 100, RATE_PART = 4, LEAST_RATE = 1000 };
 
@@ -83,11 +86,11 @@ static const struct bound bounds[] = {
 	{0}};
 
 static const struct criterion criteria[RANK_CRITERIA] = {
-	{"blocks", "voluntary_switches", "requests", "step_sleeps", 1},
-	{"overlaps", "work_ns", "work_elapsed_ns", "step_share", 1, .more = true},
-	{"threads", "threads", NULL, "step_threads", 1},
+	{MESSAGE("blocks"), "voluntary_switches", "requests", "step_sleeps", 1},
+	{MESSAGE("overlaps"), "work_ns", "work_elapsed_ns", "step_share", 1, .more = true},
+	{MESSAGE("threads"), "threads", NULL, "step_threads", 1},
 	{"CPU", "server_cpu_ns", "requests", "step_ns", 0.5},
-	{"memory", "memory_bytes", "more_connections", "step_bytes", 0.5},
+	{MESSAGE("memory"), "memory_bytes", "more_connections", "step_bytes", 0.5},
 };
 
 static int64_t first_models = MODELS;
@@ -278,19 +281,26 @@ static void judge(struct run *run)
 	run_judge_with(
 		run, "srv-ideal", verdict,
 		!rank_is_whole(&ranking)
-			? "{models} of {selected} models have an interval on each criterion, which is too few to compare"
+			? MESSAGE("{models} of {selected} models have an interval on each criterion, which is too few to compare")
 		: rank_tells(&ranking) == REFUTED
-			? "a tie of all on one criterion at least is no first place there; {models} models"
-		: verdict == HOLDS ? "first on all four criteria, among {models} models: {first}"
+			? MESSAGE("a tie of all on one criterion at least is no first place there; {models} models")
+		: verdict == HOLDS
+			? MESSAGE("first on all four criteria, among {models} models: {first}")
 		: verdict == UNCLEAR
-			? "of {models} models some are perhaps first on all four criteria, or all are perhaps alike on one; the least sum of ranks is {sum}, of {best}"
-			: "none of {models} models is first on all four criteria; the least sum of ranks is {sum}, of {best}",
+			? MESSAGE("of {models} models some are perhaps first on all four criteria, or all are perhaps alike on one; the least sum of ranks is {sum}, of {best}")
+			: MESSAGE("none of {models} models is first on all four criteria; the least sum of ranks is {sum}, of {best}"),
 		numbers);
 	for (size_t i = 0; i < ranking.n; i++)
 		free(texts[i]);
 	free(first);
 	load_note(run, MODELS);
 	server_note_cpus(run);
+}
+
+/* Text that ends in the column, as text_pad()'s begins in its. */
+static void print_head(FILE *out, const char *text, int width)
+{
+	fprintf(out, "%*s%s", width - text_columns(text, strlen(text)), "", text);
 }
 
 static void draw(struct run *run)
@@ -302,10 +312,12 @@ static void draw(struct run *run)
 		return;
 	run_say(run,
 		"Ranks: one more than how many models are better by a quarter and a step, with the whole interval; CPU and memory count half each.");
-	fprintf(run_out(run), "\n  %-15s", "variant");
+	fputs("\n  ", run_out(run));
+	text_pad(run_out(run), translated("variant"), 15);
 	for (size_t c = 0; c < RANK_CRITERIA; c++)
-		fprintf(run_out(run), "%10s", criteria[c].name);
-	fprintf(run_out(run), "%8s\n", "sum");
+		print_head(run_out(run), translated(criteria[c].name), 10);
+	print_head(run_out(run), translated("sum"), 8);
+	fputc('\n', run_out(run));
 	for (size_t i = 0; i < ranking.n; i++) {
 		fprintf(run_out(run), "  %-15s", variants[ranking.ranks[i].variant].name);
 		for (size_t c = 0; c < RANK_CRITERIA; c++)

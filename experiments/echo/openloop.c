@@ -17,14 +17,15 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "lib/load.h"
 #include "span.h"
 
 enum { CLOSED_LOOP, OPEN_LOOP, BUSY = 16 };
 
 static const struct variant variants[] = {
-	[CLOSED_LOOP] = {"closed", "each connection sends when it has its answer"},
-	[OPEN_LOOP] = {"open", "requests are due at times of their own"},
+	[CLOSED_LOOP] = {"closed", MESSAGE("each connection sends when it has its answer")},
+	[OPEN_LOOP] = {"open", MESSAGE("requests are due at times of their own")},
 	{0}};
 
 static const struct claim claims[] = {

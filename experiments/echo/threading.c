@@ -11,6 +11,7 @@
  */
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "lib/load.h"
 
 enum { ONE_TO_ONE, N_TO_ONE, N_TO_M, TWO_LEVEL, VARIANTS };
@@ -68,8 +69,8 @@ static void judge(struct run *run)
 	run_judge(
 		run, "srv-nm-efficient", run_cpus() < 2 ? SKIPPED : verdict_all(parts, n),
 		run_cpus() < 2
-			? "several loops need several CPUs"
-			: "N:M takes {one_to_one} times the CPU a request of 1:1 at {one_to_one_rate} times its rate, {n_to_one} of N:1 at {n_to_one_rate}, {two_level} of two-level at {two_level_rate}",
+			? MESSAGE("several loops need several CPUs")
+			: MESSAGE("N:M takes {one_to_one} times the CPU a request of 1:1 at {one_to_one_rate} times its rate, {n_to_one} of N:1 at {n_to_one_rate}, {two_level} of two-level at {two_level_rate}"),
 		number_interval("one_to_one", cpu[ONE_TO_ONE]),
 		number_interval("one_to_one_rate", rate[ONE_TO_ONE]),
 		number_interval("n_to_one", cpu[N_TO_ONE]),

@@ -16,6 +16,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "lib/server.h"
 #include "net.h"
 #include "pattern.h"
@@ -41,7 +42,7 @@ static const struct row_field fields[] = {
 	 "1: it had its answer before, within at_once_share of hold or at_once_times what the first one's took",
 	 "at once", SHOW_NONZERO},
 	{"alone_ns", "from the first client's request to its answer, while it was alone"},
-	{"latency_ns", "from the second client's request to its answer", "answer|after"},
+	{"latency_ns", MESSAGE("from the second client's request to its answer"), "answer|after"},
 	{"held_ns", "from this request until the first client left"},
 	{"wrong_bytes", "of all answers", .zero = true, .sham = "greet"},
 	{0}};
@@ -135,8 +136,8 @@ static void judge(struct run *run)
 		all_of(never_happens(late, enough),
 		       share_above(at_once, run_bound(run, "usual_share"))),
 		late.k > 0
-			? "{who} let the second client wait; of all concurrent servers' attempts {late} waited"
-			: "{at_once} attempts of all concurrent servers were answered while the first client was silent, within {within_ns} or {times} times what that one's own answer took; the longest took {longest_ns}",
+			? MESSAGE("{who} let the second client wait; of all concurrent servers' attempts {late} waited")
+			: MESSAGE("{at_once} attempts of all concurrent servers were answered while the first client was silent, within {within_ns} or {times} times what that one's own answer took; the longest took {longest_ns}"),
 		number_text("who", who), number_share("late", late),
 		number_share("at_once", at_once), number_real("within_ns", at_once_ns(run, 0)),
 		number_real("times", run_bound(run, "at_once_times")),

@@ -3,6 +3,8 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
+from language import MESSAGE, say, translated
+
 from . import servers, style
 
 
@@ -16,10 +18,13 @@ def by(samples, *fields):
 
 def title_of(result, medians):
     if not medians:
-        return "A crowd of connections"
+        return translated("A crowd of connections")
     best = max(medians, key=medians.get)
-    return (f"{best[0]} answers the most: {medians[best]:,.0f} requests/s of "
-            f"{style.bytes_of(best[1])} with {best[2]:,} connection{'s' * (best[2] != 1)}")
+    name, size, count = best
+    return say(MESSAGE("{name} answers the most: {rate:,.0f} requests/s of {size} with {count:,} connection")
+               if count == 1 else
+               MESSAGE("{name} answers the most: {rate:,.0f} requests/s of {size} with {count:,} connections"),
+               name=name, rate=medians[best], size=style.bytes_of(size), count=count)
 
 
 def crowd_of(result):
@@ -28,8 +33,8 @@ def crowd_of(result):
     if None in served.values():
         return ""
     trials = max(result.number("srv-crowd", "one.n") // max(result.run["params"]["crowd"], 1), 1)
-    return (f" At a time one process served {served['one'] // trials:,} connections of a crowd, "
-            f"several {served['all'] // trials:,}.")
+    return " " + say("At a time one process served {one:,} connections of a crowd, several {all:,}.",
+                     one=served["one"] // trials, all=served["all"] // trials)
 
 
 def draw(result):
@@ -41,8 +46,8 @@ def draw(result):
     medians = {key: np.median(servers.rate(group)) for key, group in groups.items()}
     page = style.Page(
         result, title_of(result, medians),
-        "Medians of the trials. Limits of the smallest size: ping-pong, two processes and one message "
-        "(dashed); bulk, many messages under way (dotted)." + crowd_of(result))
+        translated("Medians of the trials. Limits of the smallest size: ping-pong, two processes and one message "
+                   "(dashed); bulk, many messages under way (dotted).") + crowd_of(result))
     limits = [s for s in result.samples if "pingpong_requests" in s and s["size_bytes"] in sizes[:1]]
     for _, name, axes in servers.panels(page, list(variants), left=0.075, above=0.085, below=0.085):
         axes.set_xscale("log")
@@ -66,5 +71,5 @@ def draw(result):
         handles, labels = page.fig.axes[0].get_legend_handles_labels()
         page.fig.legend(handles, labels, loc="upper right", ncols=len(sizes), frameon=False,
                         bbox_to_anchor=(style.RIGHT, page.top), fontsize=style.BODY)
-    servers.common_labels(page, "connections", "requests a second (log)")
+    servers.common_labels(page, translated("connections"), translated("requests a second (log)"))
     return page.fig

@@ -3,17 +3,19 @@
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from language import MESSAGE, say, translated
+
 from . import servers, style
 
 # In the order of a model's ranks: heading, what of a sample, words.
 CRITERIA = (
-    ("blocks\nsleeps a request", lambda s: servers.each(s, "voluntary_switches", "requests"),
+    (MESSAGE("blocks\nsleeps a request"), lambda s: servers.each(s, "voluntary_switches", "requests"),
      "{:,.2f}".format),
-    ("overlaps\nother work done", lambda s: 100 * servers.each(s, "work_ns", "work_elapsed_ns"),
+    (MESSAGE("overlaps\nother work done"), lambda s: 100 * servers.each(s, "work_ns", "work_elapsed_ns"),
      "{:,.0f} %".format),
-    ("threads", lambda s: style.column(s, "threads"), "{:,.0f}".format),
-    ("CPU\na request", servers.cpu, style.time_of),
-    ("memory\na connection", servers.memory, style.bytes_of))
+    (MESSAGE("threads"), lambda s: style.column(s, "threads"), "{:,.0f}".format),
+    (MESSAGE("CPU\na request"), servers.cpu, style.time_of),
+    (MESSAGE("memory\na connection"), servers.memory, style.bytes_of))
 
 
 def draw(result):
@@ -39,17 +41,17 @@ def title_of(result):
     verdict = result.verdict("srv-ideal")
     first = result.number("srv-ideal", "first")
     if verdict == "holds" and first:
-        return f"First on all four criteria: {first}"
+        return say("First on all four criteria: {first}", first=first)
     if verdict == "not-seen":
-        return "No model is first on all four criteria"
-    return "The four criteria of the ideal server"
+        return translated("No model is first on all four criteria")
+    return translated("The four criteria of the ideal server")
 
 
 def ranks(result, variants):
     page = style.Page(
         result, title_of(result),
-        "In each cell the median, and in brackets the rank: one more than how many models are better "
-        "by a quarter and a step, with the whole interval.")
+        translated("In each cell the median, and in brackets the rank: one more than how many models are better "
+                   "by a quarter and a step, with the whole interval."))
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.13, above=0.09, below=0.02)[0])
     names = sorted(variants, key=lambda name: by_sum(ranks_of(result, name)))
     values, words = [], []
@@ -57,10 +59,10 @@ def ranks(result, variants):
         of = ranks_of(result, name) or [np.nan] * len(CRITERIA)
         medians = [np.median(figure(variants[name])) for _, figure, _ in CRITERIA]
         values.append(of)
-        words.append([say(median) + (f"   ({rank})" if np.isfinite(rank) else "")
-                      for (_, _, say), median, rank in zip(CRITERIA, medians, of)])
+        words.append([shown(median) + (f"   ({rank})" if np.isfinite(rank) else "")
+                      for (_, _, shown), median, rank in zip(CRITERIA, medians, of)])
     if names:
-        style.heat(axes, values, words, names, [heading for heading, _, _ in CRITERIA])
+        style.heat(axes, values, words, names, [translated(heading) for heading, _, _ in CRITERIA])
         axes.xaxis.tick_top()
     return page.fig
 
@@ -92,10 +94,11 @@ def latency(result, variants):
         return None
     low, high = min(late, key=late.get), max(late, key=late.get)
     page = style.Page(
-        result, f"At {result.run['params']['rate']:,} requests/s p99 is {style.time_of(late[low])} "
-        f"with {low} and {style.time_of(late[high])} with {high}",
-        "Open loop beside other work: latency counts from when a request was due. A line is a trial; "
-        "grey: all other models.")
+        result, say("At {rate:,} requests/s p99 is {best} with {low} and {worst} with {high}",
+                    rate=result.run["params"]["rate"], low=low, best=style.time_of(late[low]),
+                    high=high, worst=style.time_of(late[high])),
+        translated("Open loop beside other work: latency counts from when a request was due. A line is a trial; "
+                   "grey: all other models."))
     everything = as_one_line([curve for trials in curves.values() for curve in trials])
     for at, name, axes in servers.panels(page, names, left=0.085, above=0.05, below=0.085):
         axes.set_xscale("log")
@@ -108,7 +111,7 @@ def latency(result, variants):
         axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{100 - 100 / n:.6g}"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
         axes.minorticks_off()
-    servers.common_labels(page, "percentile", "latency at most (log)")
+    servers.common_labels(page, translated("percentile"), translated("latency at most (log)"))
     return page.fig
 
 
@@ -118,15 +121,16 @@ def costs(result, variants):
     if not names:
         return None
     page = style.Page(
-        result, f"CPU time a request: {style.time_of(np.median(cpu[names[0]]))} of {names[0]}, "
-        f"{style.time_of(np.median(cpu[names[-1]]))} of {names[-1]}",
-        f"{result.run['params']['connections']:,} connections of 64 bytes a request, and memory of "
-        "connections that are only held. A dot is a trial, a bar the median.")
+        result, say("CPU time a request: {least} of {low}, {most} of {high}",
+                    low=names[0], least=style.time_of(np.median(cpu[names[0]])),
+                    high=names[-1], most=style.time_of(np.median(cpu[names[-1]]))),
+        say("{connections:,} connections of 64 bytes a request, and memory of connections that are only held. "
+            "A dot is a trial, a bar the median.", connections=result.run["params"]["connections"]))
     servers.side_by_side(page, names, (
-        ("CPU a request", "of the server", cpu, style.time_of),
-        ("Sleeps a request", "of all threads",
+        (translated("CPU a request"), translated("of the server"), cpu, style.time_of),
+        (translated("Sleeps a request"), translated("of all threads"),
          {name: CRITERIA[0][1](samples) for name, samples in variants.items()},
          lambda n: style.figures(n, 2)),
-        ("Memory a connection", "with kernel stacks",
+        (translated("Memory a connection"), translated("with kernel stacks"),
          {name: servers.memory(samples) for name, samples in variants.items()}, style.bytes_of)))
     return page.fig

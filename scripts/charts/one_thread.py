@@ -3,16 +3,20 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
+from language import say, translated
+
 from . import servers, style
 
 
 def title_of(result):
     event, run = result.verdict("srv-iterative-event"), result.verdict("srv-run-is-start")
     if event == run == "refuted":
-        return "Of servers with one thread only the iterative ones make a second client wait; run() is no start()"
+        return translated("Of servers with one thread only the iterative ones make a second client wait; "
+                          "run() is no start()")
     if event == "refuted":
-        return "An iterative server makes a second client wait until the first one leaves, an event loop does not"
-    return "A second client, while the first one is connected and silent"
+        return translated("An iterative server makes a second client wait until the first one leaves, "
+                          "an event loop does not")
+    return translated("A second client, while the first one is connected and silent")
 
 
 def draw(result):
@@ -20,10 +24,10 @@ def draw(result):
     helps = result.run["variants"]
     page = style.Page(
         result, title_of(result),
-        "A dot is one second client. Red squares: it had no answer before the first one left; "
-        "blue dots: it had. A bar is the median.")
+        translated("A dot is one second client. Red squares: it had no answer before the first one left; "
+                   "blue dots: it had. A bar is the median."))
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.36, right=0.9, above=0.03)[0])
-    style.rows_of(axes, [f"{name}\n{helps[name]}" for name in variants])
+    style.rows_of(axes, [f"{name}\n{translated(helps[name])}" for name in variants])
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda ns, _: style.time_of(ns)))
     axes.minorticks_off()
@@ -35,5 +39,5 @@ def draw(result):
         ns = style.column(samples, "latency_ns")
         style.median_bar(axes, ns, at)
         style.beside(axes, at, style.time_of(np.median(ns)))
-    axes.set_xlabel(f"{result.label('latency_ns')} (log)")
+    axes.set_xlabel(say("{label} (log)", label=translated(result.label("latency_ns"))))
     return page.fig

@@ -3,19 +3,23 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from language import MESSAGE, say, translated
+
 from . import servers, style
 
-PANELS = (("tick_done", "tick_ns", "A tick while a client is silent"),
-          ("answered", "request_ns", "A request while the server computes"))
+PANELS = (("tick_done", "tick_ns", MESSAGE("A tick while a client is silent"),
+           MESSAGE("from when it was due to its end (log)")),
+          ("answered", "request_ns", MESSAGE("A request while the server computes"),
+           MESSAGE("from the request to its answer (log)")))
 
 
 def title_of(result):
     if result.verdict("srv-overlap") == "depends":
-        return ("Event loops do a timer's work beside I/O, but answer nobody while they compute; "
-                "threads and processes do both")
+        return translated("Event loops do a timer's work beside I/O, but answer nobody while they compute; "
+                          "threads and processes do both")
     if result.verdict("srv-overlap") == "holds":
-        return "All servers do other work while they do I/O"
-    return "Other work of a server, and its I/O"
+        return translated("All servers do other work while they do I/O")
+    return translated("Other work of a server, and its I/O")
 
 
 def draw_panel(axes, variants, done, ns):
@@ -41,13 +45,13 @@ def draw(result):
     work = style.time_of(result.run["params"]["work_ms"] * 1e6)
     page = style.Page(
         result, title_of(result),
-        "A dot is a trial. Blue dots: done while the client was there and silent, answered before the "
-        f"computation of {work} of CPU time had ended; red squares: only afterwards.")
+        say("A dot is a trial. Blue dots: done while the client was there and silent, answered before the "
+            "computation of {work} of CPU time had ended; red squares: only afterwards.", work=work))
     grid = page.grid(1, 2, left=0.11, right=0.93, above=0.07, wspace=0.3)
-    for at, (done, ns, title) in enumerate(PANELS):
+    for at, (done, ns, title, label) in enumerate(PANELS):
         axes = page.fig.add_subplot(grid[at])
         style.rows_of(axes, list(variants) if at == 0 else [""] * len(variants))
-        axes.set_title(title)
-        axes.set_xlabel(("from when it was due to its end" if at == 0 else "from the request to its answer") + " (log)")
+        axes.set_title(translated(title))
+        axes.set_xlabel(translated(label))
         draw_panel(axes, variants, done, ns)
     return page.fig

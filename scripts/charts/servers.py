@@ -3,6 +3,8 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
+from language import say
+
 from . import style
 
 RESAMPLES = 1000
@@ -61,7 +63,7 @@ def side_by_side(page, names, columns):
         axes = page.fig.add_subplot(grid[at])
         style.rows_of(axes, names if at == 0 else [""] * len(names))
         axes.set_title(title)
-        axes.set_xlabel(f"{label} (log)")
+        axes.set_xlabel(say("{label} (log)", label=label))
         everything = np.concatenate([*values.values(), []])
         log_ticks(axes.xaxis, everything[everything > 0], words)
         for row, name in enumerate(names):

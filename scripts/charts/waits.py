@@ -3,16 +3,18 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
+from language import say, translated
+
 from . import servers, style
 
 
 def title_of(result):
     if result.verdict("srv-iterative-waits") != "holds":
-        return "A second client, while the first one is silent"
-    title = "The iterative server makes the second client wait until the first one leaves"
+        return translated("A second client, while the first one is silent")
     if result.verdict("srv-concurrent-at-once") == "holds":
-        title += "; all others answer at once"
-    return title
+        return translated("The iterative server makes the second client wait until the first one leaves; "
+                          "all others answer at once")
+    return translated("The iterative server makes the second client wait until the first one leaves")
 
 
 def draw(result):
@@ -20,9 +22,9 @@ def draw(result):
     hold_ns = result.run["params"]["hold_ms"] * 1e6
     page = style.Page(
         result, title_of(result),
-        f"A dot is {result.label('latency_ns').replace('from', 'the time from')}, a bar the median. "
-        f"The first client leaves after {style.time_of(hold_ns)} at the soonest, or when the second "
-        "has its answer.")
+        say("A dot is the time from the second client's request to its answer, a bar the median. "
+            "The first client leaves after {hold} at the soonest, or when the second has its answer.",
+            hold=style.time_of(hold_ns)))
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.17, right=0.89, above=0.03)[0])
     style.rows_of(axes, list(variants))
     axes.set_xscale("log")
@@ -34,9 +36,9 @@ def draw(result):
         style.dots(axes, ns, at, *((style.RED, "s") if waited else (style.BLUE, "o")))
         style.median_bar(axes, ns, at)
         style.beside(axes, at, style.time_of(np.median(ns)))
-    for ns, words in ((hold_ns, "hold"), (hold_ns * result.bound("at_once_share"), "at once")):
+    for ns, words in ((hold_ns, "hold"), (hold_ns * result.bound("at_once_share"), translated("at once"))):
         axes.axvline(ns, color=style.BLACK, linestyle="--", linewidth=1.2, zorder=1)
         axes.annotate(words, (ns, 1), (-3, 4), xycoords=axes.get_xaxis_transform(),
                       textcoords="offset points", ha="right")
-    axes.set_xlabel(f"{result.label('latency_ns')} (log)")
+    axes.set_xlabel(say("{label} (log)", label=translated(result.label("latency_ns"))))
     return page.fig

@@ -15,6 +15,7 @@
 #include "check.h"
 #include "child.h"
 #include "judge.h"
+#include "language.h"
 #include "net.h"
 #include "pattern.h"
 #include "proc.h"
@@ -27,24 +28,27 @@ enum { LISTED = 32, MORE = 16, MOST_FAMILY = 65536 };
 /* A worker that serves one connection, from the start. */
 #define WORKER_EACH .worker_each = true, .most = 1000
 
+const char slow_enough[] = MESSAGE("it is slow enough with fewer");
+
 const struct model models[MODELS] = {
 	[EPOLL] = {"epoll"},
 	[IO_URING] = {"io_uring"},
 	[COROUTINE] = {"coroutine"},
 	[THREAD] = {"thread", .taken_bytes = 256 << 10, .settling_us = 100},
 	[BUSY_POLL] = {"busy-poll"},
-	[FORK] = {"fork", .most = 1000, .most_why = "it would need a process each",
+	[FORK] = {"fork", .most = 1000, .most_why = MESSAGE("it would need a process each"),
 		  .taken_bytes = 512 << 10, .settling_us = 500},
-	[ITERATIVE] = {"iterative", .most = 1, .most_why = "it serves one at a time"},
+	[ITERATIVE] = {"iterative", .most = 1, .most_why = MESSAGE("it serves one at a time")},
 	[PREFORK] = {"prefork", WORKER_EACH,
-		     .most_why = "it would need a process each from the start",
+		     .most_why = MESSAGE("it would need a process each from the start"),
 		     .taken_bytes = 512 << 10},
-	[POOL] = {"pool", WORKER_EACH, .most_why = "it would need a thread each from the start",
+	[POOL] = {"pool", WORKER_EACH,
+		  .most_why = MESSAGE("it would need a thread each from the start"),
 		  .taken_bytes = 256 << 10},
 	[COROUTINE_NM] = {"coroutine-nm"},
 	[EPOLL_ET] = {"epoll-et"},
 	[POLL] = {"poll"},
-	[SELECT] = {"select", .most = 1000, .most_why = "FD_SETSIZE is 1,024"},
+	[SELECT] = {"select", .most = 1000, .most_why = MESSAGE("FD_SETSIZE is 1,024")},
 	[REUSEPORT] = {"reuseport"},
 	[LIBEVENT] = {"libevent"},
 	[LIBUV] = {"libuv"},
@@ -109,7 +113,7 @@ static bool runs_here(const char *interpreter)
 static const char *missing(const struct model *model, const struct listed *list, size_t n)
 {
 	if (model->script && !python_script(model->script))
-		return "its script is not there";
+		return MESSAGE("its script is not there");
 	if (model->script)
 		return runs_here(interpreter_of(model))
 			       ? NULL
@@ -117,7 +121,7 @@ static const char *missing(const struct model *model, const struct listed *list,
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(list[i].name, model->name) == 0)
 			return *list[i].missing ? list[i].missing : NULL;
-	return "it is not built, for want of a library";
+	return MESSAGE("it is not built, for want of a library");
 }
 
 void models_leave_out(struct run *run, const struct variant *variants, int64_t first)
@@ -299,10 +303,10 @@ bool server_await_answer(const struct server *server, int fd, int64_t hold_ns)
 /* Sends a request; false if the connection is closed. */
 static bool request(int fd)
 {
-	uint8_t message[MESSAGE];
+	uint8_t message[REQUEST];
 
-	pattern_fill(message, MESSAGE, 0);
-	return send(fd, message, MESSAGE, MSG_NOSIGNAL) == MESSAGE;
+	pattern_fill(message, REQUEST, 0);
+	return send(fd, message, REQUEST, MSG_NOSIGNAL) == REQUEST;
 }
 
 enum answer server_ask(const struct server *server, int fd, int64_t hold_ns, int64_t *wrong_bytes)
@@ -313,15 +317,15 @@ enum answer server_ask(const struct server *server, int fd, int64_t hold_ns, int
 enum answer server_answer(const struct server *server, int fd, int64_t hold_ns,
 			  int64_t *wrong_bytes)
 {
-	uint8_t answer[MESSAGE] = {0};
+	uint8_t answer[REQUEST] = {0};
 	ssize_t n;
 
 	if (!server_await_answer(server, fd, hold_ns))
 		return WAITING;
-	n = recv(fd, answer, MESSAGE, MSG_WAITALL);
+	n = recv(fd, answer, REQUEST, MSG_WAITALL);
 	if (n <= 0)
 		return CLOSED;
-	*wrong_bytes += MESSAGE - n + (int64_t)pattern_misplaced(answer, (size_t)n, 0);
+	*wrong_bytes += REQUEST - n + (int64_t)pattern_misplaced(answer, (size_t)n, 0);
 	return ANSWERED;
 }
 

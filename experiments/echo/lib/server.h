@@ -53,8 +53,9 @@ enum {
 
 extern const struct model models[MODELS];
 
-#define PEER(file)                                                                                 \
-	.script = "echo/peers/" file, .most = 128, .most_why = "it is slow enough with fewer"
+extern const char slow_enough[]; /* the peers' most_why */
+
+#define PEER(file) .script = "echo/peers/" file, .most = 128, .most_why = slow_enough
 
 /* A row of a table of variants; and those of all of them, to begin one. */
 #define MODEL_AS(at, id, name, help) [at] = {name, help, &models[id]}
@@ -107,7 +108,7 @@ void server_stop(struct server *server);
 /* A connection; -1 with errno if it is refused. */
 int server_connect(const struct server *server);
 
-enum { MESSAGE = 64 }; /* bytes of a request by server_ask() */
+enum { REQUEST = 64 }; /* bytes of one by server_ask() */
 
 enum answer {
 	ANSWERED,
