@@ -42,11 +42,11 @@ static const struct row_field fields[] = {
 	{"pause_ns", "for so long the server was stopped", "paused for"},
 	{"pause_missed", "1: not within the window, as on a busy machine: it is no evidence"},
 	{.also = load_fields},
-	{"in_window", .column = "requests|a second", .per = "elapsed_ns"},
+	{"in_window", .column = MESSAGE("requests|a second"), .per = "elapsed_ns"},
 	{"p50_ns", .column = "p50"},
 	{"p99_ns", .column = "p99"},
 	{"p999_ns", .column = "p99.9"},
-	{"max_ns", .column = "longest"},
+	{"max_ns", .column = MESSAGE("longest")},
 	{0}};
 
 static const struct bound bounds[] = {
