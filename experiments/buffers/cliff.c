@@ -25,6 +25,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "net.h"
 #include "pattern.h"
 #include "rng.h"
@@ -36,8 +37,8 @@ enum { AS_IS, QUICKACK, VARIANTS };
 enum { SIZES = 8, CELLS = SIZES * SIZES, CHUNK = 64 << 10, PAUSE_NS = 10000000 };
 
 static const struct variant variants[] = {
-	[AS_IS] = {"as-is", "the receiver reads"},
-	[QUICKACK] = {"quickack", "it asks for quick ACKs before each read"},
+	[AS_IS] = {"as-is", MESSAGE("the receiver reads")},
+	[QUICKACK] = {"quickack", MESSAGE("it asks for quick ACKs before each read")},
 	{0}};
 
 static const struct claim claims[] = {
@@ -321,8 +322,8 @@ static void judge(struct run *run)
 	never = run_judge(
 		run, "buf-cliff", never,
 		never == REFUTED
-			? "{slow} of {larger} pairs are more than {steep} times slower than one with a smaller receive buffer: SO_SNDBUF {sndbuf_bytes} with SO_RCVBUF {rcvbuf_bytes} moves {moved_bytes_per_s}, {worst} times less than with {smaller_bytes}"
-			: "none of {larger} pairs was shown to be {steep} times slower than one with a smaller receive buffer: at worst {worst} times, SO_SNDBUF {sndbuf_bytes} with SO_RCVBUF {rcvbuf_bytes} instead of {smaller_bytes}",
+			? MESSAGE("{slow} of {larger} pairs are more than {steep} times slower than one with a smaller receive buffer: SO_SNDBUF {sndbuf_bytes} with SO_RCVBUF {rcvbuf_bytes} moves {moved_bytes_per_s}, {worst} times less than with {smaller_bytes}")
+			: MESSAGE("none of {larger} pairs was shown to be {steep} times slower than one with a smaller receive buffer: at worst {worst} times, SO_SNDBUF {sndbuf_bytes} with SO_RCVBUF {rcvbuf_bytes} instead of {smaller_bytes}"),
 		number_int("slow", slow), number_int("larger", sizes * (sizes - 1)),
 		number_real("steep", steep), number_interval("worst", worst),
 		number_int("sndbuf_bytes", size_of(at / sizes)),

@@ -19,6 +19,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "net.h"
 #include "span.h"
 #include "team.h"
@@ -255,8 +256,8 @@ static void judge(struct run *run)
 	run_judge(
 		run, "buf-udp-rate", verdict,
 		compared.n > 0 && compared.k == 0
-			? "in {lossy} overloads datagrams were lost; they were too short, or the receiver too late, to compare their share with 1 - r / o"
-			: "in {lossy} overloads datagrams were lost; in {compared}, which are long enough and whose receiver was in time, their share is off 1 - r / o by {worst_share} at worst (median of a load)",
+			? MESSAGE("in {lossy} overloads datagrams were lost; they were too short, or the receiver too late, to compare their share with 1 - r / o")
+			: MESSAGE("in {lossy} overloads datagrams were lost; in {compared}, which are long enough and whose receiver was in time, their share is off 1 - r / o by {worst_share} at worst (median of a load)"),
 		number_share("lossy", lossy), number_share("compared", compared),
 		number_real("worst_share", fabs(worst.mid) / 1e6));
 }

@@ -28,6 +28,7 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
+#include "language.h"
 #include "link.h"
 #include "net.h"
 #include "span.h"
@@ -372,8 +373,8 @@ static void judge(struct run *run)
 	}
 	run_judge(
 		run, "buf-wake-when-room", all_of(never_happens(passed, 1), or_not_seen(soon)),
-		all ? "in {passed} trials a blocked send slept on while another one, as small, got through; up to {most_bytes} were free while it slept. POLLOUT came at: TCP {tcp_share} free, AF_UNIX stream {unix_share}, UDP {udp_share}"
-		    : "in {passed} trials a blocked send slept on while another one, as small, got through; up to {most_bytes} were free while it slept",
+		all ? MESSAGE("in {passed} trials a blocked send slept on while another one, as small, got through; up to {most_bytes} were free while it slept. POLLOUT came at: TCP {tcp_share} free, AF_UNIX stream {unix_share}, UDP {udp_share}")
+		    : MESSAGE("in {passed} trials a blocked send slept on while another one, as small, got through; up to {most_bytes} were free while it slept"),
 		number_share("passed", passed), number_real("most_bytes", most),
 		number_real("tcp_share",
 			    run_share(run, TCP_1M, "poll_yes_free_bytes", "granted_bytes", 0.5)),
