@@ -2,10 +2,16 @@
 """What TCP's two buffers held together, and how well that was told beforehand."""
 import numpy as np
 
+from language import MESSAGE, say, translated
 from . import style
 
-NAMES = {"tcp": "TCP, loopback", "tcp-veth": "TCP, Ethernet frames"}
-WHERE = {"tcp": "on loopback", "tcp-veth": "with Ethernet's frames"}
+NAMES = {"tcp": MESSAGE("TCP, loopback"), "tcp-veth": MESSAGE("TCP, Ethernet frames")}
+TITLES = {
+    ("tcp",): MESSAGE("What TCP's buffers will hold can be told beforehand to {tcp} on loopback"),
+    ("tcp-veth",): MESSAGE("What TCP's buffers will hold can be told beforehand to {tcp_veth} with Ethernet's frames"),
+    ("tcp", "tcp-veth"): MESSAGE("What TCP's buffers will hold can be told beforehand to {tcp} on loopback "
+                                 "and {tcp_veth} with Ethernet's frames"),
+}
 FLOOR = 1e-4  # a smaller error is drawn as this
 
 
@@ -21,8 +27,9 @@ def percent(share):
 
 def note_of(samples):
     ratios = style.column(samples, "held_bytes") / style.column(samples, "capacity_bytes")
-    return (f"Buffers held {style.figures(ratios.min(), 2)} to {style.figures(ratios.max(), 2)} "
-            "times what was granted.")
+    return say("Buffers held {least} to {most} times what was granted. Maps: the bytes held, and below how far the "
+               "prediction was off (the median of all writes and trials).",
+               least=style.figures(ratios.min(), 2), most=style.figures(ratios.max(), 2))
 
 
 def cells(samples):
@@ -51,38 +58,35 @@ def draw_map(axes, samples, scale):
         words.append([f"{style.bytes_of(h)}\n±{percent(np.median(errors(cell)))}" if cell else ""
                       for h, cell in zip(held, found)])
     style.heat(axes, values, words, list(snd.values()), list(rcv.values()), scale)
-    axes.set_xlabel("receive buffer asked for (granted)")
+    axes.set_xlabel(translated("receive buffer asked for (granted)"))
 
 
 def draw_errors(axes, kinds):
     """All predictions of each kind, one dot a cell and trial."""
-    style.rows_of(axes, [NAMES.get(kind, kind) for kind in kinds])
+    style.rows_of(axes, [translated(NAMES.get(kind, kind)) for kind in kinds])
     axes.set_xscale("log")
     for at, (kind, samples) in enumerate(kinds.items()):
         off = np.maximum(errors(samples), FLOOR)
         style.dots(axes, off, at, *style.CYCLE[at % len(style.CYCLE)])
-        style.beside(axes, at, f"90 % within {percent(np.quantile(off, 0.9))}")
+        style.beside(axes, at, say("90 % within {error}", error=percent(np.quantile(off, 0.9))))
     axes.set_xlim(FLOOR / 1.5, 1)
-    axes.set_xticks([FLOOR, 1e-3, 1e-2, 1e-1, 1], ["exact", "0.1 %", "1 %", "10 %", "100 %"])
+    axes.set_xticks([FLOOR, 1e-3, 1e-2, 1e-1, 1], [translated("exact"), "0.1 %", "1 %", "10 %", "100 %"])
     axes.minorticks_off()
-    axes.set_xlabel("error of the prediction")
+    axes.set_xlabel(translated("error of the prediction"))
 
 
 def draw(result):
     kinds = style.of_variants(result.samples, *NAMES)
-    off = " and ".join(f"{percent(np.median(errors(kinds[kind])))} {where}"
-                       for kind, where in WHERE.items() if kind in kinds)
-    page = style.Page(result, f"What TCP's buffers will hold can be told beforehand to {off}",
-                      note_of(result.samples) + " Maps: the bytes held, and below how far the "
-                      "prediction was off (the median of all writes and trials).")
+    off = {kind.replace("-", "_"): percent(np.median(errors(samples))) for kind, samples in kinds.items()}
+    page = style.Page(result, say(TITLES[tuple(kinds)], **off), note_of(result.samples))
     held = style.column(result.samples, "held_bytes")
     grid = page.grid(1, len(kinds), left=0.1, above=0.06, below=0.3, wspace=0.04)
     for place, (kind, samples) in enumerate(kinds.items()):
         axes = page.fig.add_subplot(grid[place])
-        axes.set_title(NAMES.get(kind, kind))
+        axes.set_title(translated(NAMES.get(kind, kind)))
         draw_map(axes, samples, (held.min(), held.max()))
         axes.tick_params(labelleft=place == 0)
         if place == 0:
-            axes.set_ylabel("send buffer asked for (granted)")
+            axes.set_ylabel(translated("send buffer asked for (granted)"))
     draw_errors(page.fig.add_axes([0.205, page.bottom + 0.09, 0.625, 0.1]), kinds)
     return page.fig

@@ -2,6 +2,7 @@
 """The cliff: throughput by both buffer sizes, as it is and with immediate acknowledgements."""
 import numpy as np
 
+from language import say, translated
 from . import style
 
 VARIANTS = ("as-is", "quickack")
@@ -42,26 +43,26 @@ def title_of(result):
     if verdict == "refuted":
         times, snd, rcv, smaller = (result.number("buf-cliff", name) for name in (
             "worst.mid", "sndbuf_bytes", "rcvbuf_bytes", "smaller_bytes"))
-        return (f"A bigger receive buffer can be {style.times(times)} times slower: "
-                f"{style.bytes_of(rcv)} instead of {style.bytes_of(smaller)}, "
-                f"with a send buffer of {style.bytes_of(snd)}")
-    return ("A bigger receive buffer was never much slower" if verdict == "holds" else
-            "Throughput by the sizes of both buffers")
+        return say("A bigger receive buffer can be {times} times slower: {size} instead of {smaller}, "
+                   "with a send buffer of {send}", times=style.times(times), size=style.bytes_of(rcv),
+                   smaller=style.bytes_of(smaller), send=style.bytes_of(snd))
+    return (translated("A bigger receive buffer was never much slower") if verdict == "holds" else
+            translated("Throughput by the sizes of both buffers"))
 
 
 def note_of(result):
     slow = steep_cells(result, speeds(result, "as-is"))
     samples = [s for s in result.samples if s["variant"] == "as-is"
                and (s["asked_sndbuf_bytes"], s["asked_rcvbuf_bytes"]) in slow]
-    note = "TCP on loopback, both sides as fast as they can: MB/s, the median of all trials."
+    note = translated("TCP on loopback, both sides as fast as they can: MB/s, the median of all trials.")
     pauses = sum(s["pauses"] for s in samples)
     if pauses:
         paused = sum(s["paused_ns"] for s in samples)
         share = paused / sum(s["elapsed_ns"] for s in samples)
         acks = sum(s["pause_acks"] for s in samples)
-        note += (f" In the outlined cells nothing arrived for {share * 100:.0f} % of the time: "
-                 f"{pauses:,} pauses of {style.time_of(paused / pauses)}, with {acks:,} ACKs in "
-                 "them or at their end.")
+        note += " " + say("In the outlined cells nothing arrived for {share} of the time: {pauses:,} pauses of {time}, "
+                          "with {acks:,} ACKs in them or at their end.", share=f"{share * 100:.0f} %", pauses=pauses,
+                          time=style.time_of(paused / pauses), acks=acks)
     return note
 
 
@@ -70,7 +71,7 @@ def draw_variant(axes, cells, snd, rcv, scale):
     words = [[style.figures(value, 2 if value < 100 else 3) if np.isfinite(value) else ""
               for value in row] for row in values]
     style.heat(axes, values, words, list(snd.values()), list(rcv.values()), scale)
-    axes.set_xlabel("receive buffer asked for (granted)")
+    axes.set_xlabel(translated("receive buffer asked for (granted)"))
 
 
 def outline(axes, slow, snd, rcv):
@@ -90,11 +91,11 @@ def draw(result):
     grid = page.grid(1, len(shown), left=0.11, above=0.08, below=0.13, wspace=0.06)
     for place, variant in enumerate(shown):
         axes = page.fig.add_subplot(grid[place])
-        words = result.help(variant)
+        words = translated(result.help(variant))
         axes.set_title(words[0].upper() + words[1:])
         draw_variant(axes, of[variant], snd, rcv, (min(every), max(every)))
         outline(axes, steep_cells(result, of[variant]), snd, rcv)
         axes.tick_params(labelleft=place == 0)
         if place == 0:
-            axes.set_ylabel("send buffer asked for (granted)")
+            axes.set_ylabel(translated("send buffer asked for (granted)"))
     return page.fig

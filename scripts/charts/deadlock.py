@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from language import say, translated
 from . import style
 
 CURES = {"poll": (style.GREEN, "^", -1), "thread": (style.BLUE, "s", 0),
@@ -29,12 +30,12 @@ def draw_points(axes, samples, label, look, places, shift=0.0, line="-"):
 
 
 def label_of(result, name):
-    return result.help(name).removesuffix(" (control)")
+    return translated(result.help(name)).removesuffix(" (control)")
 
 
 def asked(samples):
     size = samples[0]["asked_bytes"]
-    return f"buffers of {style.bytes_of(size)} asked for" if size else "default buffers"
+    return say("buffers of {size} asked for", size=style.bytes_of(size)) if size else translated("default buffers")
 
 
 def title_of(plain):
@@ -51,22 +52,21 @@ def title_of(plain):
             break
         stuck.append(amount)
     if not free or not stuck:
-        return "A client that writes everything before it reads gets stuck with an echo server"
-    return (f"Write before you read, and you and the echo server get stuck: never up to "
-            f"{style.bytes_of(free[-1])}, always from {style.bytes_of(stuck[-1])} "
-            f"({asked(plain)})")
+        return translated("A client that writes everything before it reads gets stuck with an echo server")
+    return say("Write before you read, and you and the echo server get stuck: never up to {free}, always from {stuck} "
+               "({buffers})", free=style.bytes_of(free[-1]), stuck=style.bytes_of(stuck[-1]), buffers=asked(plain))
 
 
 def draw(result):
     sizes = sorted({s["asked_bytes"] for s in result.samples}, key=lambda size: size or math.inf)
     variants = style.of_variants(result.samples, "plain", *CURES)
     last = [s for s in variants.get("plain", []) if s["asked_bytes"] == sizes[-1]]
-    title = "A client that writes before it reads, and an echo server"
+    title = translated("A client that writes before it reads, and an echo server")
     if last and result.verdict("buf-echo-deadlock") == "holds":
         title = title_of(last)
     page = style.Page(result, title,
-                      "The amounts, unevenly spaced, were found at run time around the rise. "
-                      "Bars are 95 % intervals.")
+                      translated("The amounts, unevenly spaced, were found at run time around the rise. "
+                                 "Bars are 95 % intervals."))
     grid = page.grid(1, len(sizes), left=0.075, above=0.15, below=0.15, wspace=0.08)
     first = None
     for at, size in enumerate(sizes):
@@ -86,11 +86,11 @@ def draw(result):
         axes.set_xticks(range(len(places)), [f"{amount:,}" for amount in places], rotation=40,
                         ha="right", rotation_mode="anchor")
         axes.set_xlim(-0.5, len(places) - 0.4)
-        axes.set_xlabel("bytes written before the first read")
+        axes.set_xlabel(translated("bytes written before the first read"))
         axes.tick_params(labelleft=at == 0)
         axes.tick_params(axis="x", labelsize=style.CAPTION)
     first.set_ylim(-4, 104)
-    first.set_ylabel("clients that got stuck (%)")
+    first.set_ylabel(translated("clients that got stuck (%)"))
     handles, labels = first.get_legend_handles_labels()
     page.fig.legend(handles, labels, loc="upper left", ncol=2, frameon=False, columnspacing=1.4,
                     handletextpad=0.3, fontsize=style.BODY - 1, borderaxespad=0,

@@ -2,19 +2,20 @@
 """Buffer sizes: what was asked for, what the kernel granted, and what then fitted in."""
 import numpy as np
 
+from language import MESSAGE, say, translated
 from . import style
 
 KINDS = {  # whose buffer the kernel charges with what is held: the other one's size does not matter
     "tcp": ("TCP", ("snd", "rcv")),
-    "unix-stream": ("AF_UNIX stream", ("snd",)),
-    "unix-dgram": ("AF_UNIX datagrams", ("snd",)),
+    "unix-stream": (MESSAGE("AF_UNIX stream"), ("snd",)),
+    "unix-dgram": (MESSAGE("AF_UNIX datagrams"), ("snd",)),
     "udp": ("UDP", ("rcv",)),
-    "pipe": ("pipe", ("snd",)),
+    "pipe": (MESSAGE("pipe"), ("snd",)),
 }
-ASKED = ("asked for", style.GREY, "_", 11)
-GRANTED = {"snd": ("granted to the sender", style.BLUE, "^", 7),
-           "rcv": ("granted to the receiver", style.GREEN, "v", 7)}
-HELD = ("held: what fitted in", style.RED, "o", 7)
+ASKED = (MESSAGE("asked for"), style.GREY, "_", 11)
+GRANTED = {"snd": (MESSAGE("granted to the sender"), style.BLUE, "^", 7),
+           "rcv": (MESSAGE("granted to the receiver"), style.GREEN, "v", 7)}
+HELD = (MESSAGE("held: what fitted in"), style.RED, "o", 7)
 COLUMNS = 3
 
 
@@ -33,11 +34,11 @@ def cells(result):
 
 
 def size_name(asked):
-    return style.bytes_of(asked) if asked else "default"
+    return style.bytes_of(asked) if asked else translated("default")
 
 
 def name_of(kind):
-    return KINDS.get(kind, (kind, ()))[0]
+    return translated(KINDS.get(kind, (kind, ()))[0])
 
 
 def title_of(kinds):
@@ -45,21 +46,21 @@ def title_of(kinds):
             for kind, sizes in kinds.items() for asked, samples in sizes.items()}
     least, most = min(held, key=held.get), max(held, key=held.get)
     if f"{held[least]:.2f}" == f"{held[most]:.2f}":
-        return f"For each byte granted, a buffer held {held[most]:.2f} bytes"
-    return (f"For each byte granted, a buffer held {held[least]:.2f} ({least}) to "
-            f"{held[most]:.2f} bytes ({most})")
+        return say("For each byte granted, a buffer held {bytes:.2f} bytes", bytes=held[most])
+    return say("For each byte granted, a buffer held {least:.2f} ({least_kind}) to {most:.2f} bytes ({most_kind})",
+               least=held[least], least_kind=least, most=held[most], most_kind=most)
 
 
 def note_of(result, kinds):
     params = result.run["params"]
-    note = (f"The sender writes {style.bytes_of(params['write_bytes'])} at a time (datagrams: "
-            f"{style.bytes_of(params['datagram_bytes'])}), nobody reads. A dot is a trial.")
+    note = say("The sender writes {size} at a time (datagrams: {datagram}), nobody reads. A dot is a trial.",
+               size=style.bytes_of(params["write_bytes"]), datagram=style.bytes_of(params["datagram_bytes"]))
     grown = kinds.get("tcp", {}).get(0, [])
     before = style.column(grown, "granted_sndbuf_bytes")
     after = style.column(grown, "grown_sndbuf_bytes")
     if len(grown) and np.median(after) > np.median(before):
-        note += (" TCP's default send buffer grew by itself meanwhile, from "
-                 f"{style.bytes_of(np.median(before))} to {style.bytes_of(np.median(after))}.")
+        note += " " + say("TCP's default send buffer grew by itself meanwhile, from {before} to {after}.",
+                          before=style.bytes_of(np.median(before)), after=style.bytes_of(np.median(after)))
     return note
 
 
@@ -104,9 +105,9 @@ def draw_key(axes):
     axes.set_ylim(4.6, -0.6)
     for at, look in enumerate((ASKED, *GRANTED.values(), HELD)):
         mark(axes, 0.08, [at], look)
-        axes.text(0.18, at, look[0], va="center", color=look[1])
+        axes.text(0.18, at, translated(look[0]), va="center", color=look[1])
     axes.text(0.08, 4, "×", va="center", ha="center", color=style.RED)
-    axes.text(0.18, 4, "bytes held for a byte granted", va="center", color=style.RED)
+    axes.text(0.18, 4, translated("bytes held for a byte granted"), va="center", color=style.RED)
 
 
 def draw(result):
@@ -121,9 +122,9 @@ def draw(result):
         draw_kind(axes, kind, sizes)
         axes.tick_params(labelleft=place % COLUMNS == 0)
         if place % COLUMNS == 0:
-            axes.set_ylabel("bytes")
+            axes.set_ylabel(translated("bytes"))
         if place + COLUMNS >= len(kinds):
-            axes.set_xlabel("buffer size asked for")
+            axes.set_xlabel(translated("buffer size asked for"))
     first.set_yscale("log", base=2)
     low, high = first.get_ylim()
     ticks = [4 ** n for n in range(32) if low <= 4 ** n <= high and n % 2]

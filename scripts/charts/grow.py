@@ -2,11 +2,12 @@
 """How TCP's buffer sizes grow during a transfer, while nobody asks for one."""
 import numpy as np
 
+from language import MESSAGE, say, translated
 from . import style
 
-GROWTH = (("grow", "sndbuf_bytes", "default SO_SNDBUF", style.BLUE, "-"),
-          ("grow", "rcvbuf_bytes", "default SO_RCVBUF", style.GREEN, "-"),
-          ("fixed", "sndbuf_bytes", "both, 64 KiB asked for", style.GREY, "--"))
+GROWTH = (("grow", "sndbuf_bytes", MESSAGE("default SO_SNDBUF"), style.BLUE, "-"),
+          ("grow", "rcvbuf_bytes", MESSAGE("default SO_RCVBUF"), style.GREEN, "-"),
+          ("fixed", "sndbuf_bytes", MESSAGE("both, 64 KiB asked for"), style.GREY, "--"))
 
 
 def typical(samples):
@@ -25,7 +26,7 @@ def draw_growth(axes, result, transfer_ms):
             continue
         at, size = style.column(here, "at_ns") / 1e6, style.column(here, field)
         axes.plot(at, size, color=colour, linewidth=2, linestyle=line, drawstyle="steps-post",
-                  label=label)
+                  label=translated(label))
         top = max(top, size.max())
     axes.set_yscale("log", base=2)
     low, _ = axes.get_ylim()
@@ -33,16 +34,16 @@ def draw_growth(axes, result, transfer_ms):
     axes.set_ylim(low, high)
     style.octaves(axes.yaxis, low, high, 2)
     axes.set_xlim(0, transfer_ms * 1.02)
-    axes.set_xlabel("time since the connection began (ms)")
+    axes.set_xlabel(translated("time since the connection began (ms)"))
     axes.legend(loc="upper left", frameon=False, fontsize=style.CAPTION + 0.5)
 
 
 def draw(result):
     grown = style.column([s for s in result.samples if s["variant"] == "grow"], "end_rcvbuf_bytes")
-    page = style.Page(result, "Without asking, TCP's receive buffer grew to "
-                      + style.bytes_of(np.median(grown)) if len(grown)
-                      else "Buffer sizes that were asked for stay",
-                      "The sizes are read every millisecond.")
+    page = style.Page(result, say("Without asking, TCP's receive buffer grew to {size}",
+                                  size=style.bytes_of(np.median(grown))) if len(grown)
+                      else translated("Buffer sizes that were asked for stay"),
+                      translated("The sizes are read every millisecond."))
     draw_growth(page.fig.add_subplot(page.grid(1, 1, left=0.1)[0]), result,
                 result.run["params"]["transfer_ms"])
     return page.fig

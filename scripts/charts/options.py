@@ -2,16 +2,18 @@
 """Buffer sizes: asked for against granted."""
 import numpy as np
 
+from language import MESSAGE, say, translated
 from . import style
 
 KINDS = (("tcp", "sndbuf", "TCP, SO_SNDBUF", style.BLUE, "^"),
          ("tcp", "rcvbuf", "TCP, SO_RCVBUF", style.GREEN, "v"),
-         ("tcp-accepted", "sndbuf", "accepted TCP, SO_SNDBUF", style.PINK, "o"),
-         ("tcp-accepted", "rcvbuf", "accepted TCP, SO_RCVBUF", style.BLACK, "s"),
+         ("tcp-accepted", "sndbuf", MESSAGE("accepted TCP, SO_SNDBUF"), style.PINK, "o"),
+         ("tcp-accepted", "rcvbuf", MESSAGE("accepted TCP, SO_RCVBUF"), style.BLACK, "s"),
          ("udp", "sndbuf", "UDP, SO_SNDBUF", style.SKY, "."),
-         ("pipe", "sndbuf", "pipe, F_SETPIPE_SZ", style.ORANGE, "s"))
-DEFAULTS = {"tcp": "TCP", "tcp-accepted": "accepted TCP", "udp": "UDP", "unix-stream": "AF_UNIX\nstream",
-            "unix-dgram": "AF_UNIX\ndatagrams", "pipe": "pipe"}
+         ("pipe", "sndbuf", MESSAGE("pipe, F_SETPIPE_SZ"), style.ORANGE, "s"))
+DEFAULTS = {"tcp": "TCP", "tcp-accepted": MESSAGE("accepted TCP"), "udp": "UDP",
+            "unix-stream": MESSAGE("AF_UNIX\nstream"), "unix-dgram": MESSAGE("AF_UNIX\ndatagrams"),
+            "pipe": MESSAGE("pipe")}
 TAUGHT = 65536
 
 
@@ -24,24 +26,24 @@ def draw_granted(axes, samples):
         pairs = sorted({(s["asked_bytes"], s[f"granted_{side}_bytes"]) for s in here})
         if pairs:
             hollow = {"linestyle": "none", "fillstyle": "none", "markersize": 13} if "accepted" in kind else {}
-            axes.plot(*zip(*pairs), label=label, **{
+            axes.plot(*zip(*pairs), label=translated(label), **{
                 "color": colour, "marker": marker, "markersize": 7, "linewidth": 1.5, "alpha": 0.8, **hollow})
             tops.append(pairs[-1][1])
     asked = np.array([1, 2 ** 31])
-    axes.plot(asked, asked, color=style.GREY, linewidth=1, linestyle="--", label="as asked for")
+    axes.plot(asked, asked, color=style.GREY, linewidth=1, linestyle="--", label=translated("as asked for"))
     forced = max((s.get("forced_sndbuf_bytes", 0) for s in samples), default=0)
     if forced:
         axes.plot([2 ** 31], [forced], "*", color=style.RED, markersize=13, linestyle="none",
-                  label="SO_SNDBUFFORCE, by root")
+                  label=translated("SO_SNDBUFFORCE, by root"))
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     axes.set_xlim(0.6, 2 ** 32)
     axes.set_ylim(2 ** 9, 2 ** 32)
     style.octaves(axes.xaxis, 1, 2 ** 31, 6)
     style.octaves(axes.yaxis, 2 ** 9, 2 ** 32, 4)
-    axes.set_xlabel("asked for")
-    axes.set_ylabel("granted")
-    axes.set_title("Granted, by what was asked for")
+    axes.set_xlabel(translated("asked for"))
+    axes.set_ylabel(translated("granted"))
+    axes.set_title(translated("Granted, by what was asked for"))
     axes.legend(loc="upper left", frameon=False, fontsize=style.CAPTION)
 
 
@@ -49,8 +51,8 @@ def draw_defaults(axes, samples):
     """What each kind has that was asked for nothing."""
     shown = {name: here for name, here in style.of_variants(
         [s for s in samples if not s["asked_bytes"]], *DEFAULTS).items() if name in DEFAULTS}
-    style.rows_of(axes, [DEFAULTS[name] for name in shown])
-    axes.set_title("Asked for nothing")
+    style.rows_of(axes, [translated(DEFAULTS[name]) for name in shown])
+    axes.set_title(translated("Asked for nothing"))
     axes.set_xscale("log", base=2)
     axes.set_xlim(2 ** 10, 2 ** 25)
     style.octaves(axes.xaxis, 2 ** 12, 2 ** 24, 6)
@@ -63,18 +65,18 @@ def draw_defaults(axes, samples):
                 axes.annotate(f"{size:,}", (size, at + above), (-7 if left else 7, 0), textcoords="offset points",
                               va="center", ha="right" if left else "left", size=style.CAPTION, color=colour)
     axes.axvline(TAUGHT, color=style.GREY, linestyle="--", linewidth=1)
-    axes.annotate("as taught: 65,536 ", (TAUGHT, 0), (0, 3), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
-                  size=style.CAPTION, color=style.GREY, ha="right")
-    axes.set_xlabel("to send (up), to receive (down)")
+    axes.annotate(translated("as taught: 65,536 "), (TAUGHT, 0), (0, 3), xycoords=axes.get_xaxis_transform(),
+                  textcoords="offset points", size=style.CAPTION, color=style.GREY, ha="right")
+    axes.set_xlabel(translated("to send (up), to receive (down)"))
 
 
 def draw(result):
     most = max((s["granted_sndbuf_bytes"] for s in result.samples
                 if s["variant"] == "tcp" and s["asked_bytes"] > 2 ** 30), default=0)
-    page = style.Page(result, f"However much is asked for, {style.bytes_of(most)} at most is granted"
-                      if most else "Buffer sizes: asked for, and granted",
-                      "A fresh socket or pipe for each size, or what a listener that was asked for it accepts; no mark: "
-                      "refused.")
+    page = style.Page(result, say("However much is asked for, {most} at most is granted", most=style.bytes_of(most))
+                      if most else translated("Buffer sizes: asked for, and granted"),
+                      translated("A fresh socket or pipe for each size, or what a listener that was asked for it "
+                                 "accepts; no mark: refused."))
     grid = page.grid(1, 2, left=0.09, right=0.97, above=0.07, wspace=0.34, width_ratios=(1.5, 1))
     draw_granted(page.fig.add_subplot(grid[0]), result.samples)
     draw_defaults(page.fig.add_subplot(grid[1]), result.samples)

@@ -3,22 +3,31 @@
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from language import MESSAGE, say, translated
 from . import style
 
 CAUSES = {  # as the rows name them: how people would, and their look
-    "peer-window": ("receiver's buffer full", style.RED, "o"),
-    "send-buffer": ("send buffer too small", style.BLUE, "s"),
-    "network": ("network is slow", style.ORANGE, "D"),
-    "too-short": ("too brief to tell why", style.PINK, "v"),
-    "unknown": ("the kernel does not tell", style.BLACK, "X"),
-    "none": ("did not block", style.GREY, "."),
+    "peer-window": (MESSAGE("receiver's buffer full"), style.RED, "o"),
+    "send-buffer": (MESSAGE("send buffer too small"), style.BLUE, "s"),
+    "network": (MESSAGE("network is slow"), style.ORANGE, "D"),
+    "too-short": (MESSAGE("too brief to tell why"), style.PINK, "v"),
+    "unknown": (MESSAGE("the kernel does not tell"), style.BLACK, "X"),
+    "none": (MESSAGE("did not block"), style.GREY, "."),
 }
 ZOOM = 3  # stalls to be seen where many follow each other
 KIB = 1024
 FLOOR_MS, ROOF_MS = 5e-4, 3e4  # of the axis of the calls; no call takes less, some take more
 AGAIN = ("drain", "slow")  # many stalls, of which a few are shown
-WHO = {"sleep": "a sleeping receiver", "drain": "a slow receiver", "eager": "an eager receiver",
-       "slow": "a slow link"}
+WAITS = {"sleep": MESSAGE("a sleeping receiver makes send() wait {time}"),
+         "drain": MESSAGE("a slow receiver makes send() wait {time} again and again"),
+         "slow": MESSAGE("a slow link makes send() wait {time} again and again"),
+         "eager": MESSAGE("an eager receiver makes send() wait {time}")}
+TOO = {"drain": MESSAGE("a slow receiver {time} again and again"),  # after another one
+       "slow": MESSAGE("a slow link {time} again and again")}
+NEVER = {"sleep": MESSAGE("a sleeping receiver never makes send() wait"),
+         "drain": MESSAGE("a slow receiver never makes send() wait"),
+         "slow": MESSAGE("a slow link never makes send() wait"),
+         "eager": MESSAGE("an eager receiver never makes send() wait")}
 
 
 class Trial:
@@ -57,27 +66,24 @@ class Trial:
 def title_of(trials):
     told = []
     for trial in trials.values():
-        who = WHO[trial.variant]
-        if not trial.stalls:
-            told.append(f"{who} never makes send() wait")
-        elif trial.variant in AGAIN:
-            told.append(f"{who} makes it wait {style.time_of(trial.usual())} again and again")
+        if trial.stalls:
+            time = trial.usual() if trial.variant in AGAIN else trial.sample["blocked_ns"]
+            told.append(say((TOO if told else WAITS)[trial.variant], time=style.time_of(time)))
         else:
-            told.append(f"{who} makes send() wait {style.time_of(trial.sample['blocked_ns'])}")
-    title = told[0].replace("makes it wait", "makes send() wait")
-    for more in told[1:]:  # the same verb needs no repetition
-        title += ", " + more.replace(" makes it wait", "")
+            told.append(translated(NEVER[trial.variant]))
+    title = ", ".join(told)
     return title[0].upper() + title[1:]
 
 
 def heading(trial, params):
     if trial.variant == "sleep":
-        return f"Receiver sleeps {style.time_of(params['sleep_ms'] * 1e6)}"
+        return say("Receiver sleeps {time}", time=style.time_of(params["sleep_ms"] * 1e6))
     if trial.variant in AGAIN:
         rate = style.bytes_of(params["rate_bytes_per_s"])
-        who = "Receiver reads" if trial.variant == "drain" else "Link carries"
-        return f"{who} {rate}/s" + (" (zoom)" if trial.begin else "")
-    return "Receiver reads at once"
+        words = (say("Receiver reads {rate}/s", rate=rate) if trial.variant == "drain" else
+                 say("Link carries {rate}/s", rate=rate))
+        return say("{heading} (zoom)", heading=words) if trial.begin else words
+    return translated("Receiver reads at once")
 
 
 def draw_queue(axes, trial, field, what, colour, size):
@@ -87,7 +93,7 @@ def draw_queue(axes, trial, field, what, colour, size):
     held = np.append(held, held[-1:]) / KIB
     axes.fill_between(at[:len(held)], held, step="post", color=colour, alpha=0.3, linewidth=0)
     axes.plot(at[:len(held)], held, color=colour, drawstyle="steps-post", linewidth=1.3)
-    axes.set_ylabel(f"{what}\n(KiB)")
+    axes.set_ylabel(what)
 
 
 def draw_calls(axes, trial, size):
@@ -108,7 +114,7 @@ def draw_calls(axes, trial, size):
     axes.set_yscale("log")
     axes.set_yticks([1e-3, 1, 1e3], ["1 µs", "1 ms", "1 s"])
     axes.minorticks_off()
-    axes.set_ylabel("length of\na send() call")
+    axes.set_ylabel(translated("length of\na send() call"))
 
 
 def label_cause(axes, trial, cause, call, size):
@@ -116,7 +122,7 @@ def label_cause(axes, trial, cause, call, size):
     words, colour, _ = CAUSES.get(cause, CAUSES["unknown"])
     right = call["begin_ns"] - trial.begin > (trial.end - trial.begin) / 2
     low = cause == "none" and trial.stalls
-    axes.annotate(words, (call["begin_ns"] / size, 3e-3 if low else call["elapsed_ns"] / 1e6),
+    axes.annotate(translated(words), (call["begin_ns"] / size, 3e-3 if low else call["elapsed_ns"] / 1e6),
                   (-7 if right else 7, 0 if low else 7), textcoords="offset points",
                   ha="right" if right else "left", va="center" if low else "baseline", color=colour)
 
@@ -124,13 +130,13 @@ def label_cause(axes, trial, cause, call, size):
 def draw_trial(panels, trial, params):
     size, unit = style.time_unit((trial.end - trial.begin) * 0.2)
     panels[0].set_title(heading(trial, params))
-    draw_queue(panels[0], trial, "outq_bytes", "send queue", style.BLUE, size)
-    draw_queue(panels[1], trial, "inq_bytes", "receive queue", style.GREEN, size)
+    draw_queue(panels[0], trial, "outq_bytes", translated("send queue\n(KiB)"), style.BLUE, size)
+    draw_queue(panels[1], trial, "inq_bytes", translated("receive queue\n(KiB)"), style.GREEN, size)
     draw_calls(panels[2], trial, size)
     for axes in panels:
         axes.set_xlim(trial.begin / size, trial.end / size)
     panels[2].xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
-    panels[2].set_xlabel(f"time since the trial began ({unit})")
+    panels[2].set_xlabel(say("time since the trial began ({unit})", unit=unit))
 
 
 def draw(result):
@@ -141,9 +147,8 @@ def draw(result):
     for name in set(AGAIN) & set(trials):
         trials[name].zoom()
     page = style.Page(result, title_of(trials),
-                      "One TCP connection, "
-                      f"send({style.bytes_of(params['write_bytes'])}) again and again. "
-                      "Each call: a spike where it begins, a flag as long as it lasts.")
+                      say("One TCP connection, send({size}) again and again. Each call: a spike where it begins, "
+                          "a flag as long as it lasts.", size=style.bytes_of(params["write_bytes"])))
     grid = page.grid(3, len(trials), left=0.095, wspace=0.08, hspace=0.14)
     first = None
     for place, trial in enumerate(trials.values()):

@@ -2,6 +2,7 @@
 """How many datagrams of a burst survive, as measured and as one datagram predicted."""
 from matplotlib.ticker import FuncFormatter
 
+from language import say, translated
 from . import style
 
 SHOWN = (1, 512, 1472, 4096, 16384, 65507)  # of the sizes of a datagram: others lie between
@@ -30,15 +31,15 @@ def draw_bursts(axes, bursts):
     axes.set_xticks(grants[::2], [style.bytes_of(n) for n in grants[::2]])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.set_xlabel("receive buffer, as granted")
-    axes.set_ylabel("datagrams that survive")
-    axes.text(0.03, 0.95, "dot: measured\nline: buffer / charge of one", va="top",
+    axes.set_xlabel(translated("receive buffer, as granted"))
+    axes.set_ylabel(translated("datagrams that survive"))
+    axes.text(0.03, 0.95, translated("dot: measured\nline: buffer / charge of one"), va="top",
               transform=axes.transAxes, color=style.GREY)
 
 
 def draw(result):
     told = [s["survivors_datagrams"] == s["predicted_datagrams"] for s in result.samples]
-    page = style.Page(result, "Of a burst that nobody reads as many datagrams survive as one of "
-                      f"them predicts: in {sum(told)} of {len(told)} bursts to the datagram")
+    page = style.Page(result, say("Of a burst that nobody reads as many datagrams survive as one of them predicts: in "
+                                  "{exact} of {bursts} bursts to the datagram", exact=sum(told), bursts=len(told)))
     draw_bursts(page.fig.add_subplot(page.grid(1, 1, left=0.09, right=0.89)[0]), result.samples)
     return page.fig

@@ -2,6 +2,7 @@
 """What UDP loses under a load, against what is offered, and the model."""
 import numpy as np
 
+from language import MESSAGE, say, translated
 from . import style
 
 
@@ -21,24 +22,25 @@ def draw_loads(axes, loads):
     axes.set_xticks(ticks, [style.figures(tick / 1000) + "k" for tick in ticks])
     axes.minorticks_off()
     axes.set_ylim(-3, 103)
-    axes.set_xlabel("datagrams offered a second (log)")
-    axes.set_ylabel("lost, in %")
-    axes.text(0.03, 0.95, "dot: measured\nline: 1 − rate read / rate offered", va="top",
+    axes.set_xlabel(translated("datagrams offered a second (log)"))
+    axes.set_ylabel(translated("lost, in %"))
+    axes.text(0.03, 0.95, translated("dot: measured\nline: 1 − rate read / rate offered"), va="top",
               transform=axes.transAxes, color=style.GREY)
 
 
 TITLES = {
-    "holds": "UDP loses what its receiver does not read: 1 − read / offered",
-    "refuted": "UDP does not lose as much as its receiver does not read",
-    "not-seen": "No datagram was lost, not even in an overload",
+    "holds": MESSAGE("UDP loses what its receiver does not read: 1 − read / offered"),
+    "refuted": MESSAGE("UDP does not lose as much as its receiver does not read"),
+    "not-seen": MESSAGE("No datagram was lost, not even in an overload"),
 }
 
 
 def draw(result):
     rate = result.run["params"]["rate"]
-    page = style.Page(result, TITLES.get(result.verdict("buf-udp-rate"),
-                                         "What UDP loses if the receiver is slower than the sender"),
-                      f"The receiver reads {rate:,} datagrams a second by schedule.")
+    title = TITLES.get(result.verdict("buf-udp-rate"),
+                       MESSAGE("What UDP loses if the receiver is slower than the sender"))
+    page = style.Page(result, translated(title),
+                      say("The receiver reads {rate:,} datagrams a second by schedule.", rate=rate))
     loads = [s for s in result.samples if s["sent_datagrams"]]
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.09)[0])
     if loads:

@@ -4,6 +4,7 @@ import textwrap
 
 import numpy as np
 
+from language import MESSAGE, say, translated
 from . import style
 
 ORDER = ("receiver", "queue", "queue-told", "no-listener", "slow-link")
@@ -17,25 +18,25 @@ def told(samples):
     for field, name in TOLD:
         count = np.median(style.column(samples, field))
         if count:
-            return f"{name}, {count / calls * 100:.0f} % of the calls"
+            return say("{error}, {share} of the calls", error=name, share=f"{count / calls * 100:.0f} %")
     blocked = np.median(style.column(samples, "blocked_ns"))
     if blocked:
-        return f"waits, {style.time_of(blocked)} in all"
-    return "every call succeeds"
+        return say("waits, {time} in all", time=style.time_of(blocked))
+    return translated("every call succeeds")
 
 
 def draw_places(axes, result):
     found = style.of_variants(result.samples, *ORDER)
-    style.rows_of(axes, [f"{name}\n{textwrap.fill(result.help(name), 30)}" for name in found])
+    style.rows_of(axes, [f"{name}\n{textwrap.fill(translated(result.help(name)), 30)}" for name in found])
     for at, samples in enumerate(found.values()):
         lost = np.median([100 * s["lost_datagrams"]
                           / max(1, s["lost_datagrams"] + s["arrived_datagrams"])
                           for s in samples])
-        for left, width, colour, word in ((0, 100 - lost, style.GREEN, "arrived"),
-                                          (100 - lost, lost, style.RED, "lost")):
+        for left, width, colour, word in ((0, 100 - lost, style.GREEN, MESSAGE("arrived")),
+                                          (100 - lost, lost, style.RED, MESSAGE("lost"))):
             axes.barh(at, width, left=left, height=0.62, color=colour)
             if width > 8:
-                axes.text(left + width / 2, at, f"{word if width > 25 else ''} {width:.0f} %",
+                axes.text(left + width / 2, at, f"{translated(word) if width > 25 else ''} {width:.0f} %",
                           ha="center", va="center", color="white", weight="bold")
         style.beside(axes, at, told(samples))
     axes.set_xlim(0, 100)
@@ -45,16 +46,16 @@ def draw_places(axes, result):
 
 
 TITLES = {
-    "depends": "UDP loses what a full receiver cannot take; before a slow link send() waits",
-    "holds": "UDP loses datagrams, and send() does not wait",
-    "refuted": "send() waited, and UDP lost nothing that it took",
+    "depends": MESSAGE("UDP loses what a full receiver cannot take; before a slow link send() waits"),
+    "holds": MESSAGE("UDP loses datagrams, and send() does not wait"),
+    "refuted": MESSAGE("send() waited, and UDP lost nothing that it took"),
 }
 
 
 def draw(result):
-    page = style.Page(result, TITLES.get(result.verdict("buf-udp-loses"),
-                                         "Where UDP loses datagrams, or makes send() wait"),
-                      "One burst of datagrams to each place: what becomes of them, and of send().")
+    title = TITLES.get(result.verdict("buf-udp-loses"), MESSAGE("Where UDP loses datagrams, or makes send() wait"))
+    page = style.Page(result, translated(title),
+                      translated("One burst of datagrams to each place: what becomes of them, and of send()."))
     draw_places(page.fig.add_subplot(page.grid(1, 1, left=0.25, right=0.73, above=0.03,
                                                below=0.02)[0]), result)
     return page.fig

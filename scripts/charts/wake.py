@@ -2,6 +2,7 @@
 """How much of a full send buffer must be free before a blocked sender goes on."""
 import numpy as np
 
+from language import say, translated
 from . import style
 
 ORDER = ("tcp-64K", "tcp-1M", "tcp-default", "unix-64K", "unix-1M", "udp-64K", "udp-256K")
@@ -19,17 +20,17 @@ def median(samples, granted, wmem):
 
 def title_of(result, variants):
     if result.verdict("buf-wake-when-room") != "refuted":
-        return "How much of a full send buffer is free before a blocked send() goes on"
+        return translated("How much of a full send buffer is free before a blocked send() goes on")
     asleep = {kind: max(median(samples, "send_granted_bytes", "asleep_wmem_bytes")
                         for samples in variants.values() if samples[0]["kind"] == kind)
               for kind in dict.fromkeys(s[0]["kind"] for s in variants.values())}
-    told = ", ".join(f"{share:.0f}\N{NO-BREAK SPACE}% ({kind})" for kind, share in asleep.items())
-    return f"A blocked send() sleeps on while up to {told} of its buffer are free"
+    shares = ", ".join(f"{share:.0f}\N{NO-BREAK SPACE}% ({kind})" for kind, share in asleep.items())
+    return say("A blocked send() sleeps on while up to {shares} of its buffer are free", shares=shares)
 
 
 def name_of(samples):
     asked = samples[0]["asked_bytes"]
-    size = f"{style.bytes_of(asked)} asked for" if asked else "default, which grows"
+    size = say("{size} asked for", size=style.bytes_of(asked)) if asked else translated("default, which grows")
     return f"{samples[0]['kind']}\n{size}"
 
 
@@ -52,19 +53,20 @@ def draw_strip(axes, at, samples):
 
 def draw_key(axes):
     """The key, above the first strip, in the colours it explains."""
-    for x, text, colour in ((0, "■ no POLLOUT", SLEEPS), (0.2, "■ between two looks", "#9A8C00"),
+    for x, text, colour in ((0, translated("■ no POLLOUT"), SLEEPS),
+                            (0.2, translated("■ between two looks"), "#9A8C00"),
                             (0.5, "■ POLLOUT", FREE)):
         axes.text(x, 1.115, text, transform=axes.transAxes, color=colour, weight="bold")
-    for x, text in ((0, "●  most that was free while a send() slept"),
-                    (0.52, "×  another one got in then"), (1.015, "● in bytes")):
+    for x, text in ((0, translated("●  most that was free while a send() slept")),
+                    (0.52, translated("×  another one got in then")), (1.015, translated("● in bytes"))):
         axes.text(x, 1.045, text, transform=axes.transAxes)
 
 
 def draw(result):
     variants = style.of_variants(result.samples, *ORDER)
     page = style.Page(result, title_of(result, variants),
-                      "A full send buffer is emptied in small steps, and looked at after each. "
-                      "A message of 1 byte (UDP: 1,000) waits for room.")
+                      translated("A full send buffer is emptied in small steps, and looked at after each. "
+                                 "A message of 1 byte (UDP: 1,000) waits for room."))
     axes = page.fig.add_subplot(page.grid(1, 1, left=0.2, right=0.88, above=0.13)[0])
     style.rows_of(axes, [name_of(samples) for samples in variants.values()])
     for at, samples in enumerate(variants.values()):
@@ -72,5 +74,5 @@ def draw(result):
     draw_key(axes)
     axes.set_xlim(0, 100)
     axes.set_xticks(range(0, 101, 10))
-    axes.set_xlabel("free of the send buffer, in % of what is granted")
+    axes.set_xlabel(translated("free of the send buffer, in % of what is granted"))
     return page.fig
