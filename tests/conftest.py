@@ -5,6 +5,7 @@ import fcntl
 import os
 import resource
 import signal
+import sys
 import tempfile
 from types import SimpleNamespace
 
@@ -16,6 +17,9 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.SIG_DFL)
 
+
+# Scripts begin with this python3 at once; another one on PATH may lack what they need, and start them twice.
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 
 # A thousand clients of a test are no matter where its machine allows them.
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
