@@ -39,12 +39,12 @@ enum { CELLS = COMPILERS * (LEVELS * ATOMIC + 1), CONTROL_LEVEL = 2, SHOWN_LINES
 /* How x is declared, and what the loop does with it. */
 static const struct kind {
 	const char *name, *help, *declared, *update;
-} kinds[KINDS] = {{"plain", "plain int64_t x", "static int64_t x;", "x += 1;"},
+} kinds[KINDS] = {{"plain", MESSAGE("plain int64_t x"), "static int64_t x;", "x += 1;"},
 		  {"volatile", "volatile int64_t x", "static volatile int64_t x;", "x = x + 1;"},
-		  {"relaxed", "relaxed atomic load, store", "static _Atomic int64_t x;",
+		  {"relaxed", MESSAGE("relaxed atomic load, store"), "static _Atomic int64_t x;",
 		   "atomic_store_explicit(&x, atomic_load_explicit(&x, memory_order_relaxed) + 1, "
 		   "memory_order_relaxed);"},
-		  {"atomic", "atomic addition (control)", "static _Atomic int64_t x;",
+		  {"atomic", MESSAGE("atomic addition (control)"), "static _Atomic int64_t x;",
 		   "atomic_fetch_add_explicit(&x, 1, memory_order_relaxed);"}};
 
 static const char *const levels[LEVELS] = {"-O0", "-O1", "-O2", "-O3"};
