@@ -7,6 +7,8 @@ say so.
 """
 import json
 
+from language import translated
+
 SCHEMA = 2
 NO_ORDER = 9999  # of a run that says nothing of it: the last
 
@@ -95,7 +97,7 @@ class Result(Measured):
 
     def help(self, variant):
         """What a variant does, in words."""
-        return self.run["variants"][variant]
+        return translated(self.run["variants"][variant])
 
     def label(self, field, row="sample"):
         """What a field of a kind of row means, in words."""
