@@ -362,10 +362,10 @@ static void measure_ports(struct run *run)
 enum again { TO_FREE, TO_OWN, LISTENER, CLIENT, AGAINS };
 
 static const char *const agains[AGAINS] = {
-	[TO_FREE] = "bound, to a free port",
-	[TO_OWN] = "bound, to its own port",
-	[LISTENER] = "listening, to a free port",
-	[CLIENT] = "connected, to a free port", /* connect bound it */
+	[TO_FREE] = MESSAGE("bound, to a free port"),
+	[TO_OWN] = MESSAGE("bound, to its own port"),
+	[LISTENER] = MESSAGE("listening, to a free port"),
+	[CLIENT] = MESSAGE("connected, to a free port"), /* connect bound it */
 };
 
 static void measure_again(struct run *run, enum again again)
@@ -495,7 +495,8 @@ static void measure_processes(struct run *run)
 static const struct {
 	const char *name;
 	int first, second; /* the families that they bind every address of */
-} orders[] = {{"[::] first", AF_INET6, AF_INET}, {"0.0.0.0 first", AF_INET, AF_INET6}};
+} orders[] = {{MESSAGE("[::] first"), AF_INET6, AF_INET},
+	      {MESSAGE("0.0.0.0 first"), AF_INET, AF_INET6}};
 
 enum { ORDERS = sizeof(orders) / sizeof(orders[0]) };
 

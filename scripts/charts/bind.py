@@ -121,7 +121,7 @@ def draw_table(axes, title, samples, down, columns, field):
             axes.text(x, y, translated("works") if works else "\n".join(sorted(gave)), ha="center", va="center",
                       size=style.CAPTION)
     axes.set_xticks(range(len(shown)), [translated(columns[name]) for name in shown])
-    axes.set_yticks(range(len(rows)), [row.replace(", ", ",\n") for row in rows])
+    axes.set_yticks(range(len(rows)), [translated(row).replace(", ", ",\n") for row in rows])
     axes.tick_params(length=0, labelsize=style.CAPTION)
     axes.grid(False)
     for spine in axes.spines.values():
