@@ -37,8 +37,8 @@ enum { AS_IS, QUICKACK, VARIANTS };
 enum { SIZES = 8, CELLS = SIZES * SIZES, CHUNK = 64 << 10, PAUSE_NS = 10000000 };
 
 static const struct variant variants[] = {
-	[AS_IS] = {"as-is", MESSAGE("the receiver reads")},
-	[QUICKACK] = {"quickack", MESSAGE("it asks for quick ACKs before each read")},
+	[AS_IS] = {"as-is", "the receiver reads"},
+	[QUICKACK] = {"quickack", "it asks for quick ACKs before each read"},
 	{0}};
 
 static const struct claim claims[] = {

@@ -36,7 +36,6 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
-#include "language.h"
 #include "net.h"
 #include "pattern.h"
 #include "proc.h"
@@ -51,10 +50,10 @@ enum { SIZES = 3, MIN_POINTS = 5, MAX_POINTS = 16, MAX_REPEATS = 10, SCOUTS = 4 
 enum { MAX_PAIRS = SIZES * MAX_POINTS * MAX_REPEATS, MS = 1000000 };
 
 static const struct variant variants[] = {
-	[PLAIN] = {"plain", MESSAGE("the client writes everything, then reads")},
-	[POLL] = {"poll", MESSAGE("it reads and writes as poll says (control)")},
-	[THREAD] = {"thread", MESSAGE("a second thread of it reads (control)")},
-	[WINDOW] = {"window", MESSAGE("it writes a part, reads its echo, ... (control)")},
+	[PLAIN] = {"plain", "the client writes everything, then reads"},
+	[POLL] = {"poll", "it reads and writes as poll says (control)"},
+	[THREAD] = {"thread", "a second thread of it reads (control)"},
+	[WINDOW] = {"window", "it writes a part, reads its echo, ... (control)"},
 	{0}};
 
 static const struct claim claims[] = {

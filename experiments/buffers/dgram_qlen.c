@@ -22,7 +22,6 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
-#include "language.h"
 #include "machine.h"
 #include "net.h"
 #include "pattern.h"
@@ -51,7 +50,7 @@ static const struct row_field fields[] = {
 	{"max_dgram_qlen", "net.unix.max_dgram_qlen"},
 	{"charged_bytes", "to the sender then (SO_MEMINFO), book-keeping included",
 	 "charged to|the sender"},
-	{"charged_bytes", .column = MESSAGE("of|SO_SNDBUF"), .per = "granted_sndbuf_bytes"},
+	{"charged_bytes", .column = "of|SO_SNDBUF", .per = "granted_sndbuf_bytes"},
 	{"full", "1: the sender was charged with SO_SNDBUF or more", "its buffer|is full",
 	 SHOW_NONZERO},
 	{"granted_sndbuf_bytes", "SO_SNDBUF of the sender"},

@@ -19,7 +19,6 @@
 #include "exp.h"
 #include "filling.h"
 #include "judge.h"
-#include "language.h"
 #include "net.h"
 #include "pattern.h"
 #include "span.h"
@@ -60,7 +59,7 @@ static const struct row_field fields[] = {
 	{"first_full_bytes", "accepted at the first EAGAIN, of UDP at the first drop",
 	 "at first|EAGAIN"},
 	{"drained_bytes", "read in the end", "held once|settled"},
-	{"drained_bytes", .column = MESSAGE("of|granted"), .per = "capacity_bytes"},
+	{"drained_bytes", .column = "of|granted", .per = "capacity_bytes"},
 	{"refused_errno",
 	 "error number of a datagram that is too large for the buffer: nothing was held; 0: it is not",
 	 "error", SHOW_MOST},

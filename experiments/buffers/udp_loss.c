@@ -26,7 +26,6 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
-#include "language.h"
 #include "link.h"
 #include "net.h"
 #include "span.h"
@@ -42,16 +41,15 @@ struct place {
 };
 
 static const struct variant variants[] = {
-	[RECEIVER] = {"receiver", MESSAGE("nobody reads: the receive buffer overflows"),
+	[RECEIVER] = {"receiver", "nobody reads: the receive buffer overflows",
 		      &(const struct place){LARGE, SMALL}},
-	[SLOW_LINK] = {"slow-link", MESSAGE("a slow link and a small send buffer: send blocks"),
+	[SLOW_LINK] = {"slow-link", "a slow link and a small send buffer: send blocks",
 		       &(const struct place){SMALL, LARGE, .link = true}},
-	[QUEUE] = {"queue", MESSAGE("a slow link whose queue overflows"),
+	[QUEUE] = {"queue", "a slow link whose queue overflows",
 		   &(const struct place){LARGE, LARGE, .link = true}},
-	[QUEUE_TOLD] = {"queue-told",
-			MESSAGE("the same, and the sender asked to be told (IP_RECVERR)"),
+	[QUEUE_TOLD] = {"queue-told", "the same, and the sender asked to be told (IP_RECVERR)",
 			&(const struct place){LARGE, LARGE, .link = true, .recverr = true}},
-	[NO_LISTENER] = {"no-listener", MESSAGE("nobody is bound to the port"),
+	[NO_LISTENER] = {"no-listener", "nobody is bound to the port",
 			 &(const struct place){LARGE, LARGE, .closed = true}},
 	{0}};
 

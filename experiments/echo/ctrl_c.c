@@ -52,17 +52,16 @@ static char names[PYTHONS][NAME];
 static size_t variants_n = BY_ASYNCIO;
 
 static struct variant variants[MOST_VARIANTS + 1] = {
-	MODEL_AS(BY_EPOLL, EPOLL, "epoll", MESSAGE("an event loop in C, written to end")),
-	MODEL_AS(BY_THREAD, THREAD, "thread", MESSAGE("threads in C, written to end")),
-	MODEL_AS(BY_FORK, FORK, "fork", MESSAGE("processes in C, written to end")),
-	MODEL_AS(BY_ITERATIVE, ITERATIVE, "iterative", MESSAGE("iterative in C, written to end")),
-	[BY_PY_DAEMON] = {"py-daemon", MESSAGE("Python: daemon threads, which end with it"),
+	MODEL_AS(BY_EPOLL, EPOLL, "epoll", "an event loop in C, written to end"),
+	MODEL_AS(BY_THREAD, THREAD, "thread", "threads in C, written to end"),
+	MODEL_AS(BY_FORK, FORK, "fork", "processes in C, written to end"),
+	MODEL_AS(BY_ITERATIVE, ITERATIVE, "iterative", "iterative in C, written to end"),
+	[BY_PY_DAEMON] = {"py-daemon", "Python: daemon threads, which end with it",
 			  &peers[BY_PY_DAEMON]},
-	[BY_PY_ITERATIVE] = {"py-iterative", MESSAGE("Python: iterative"), &peers[BY_PY_ITERATIVE]},
-	[BY_PY_THREADED] = {"py-threaded", MESSAGE("Python: threads as they are by default"),
+	[BY_PY_ITERATIVE] = {"py-iterative", "Python: iterative", &peers[BY_PY_ITERATIVE]},
+	[BY_PY_THREADED] = {"py-threaded", "Python: threads as they are by default",
 			    &peers[BY_PY_THREADED]},
-	[BY_PY_SOCKETSERVER] = {"py-socketserver",
-				MESSAGE("Python: socketserver's threads, by default"),
+	[BY_PY_SOCKETSERVER] = {"py-socketserver", "Python: socketserver's threads, by default",
 				&peers[BY_PY_SOCKETSERVER]},
 };
 

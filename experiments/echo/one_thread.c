@@ -35,14 +35,13 @@ static const struct model py_run = {"py-run", PEER("threaded.py"), .more = {"--r
 static const struct model node = {"node", PEER("event_loop.js"), .interpreter = "node"};
 
 static const struct variant variants[] = {
-	MODEL_AS(BY_ITERATIVE, ITERATIVE, "iterative", MESSAGE("one connection after the other")),
-	MODEL_AS(BY_EPOLL, EPOLL, "epoll", MESSAGE("an event loop in C")),
-	MODEL_AS(BY_LIBUV, LIBUV, "libuv", MESSAGE("the library of Node.js, in C")),
-	MODEL_AS(BY_PY_ASYNCIO, PY_ASYNCIO, "py-asyncio", MESSAGE("Python's event loop")),
+	MODEL_AS(BY_ITERATIVE, ITERATIVE, "iterative", "one connection after the other"),
+	MODEL_AS(BY_EPOLL, EPOLL, "epoll", "an event loop in C"),
+	MODEL_AS(BY_LIBUV, LIBUV, "libuv", "the library of Node.js, in C"),
+	MODEL_AS(BY_PY_ASYNCIO, PY_ASYNCIO, "py-asyncio", "Python's event loop"),
 	[BY_NODE] = {"node", "Node.js", &node},
-	MODEL_AS(BY_PY_THREADED, PY_THREADED, "py-start",
-		 MESSAGE("Python: start() of a thread for each")),
-	[BY_PY_RUN] = {"py-run", MESSAGE("the same with run() in its place"), &py_run},
+	MODEL_AS(BY_PY_THREADED, PY_THREADED, "py-start", "Python: start() of a thread for each"),
+	[BY_PY_RUN] = {"py-run", "the same with run() in its place", &py_run},
 	{0}};
 
 static const struct claim claims[] = {
@@ -62,7 +61,7 @@ static const struct row_field fields[] = {
 	 SHOW_NONZERO},
 	{"threads", "of the server while both are connected, with that of its signals",
 	 "threads|then"},
-	{"latency_ns", MESSAGE("from the second client's request to its answer"), "answer|after"},
+	{"latency_ns", "from the second client's request to its answer", "answer|after"},
 	{"held_ns", "from this request until the first client left"},
 	{"wrong_bytes", "of all answers", .zero = true, .sham = "greet"},
 	{0}};

@@ -17,15 +17,14 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
-#include "language.h"
 #include "lib/load.h"
 #include "span.h"
 
 enum { CLOSED_LOOP, OPEN_LOOP, BUSY = 16 };
 
 static const struct variant variants[] = {
-	[CLOSED_LOOP] = {"closed", MESSAGE("each connection sends when it has its answer")},
-	[OPEN_LOOP] = {"open", MESSAGE("requests are due at times of their own")},
+	[CLOSED_LOOP] = {"closed", "each connection sends when it has its answer"},
+	[OPEN_LOOP] = {"open", "requests are due at times of their own"},
 	{0}};
 
 static const struct claim claims[] = {
@@ -42,11 +41,11 @@ static const struct row_field fields[] = {
 	{"pause_ns", "for so long the server was stopped", "paused for"},
 	{"pause_missed", "1: not within the window, as on a busy machine: it is no evidence"},
 	{.also = load_fields},
-	{"in_window", .column = MESSAGE("requests|a second"), .per = "elapsed_ns"},
+	{"in_window", .column = "requests|a second", .per = "elapsed_ns"},
 	{"p50_ns", .column = "p50"},
 	{"p99_ns", .column = "p99"},
 	{"p999_ns", .column = "p99.9"},
-	{"max_ns", .column = MESSAGE("longest")},
+	{"max_ns", .column = "longest"},
 	{0}};
 
 static const struct bound bounds[] = {

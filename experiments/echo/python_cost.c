@@ -12,7 +12,6 @@
  */
 #include "exp.h"
 #include "judge.h"
-#include "language.h"
 #include "lib/load.h"
 #include "python.h"
 
@@ -26,10 +25,9 @@ static struct model peers[VARIANTS] = {
 };
 
 static const struct variant variants[] = {
-	[BY_THREADS] = {"threads", MESSAGE("a thread for every connection"), &peers[BY_THREADS]},
-	[BY_ASYNCIO] = {"asyncio", MESSAGE("one thread, asyncio's streams"), &peers[BY_ASYNCIO]},
-	[BY_SELECTORS] = {"selectors", MESSAGE("one thread, selectors (only shown)"),
-			  &peers[BY_SELECTORS]},
+	[BY_THREADS] = {"threads", "a thread for every connection", &peers[BY_THREADS]},
+	[BY_ASYNCIO] = {"asyncio", "one thread, asyncio's streams", &peers[BY_ASYNCIO]},
+	[BY_SELECTORS] = {"selectors", "one thread, selectors (only shown)", &peers[BY_SELECTORS]},
 	{0}};
 
 static const struct claim claims[] = {

@@ -42,7 +42,7 @@ static const struct row_field fields[] = {
 	 "1: it had its answer before, within at_once_share of hold or at_once_times what the first one's took",
 	 "at once", SHOW_NONZERO},
 	{"alone_ns", "from the first client's request to its answer, while it was alone"},
-	{"latency_ns", MESSAGE("from the second client's request to its answer"), "answer|after"},
+	{"latency_ns", "from the second client's request to its answer", "answer|after"},
 	{"held_ns", "from this request until the first client left"},
 	{"wrong_bytes", "of all answers", .zero = true, .sham = "greet"},
 	{0}};

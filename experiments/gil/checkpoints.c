@@ -27,11 +27,10 @@
 enum { THREADS, UPTO, FROM, VARIANTS, PAIR = 2, MOST_N = 6, NOBODY = PAIR, COLUMN = 11 };
 enum { PLUS_MINUS, INCREMENTS, SIGNS };
 
-static const struct variant variants[] = {
-	[THREADS] = {"threads", MESSAGE("a switch after any opcode")},
-	[UPTO] = {"upto39", MESSAGE("CPython 3.2 to 3.9")},
-	[FROM] = {"from310", MESSAGE("CPython since 3.10")},
-	{0}};
+static const struct variant variants[] = {[THREADS] = {"threads", "a switch after any opcode"},
+					  [UPTO] = {"upto39", "CPython 3.2 to 3.9"},
+					  [FROM] = {"from310", "CPython since 3.10"},
+					  {0}};
 
 static const enum gil_policy policies[VARIANTS] = {
 	[THREADS] = GIL_NONE, [UPTO] = GIL_UPTO_39, [FROM] = GIL_FROM_310};

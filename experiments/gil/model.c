@@ -28,7 +28,6 @@
 #include "exp.h"
 #include "gil_race.h"
 #include "judge.h"
-#include "language.h"
 #include "span.h"
 #include "text.h"
 
@@ -46,12 +45,12 @@ enum {
 };
 
 static const struct variant variants[] = {
-	[TICKER] = {"ticker-2.7", MESSAGE("a ticker of 100 opcodes; most opcodes count (loses)")},
-	[UPTO] = {"up-to-3.9", MESSAGE("a switch interval; most opcodes check (loses)")},
-	[FROM] = {"from-3.10", MESSAGE("only a backward jump and a call check")},
-	[CALL] = {"from-3.10-call", MESSAGE("the same, for x += f() (loses)")},
-	[FREE] = {"none", MESSAGE("no lock: threads run freely (loses)")},
-	[LOCKED] = {"mutex", MESSAGE("up-to-3.9 with a lock around the update (control)")},
+	[TICKER] = {"ticker-2.7", "a ticker of 100 opcodes; most opcodes count (loses)"},
+	[UPTO] = {"up-to-3.9", "a switch interval; most opcodes check (loses)"},
+	[FROM] = {"from-3.10", "only a backward jump and a call check"},
+	[CALL] = {"from-3.10-call", "the same, for x += f() (loses)"},
+	[FREE] = {"none", "no lock: threads run freely (loses)"},
+	[LOCKED] = {"mutex", "up-to-3.9 with a lock around the update (control)"},
 	{0}};
 
 static const struct {

@@ -239,6 +239,17 @@ static json_t *whys_list(const struct run *run)
 	return list;
 }
 
+/* The heads of all columns, also of a field's second ones. */
+static json_t *heads_list(const struct run *run)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < run->fields_n; i++)
+		if (run->fields[i]->column)
+			json_array_append_new(list, json_string(run->fields[i]->column));
+	return list;
+}
+
 json_t *declare_table(const struct run *run, const char *what)
 {
 	static const struct {
@@ -266,6 +277,7 @@ _Noreturn void declare_describe(const struct run *run)
 	if (about->intro)
 		json_object_set_new(described, "intro", json_string(about->intro));
 	json_object_set_new(described, "whys", whys_list(run));
+	json_object_set_new(described, "heads", heads_list(run));
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		json_object_set_new(described, tables[i], declare_table(run, tables[i]));

@@ -183,7 +183,7 @@ static char *text_cell(struct run *run, const struct row_field *field, size_t va
 			k++;
 		if (k < seen_n || seen_n == sizeof(seen) / sizeof(seen[0]))
 			continue;
-		fprintf(out, "%s%s", seen_n ? ", " : "", value);
+		fprintf(out, "%s%s", seen_n ? ", " : "", translated(value));
 		seen[seen_n++] = value;
 		if (field->show == SHOW_FIRST)
 			break;
@@ -552,7 +552,7 @@ static const char *head_of(const struct table *table, size_t line)
 
 	if (!key)
 		return table->run->about->variants[table->lines[line].variant].name;
-	return key->text ? value->text : format_value(key, (double)value->num);
+	return key->text ? translated(value->text) : format_value(key, (double)value->num);
 }
 
 void run_grid(struct run *run, int variant, const char *field, const char *down, const char *across)

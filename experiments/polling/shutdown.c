@@ -32,7 +32,6 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
-#include "language.h"
 #include "net.h"
 #include "rng.h"
 #include "span.h"
@@ -92,7 +91,7 @@ static const struct claim claims[] = {
 
 static const struct row_field fields[] = {
 	{"stop_ns", "from being told until the loop has ended", "goes on for", SHOW_INTERVAL},
-	{"stop_ns", .column = MESSAGE("longest"), .show = SHOW_MOST},
+	{"stop_ns", .column = "longest", .show = SHOW_MOST},
 	{"late", "1: it went on for longer than the interval and grace_ns; 0 without an interval",
 	 "late", SHOW_NONZERO},
 	{"idle_wakeups", "waits that ended with nobody there", "idle|wake-ups", SHOW_SUM,

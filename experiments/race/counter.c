@@ -35,11 +35,11 @@ enum { SPLIT, VOLATILE, PLAIN, MUTEX, ATOMIC, VARIANTS, CACHE_LINE = 64 };
 enum { SLOWER = 8 }; /* so many times longer at least takes an update that fights for a mutex */
 
 static const struct variant variants[] = {
-	[SPLIT] = {"split", MESSAGE("load, add and store as relaxed atomics (loses)")},
-	[VOLATILE] = {"volatile", MESSAGE("the same on a volatile: a data race (loses)")},
-	[PLAIN] = {"plain", MESSAGE("x += 1 as the optimiser compiles it: a data race")},
-	[MUTEX] = {"mutex", MESSAGE("pthread mutex around the update (control)")},
-	[ATOMIC] = {"atomic", MESSAGE("atomic fetch-and-add (control)")},
+	[SPLIT] = {"split", "load, add and store as relaxed atomics (loses)"},
+	[VOLATILE] = {"volatile", "the same on a volatile: a data race (loses)"},
+	[PLAIN] = {"plain", "x += 1 as the optimiser compiles it: a data race"},
+	[MUTEX] = {"mutex", "pthread mutex around the update (control)"},
+	[ATOMIC] = {"atomic", "atomic fetch-and-add (control)"},
 	{0}};
 
 static const char is_three_steps[] =

@@ -28,8 +28,8 @@
 enum { PLUS_MINUS, INCREMENTS, PROGRAMS, DIGITS = 15, BARS = 50 };
 
 static const struct variant variants[] = {
-	[PLUS_MINUS] = {"+/-", MESSAGE("x += 1 in one thread, x -= 1 in the other")},
-	[INCREMENTS] = {"++", MESSAGE("x += 1 in each thread")},
+	[PLUS_MINUS] = {"+/-", "x += 1 in one thread, x -= 1 in the other"},
+	[INCREMENTS] = {"++", "x += 1 in each thread"},
 	{0}};
 
 static const struct claim claims[] = {

@@ -33,7 +33,6 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
-#include "language.h"
 #include "lock/futex.h"
 #include "lock/mcs.h"
 #include "lock/pause.h"
@@ -62,20 +61,20 @@ enum {
 };
 
 static const struct variant variants[] = {
-	[SPLIT] = {"split", MESSAGE("relaxed load and store: loses updates")},
-	[RELAXED] = {"relaxed", MESSAGE("atomic fetch-and-add, relaxed")},
-	[SEQ_CST] = {"seq-cst", MESSAGE("atomic fetch-and-add, sequentially consistent")},
-	[CAS] = {"cas", MESSAGE("compare-and-swap, again until it succeeds")},
-	[MUTEX] = {"mutex", MESSAGE("pthread mutex")},
-	[ADAPTIVE] = {"adaptive", MESSAGE("pthread mutex that spins before it sleeps")},
-	[FUTEX] = {"futex", MESSAGE("three-state lock on a futex")},
-	[SEMAPHORE] = {"sem", MESSAGE("POSIX semaphore of 1")},
-	[SPIN] = {"spin", MESSAGE("pthread spinlock")},
-	[TTAS] = {"ttas", MESSAGE("spinlock that looks before it tries")},
-	[TICKET] = {"ticket", MESSAGE("spinlock, first come, first served")},
-	[MCS] = {"mcs", MESSAGE("spinning queue, a flag for each waiter")},
-	[OWN_LINES] = {"own-lines", MESSAGE("a counter a thread, a cache line each")},
-	[ONE_LINE] = {"one-line", MESSAGE("a counter a thread, all in one cache line")},
+	[SPLIT] = {"split", "relaxed load and store: loses updates"},
+	[RELAXED] = {"relaxed", "atomic fetch-and-add, relaxed"},
+	[SEQ_CST] = {"seq-cst", "atomic fetch-and-add, sequentially consistent"},
+	[CAS] = {"cas", "compare-and-swap, again until it succeeds"},
+	[MUTEX] = {"mutex", "pthread mutex"},
+	[ADAPTIVE] = {"adaptive", "pthread mutex that spins before it sleeps"},
+	[FUTEX] = {"futex", "three-state lock on a futex"},
+	[SEMAPHORE] = {"sem", "POSIX semaphore of 1"},
+	[SPIN] = {"spin", "pthread spinlock"},
+	[TTAS] = {"ttas", "spinlock that looks before it tries"},
+	[TICKET] = {"ticket", "spinlock, first come, first served"},
+	[MCS] = {"mcs", "spinning queue, a flag for each waiter"},
+	[OWN_LINES] = {"own-lines", "a counter a thread, a cache line each"},
+	[ONE_LINE] = {"one-line", "a counter a thread, all in one cache line"},
 	{0}};
 
 static const struct claim claims[] = {

@@ -53,7 +53,7 @@ enum {
 };
 
 static const struct variant variants[] = {
-	[OWN] = {"coroutine-own", MESSAGE("registers swapped by a few instructions")},
+	[OWN] = {"coroutine-own", "registers swapped by a few instructions"},
 	[UCONTEXT] = {"coroutine-ucontext", "swapcontext(3)"},
 	[FUTEX_THREADS] = {"thread-futex", "two threads on one CPU"},
 	[FUTEX_PROCESSES] = {"process-futex", "two processes on one CPU"},

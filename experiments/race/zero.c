@@ -22,16 +22,15 @@
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
-#include "language.h"
 #include "span.h"
 
 enum { STARTED, BARRIER, STARTED_ONE_CPU, BARRIER_ONE_CPU, ATOMIC, RACY = ATOMIC };
 
 static const struct variant variants[] = {
-	[STARTED] = {"started", MESSAGE("each thread runs as soon as it is started; several CPUs")},
-	[BARRIER] = {"barrier", MESSAGE("both wait for each other first; several CPUs")},
-	[STARTED_ONE_CPU] = {"started-1cpu", MESSAGE("as started, both on one CPU")},
-	[BARRIER_ONE_CPU] = {"barrier-1cpu", MESSAGE("as barrier, both on one CPU")},
+	[STARTED] = {"started", "each thread runs as soon as it is started; several CPUs"},
+	[BARRIER] = {"barrier", "both wait for each other first; several CPUs"},
+	[STARTED_ONE_CPU] = {"started-1cpu", "as started, both on one CPU"},
+	[BARRIER_ONE_CPU] = {"barrier-1cpu", "as barrier, both on one CPU"},
 	[ATOMIC] = {"atomic", "as barrier, with an atomic update (control)"},
 	{0}};
 

@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 
 #include "judge.h"
-#include "language.h"
 #include "text.h"
 
 enum {
@@ -49,10 +48,10 @@ const struct row_field load_fields[] = {
 	{0}};
 
 const struct row_field load_columns[] = {
-	{"in_window", .column = MESSAGE("requests|a second"), .per = "elapsed_ns"},
-	{"server_cpu_ns", .column = MESSAGE("CPU a|request"), .per = "requests"},
-	{"voluntary_switches", .column = MESSAGE("sleeps a|request"), .per = "requests"},
-	{"threads", .column = MESSAGE("threads")},
+	{"in_window", .column = "requests|a second", .per = "elapsed_ns"},
+	{"server_cpu_ns", .column = "CPU a|request", .per = "requests"},
+	{"voluntary_switches", .column = "sleeps a|request", .per = "requests"},
+	{"threads", .column = "threads"},
 	{"p50_ns", .column = "p50"},
 	{"p99_ns", .column = "p99"},
 	{0}};
