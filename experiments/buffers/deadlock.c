@@ -607,6 +607,7 @@ static const struct experiment about = {
 	.variants = variants,
 	.trials = 5,
 	.quick_trials = 1,
+	.limit_s = 600, /* an emulated machine moves all the bytes of plain in minutes */
 	.judge = judge,
 };
 

@@ -61,7 +61,7 @@ static const struct claim claims[] = {
 static const struct row_field fields[] = {
 	{"case", "what is there, how recv is called, and what comes late", "case", .text = true,
 	 .key = true},
-	{"there_bytes", "that are there when recv is called", "there"},
+	{"there_bytes", "that are there when recv is called", "already|there"},
 	{"comes", "what comes late", "comes", .text = true},
 	{"returned_bytes", "of recv; -1: an error", "returned"},
 	{"error", "none, EAGAIN, EINTR or other", "error", .text = true},

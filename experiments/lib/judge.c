@@ -247,7 +247,7 @@ static void say(struct said *said, enum verdict verdict, const char *template,
 }
 
 /* The variants among these, with why they were left out; to be freed; "" for none. */
-static char *name_variants(const struct run *run, const bool *among)
+static char *name_variants(const struct run *run, const bool *among, bool shown)
 {
 	const struct variant *variants = run->about->variants;
 	const char *comma = "";
@@ -260,7 +260,8 @@ static char *name_variants(const struct run *run, const bool *among)
 			fprintf(out, "%s%s", comma, variants[i].name);
 			if (!run_selected(run, i))
 				fprintf(out, " (%s)",
-					run->left_out[i] ? run->left_out[i] : "--variants");
+					run->left_out[i] ? translated_if(shown, run->left_out[i])
+							 : "--variants");
 			comma = ", ";
 		}
 	fclose(out);
@@ -298,8 +299,9 @@ enum verdict run_judge_with(struct run *run, const char *claim, enum verdict ver
 			    const char *template, const struct number *numbers)
 {
 	struct said *said = &run->claims[claim_index(run, claim)];
-	char *missed = name_variants(run, run->missed);
-	char *none_calm = name_variants(run, run->none_calm);
+	char *missed = name_variants(run, run->missed, false);
+	char *missed_shown = name_variants(run, run->missed, true);
+	char *none_calm = name_variants(run, run->none_calm, false);
 
 	if (said->judged)
 		errx(EXIT_USAGE, "two verdicts on '%s'", claim);
@@ -307,13 +309,14 @@ enum verdict run_judge_with(struct run *run, const char *claim, enum verdict ver
 		verdict = UNCLEAR;
 	if (verdict == UNCLEAR && any(run->missed))
 		say(said, SKIPPED, MESSAGE("left out: {variants}"),
-		    (struct number[]){number_text("variants", missed), {0}});
+		    (struct number[]){number_words("variants", missed, missed_shown), {0}});
 	else
 		say(said, verdict, template, numbers);
 	if (said->verdict == UNCLEAR && any(run->none_calm))
 		run_note(run, "{claim} is unclear: every trial was disturbed of {variants}",
 			 number_text("claim", claim), number_text("variants", none_calm));
 	free(missed);
+	free(missed_shown);
 	free(none_calm);
 	keep_reads(run, claim);
 	return said->verdict;
@@ -327,12 +330,15 @@ void run_check_with(struct run *run, const char *control, enum verdict verdict,
 	if (said->judged)
 		errx(EXIT_USAGE, "two checks of '%s'", control);
 	if (verdict == UNCLEAR && any(run->missed)) {
-		char *missed = name_variants(run, run->missed);
+		char *missed = name_variants(run, run->missed, false);
+		char *missed_shown = name_variants(run, run->missed, true);
 
 		verdict = SKIPPED;
 		run_note(run, "{control} was not checked, left out: {variants}",
-			 number_text("control", control), number_text("variants", missed));
+			 number_text("control", control),
+			 number_words("variants", missed, missed_shown));
 		free(missed);
+		free(missed_shown);
 	}
 	say(said, verdict, template, numbers);
 	keep_reads(run, control);

@@ -356,16 +356,20 @@ int run_end(struct run *run)
 
 int run_skip(struct run *run, const char *reason, ...)
 {
-	va_list args;
-	char *text;
+	va_list args, again;
+	char *text, *shown;
 
 	va_start(args, reason);
-	if (vasprintf(&text, reason, args) < 0)
+	va_copy(again, args);
+	if (vasprintf(&text, reason, args) < 0 || vasprintf(&shown, translated(reason), again) < 0)
 		err(EXIT_USAGE, "vasprintf");
+	va_end(again);
 	va_end(args);
 	for (const struct claim *c = run->about->claims; c->id; c++)
-		run_judge(run, c->id, SKIPPED, "{reason}", number_text("reason", text));
+		run_judge(run, c->id, SKIPPED, "{reason}",
+			  number_words("reason", text, translated(shown)));
 	free(text);
+	free(shown);
 	report_verdicts(run);
 	say_where(run);
 	return finish(run, EXIT_SKIP);

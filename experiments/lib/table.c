@@ -160,6 +160,12 @@ static const char *number_cell(struct run *run, const struct row_field *field, s
 	}
 }
 
+/* A text of a row: a single word is a name, and the same in all languages. */
+static const char *words_of(const char *text)
+{
+	return strchr(text, ' ') ? translated(text) : text;
+}
+
 /* The texts that occur, the first one first; to be freed. */
 static char *text_cell(struct run *run, const struct row_field *field, size_t variant,
 		       const struct field *where)
@@ -183,7 +189,7 @@ static char *text_cell(struct run *run, const struct row_field *field, size_t va
 			k++;
 		if (k < seen_n || seen_n == sizeof(seen) / sizeof(seen[0]))
 			continue;
-		fprintf(out, "%s%s", seen_n ? ", " : "", translated(value));
+		fprintf(out, "%s%s", seen_n ? ", " : "", words_of(value));
 		seen[seen_n++] = value;
 		if (field->show == SHOW_FIRST)
 			break;
@@ -263,16 +269,15 @@ static int width_of(const char *text)
 
 static struct column *add_column(struct table *table, const char *head, bool left, bool repeated)
 {
-	const char *text = translated(head);
-	const char *bar = strchr(text, '|');
+	const char *bar = strchr(head, '|');
 	struct column *column;
 
 	if (table->columns_n == MAX_COLUMNS)
 		errx(EXIT_USAGE, "a table of more than %d columns", MAX_COLUMNS);
 	column = &table->columns[table->columns_n++];
 	*column = (struct column){.left = left, .repeated = repeated};
-	column->head[0] = check_alloc(bar ? strndup(text, (size_t)(bar - text)) : strdup(""));
-	column->head[1] = check_alloc(strdup(bar ? bar + 1 : text));
+	column->head[0] = check_alloc(bar ? strndup(head, (size_t)(bar - head)) : strdup(""));
+	column->head[1] = check_alloc(strdup(bar ? bar + 1 : head));
 	column->cells = check_alloc(calloc(table->lines_n + 1, sizeof(*column->cells)));
 	for (int i = 0; i < 2; i++)
 		if (width_of(column->head[i]) > column->width)
@@ -303,8 +308,9 @@ static void set_field_cell(struct column *column, size_t line, struct run *run,
 
 static void add_field(struct table *table, const struct row_field *field)
 {
-	struct column *column = add_column(table, field->column ? field->column : field->name,
-					   field->text, field->key);
+	struct column *column =
+		add_column(table, field->column ? translated(field->column) : field->name,
+			   field->text, field->key);
 
 	for (size_t i = 0; i < table->lines_n; i++)
 		set_field_cell(column, i, table->run, field, table->lines[i].variant,
@@ -314,7 +320,7 @@ static void add_field(struct table *table, const struct row_field *field)
 /* In how many rounds a line has samples. */
 static void add_trials(struct table *table)
 {
-	struct column *column = add_column(table, MESSAGE("trials"), false, false);
+	struct column *column = add_column(table, translated("trials"), false, false);
 
 	column->trials = true;
 	for (size_t i = 0; i < table->lines_n; i++)
@@ -485,7 +491,7 @@ void table_print(struct run *run)
 		if (run_selected(run, v))
 			add_lines(table, v);
 	if (variants) {
-		struct column *column = add_column(table, MESSAGE("variant"), true, true);
+		struct column *column = add_column(table, translated("variant"), true, true);
 
 		for (size_t i = 0; i < table->lines_n; i++)
 			set_cell(column, i, variants[table->lines[i].variant].name);
@@ -552,7 +558,7 @@ static const char *head_of(const struct table *table, size_t line)
 
 	if (!key)
 		return table->run->about->variants[table->lines[line].variant].name;
-	return key->text ? translated(value->text) : format_value(key, (double)value->num);
+	return key->text ? words_of(value->text) : format_value(key, (double)value->num);
 }
 
 void run_grid(struct run *run, int variant, const char *field, const char *down, const char *across)
@@ -567,8 +573,8 @@ void run_grid(struct run *run, int variant, const char *field, const char *down,
 	add_heads(table, down, variant);
 	add_heads(heads, across, variant);
 	column = add_column(table,
-			    !key          ? MESSAGE("variant")
-			    : key->column ? key->column
+			    !key          ? translated("variant")
+			    : key->column ? translated(key->column)
 					  : down,
 			    !key || key->text, true);
 	for (size_t i = 0; i < table->lines_n; i++)

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "language.h"
+
 enum { BUFFERS = 32, BUFFER = 256, MAX_BINS = 64 };
 
 static char *next_buffer(void)
@@ -251,7 +253,9 @@ void text_values(FILE *out, int column, int indent, struct values values)
 		fprintf(text, "%s ", text_count(values.at[i]));
 	}
 	fclose(text);
-	text_wrap(out, column, indent,
-		  alike ? text_format("%s in all %zu", text_count(values.at[0]), values.n) : line);
+	text_wrap(
+		out, column, indent,
+		alike ? text_format(translated("%s in all %zu"), text_count(values.at[0]), values.n)
+		      : line);
 	free(line);
 }
