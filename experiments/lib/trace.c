@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "check.h"
+#include "language.h"
 #include "span.h"
 #include "text.h"
 
@@ -232,7 +233,8 @@ static void draw_sender(const struct trace *trace, FILE *out, int64_t column_ns)
 	const char *running = text_pick("█", "#");
 	const char *waiting = text_pick("░", "_");
 
-	fprintf(out, "  %-7s ", "sender");
+	fputs("  ", out);
+	text_pad(out, translated("sender"), 8);
 	for (int64_t from = 0; from < COLUMNS * column_ns; from += column_ns) {
 		int64_t blocked = blocked_within(trace, from, from + column_ns);
 
@@ -242,7 +244,7 @@ static void draw_sender(const struct trace *trace, FILE *out, int64_t column_ns)
 		else
 			fputs(blocked * 2 > column_ns ? waiting : running, out);
 	}
-	fprintf(out, " %s blocked\n", waiting);
+	fprintf(out, " %s %s\n", waiting, translated("blocked"));
 }
 
 static void draw_queue(const struct trace *trace, FILE *out, const char *label, bool sender,
