@@ -56,7 +56,7 @@ def draw_calls(axes, samples):
     for x, words in ((0, translated("call")), (0.45, translated("at the limit")), (0.74, translated("after a close"))):
         axes.text(x, -0.8, words, color=style.GREY)
     for at, (call, results) in enumerate(calls.items()):
-        axes.text(0, at, translated(call))
+        axes.text(0, at, call if call.isidentifier() else translated(call))  # a function's name stays
         for x, when in ((0.45, "at the limit"), (0.74, "after one close")):
             word = results[when]
             full = word == "EMFILE"
