@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import rows
 from charts import style
 from command import Failed, complain, shown
+from language import translated
 from results import findings, newest, read_all
 from sentence import parts_of, value
 
@@ -39,7 +40,7 @@ class Run:
 
 def numbers_of(numbers):
     """{name: (low, high, text)} of those that have an interval."""
-    return {name: (number["low"], number["high"], parts_of(name, number)[""]) for name, number in numbers.items()
+    return {name: (number["low"], number["high"], parts_of(name, number, translated)[""]) for name, number in numbers.items()
             if isinstance(number, dict) and None not in (number["low"], number["high"])}
 
 
@@ -66,11 +67,11 @@ def settings_of(result):
 
 def setting_text(name, setting):
     if setting in (None, "", []):
-        return "none"
+        return translated("none")
     if isinstance(setting, bool):
-        return "yes" if setting else "no"
+        return translated("yes") if setting else translated("no")
     if isinstance(setting, (int, float)):
-        return value(name, setting)
+        return value(name, setting, translated)
     return ", ".join(map(str, setting)) if isinstance(setting, list) else str(setting)
 
 

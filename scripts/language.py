@@ -4,6 +4,7 @@
 Sources and rows are in English; of a row's template and numbers sentence.py makes a sentence in any
 language.  Programs do the same (include/language.h).
 """
+import contextlib
 import gettext
 import os
 
@@ -36,6 +37,18 @@ def choose(asked=None):
         code = "en"
         if asked not in (None, "en"):
             raise Failed(f"--lang: there are no messages in '{asked}'")
+
+
+@contextlib.contextmanager
+def english():
+    """Within it all is in English."""
+    global code, messages
+    before = code, messages
+    code, messages = "en", gettext.NullTranslations()
+    try:
+        yield
+    finally:
+        code, messages = before
 
 
 def add_option(parser):

@@ -5,6 +5,8 @@
 Charts are functions of the rows alone: drawn again from the same file they are the same bytes.
 How an experiment is drawn is said in charts/NAME.py; one that has none gets charts/default.py.
 """
+import contextlib
+import functools
 import importlib
 import io
 import logging
@@ -21,12 +23,16 @@ need("matplotlib", "numpy")
 
 import matplotlib  # noqa: E402
 import numpy  # noqa: E402
+from matplotlib import font_manager, ft2font  # noqa: E402
 
+import language  # noqa: E402
 import rows  # noqa: E402
 from charts import style  # noqa: E402
-from results import newest, read_all  # noqa: E402
+from results import WORDS, newest, read_all  # noqa: E402
 
 SCRIPTS = os.path.dirname(os.path.abspath(__file__))
+SEVERAL = hasattr(font_manager.FontManager, "_find_fonts_by_props")  # whether a text can have them: since matplotlib 3.6
+SANS = ("NotoSansCJK", "NotoSansKR", "NanumGothic", "NanumBarunGothic")  # whose files are looked at first
 
 
 def chart_of(result):
@@ -41,14 +47,55 @@ def chart_of(result):
     return importlib.import_module("charts.default")
 
 
+def preference(path):
+    name = os.path.basename(path)
+    return next((at for at, sans in enumerate(SANS) if name.startswith(sans)), len(SANS)), len(name), name
+
+
+def lacks(path, letters):
+    """Whether the font in a file lacks one of them."""
+    try:
+        font = ft2font.FT2Font(path)
+    except RuntimeError:  # no font, or a damaged one
+        return True
+    return not all(map(font.get_char_index, map(ord, letters)))
+
+
+@functools.cache
+def fonts(code):
+    """The charts' fonts in the chosen language: if the usual one lacks its letters, one that has them, too, or none."""
+    usual = style.LOOK["font.family"]
+    letters = set("".join(map(language.translated, WORDS.values())))
+    if not lacks(font_manager.findfont(usual), letters):
+        return [usual]
+    files = sorted(font_manager.findSystemFonts(), key=preference)
+    found = next((path for path in files if not lacks(path, letters)), None)
+    if not found:
+        hint = " (Debian: fonts-nanum)" if code == "ko" else ""
+        complain(f"no font here has the letters of '{code}'{hint}: charts are in English")
+        return []
+    name = ft2font.FT2Font(found).family_name
+    for path in files:  # matplotlib's own list of fonts may be older than the font
+        if (os.path.dirname(path) == os.path.dirname(found) and not lacks(path, letters)
+                and ft2font.FT2Font(path).family_name == name):
+            font_manager.fontManager.addfont(path)
+    return [usual, name] if SEVERAL else [name]
+
+
 def figures(result):
     """The figures by what is added to the chart's name."""
+    families = fonts(language.code)
+    with contextlib.nullcontext() if families else language.english():
+        return drawn(result, families)
+
+
+def drawn(result, families):
     matplotlib.rcdefaults()  # the user's own style would change the picture
-    matplotlib.rcParams.update(style.LOOK)
+    matplotlib.rcParams.update({**style.LOOK, "font.family": families or style.LOOK["font.family"]})
     warnings.filterwarnings("ignore", "Glyph")  # of a character that no font has: it shows as a box
     numpy.seterr(over="ignore")  # by a damaged number; what it leaves to draw is drawn
-    drawn = chart_of(result).draw(result)
-    return drawn if isinstance(drawn, dict) else {"": drawn}
+    found = chart_of(result).draw(result)
+    return found if isinstance(found, dict) else {"": found}
 
 
 def picture(figure, kind, **how):
@@ -126,7 +173,9 @@ def main():
     parser.add_argument("--format", choices=("png", "svg"), default="png")
     parser.add_argument("--out", metavar="DIR", default=os.path.join(RESULTS, "charts"),
                         help="where the charts go (default results/charts)")
+    language.add_option(parser)
     options = parser.parse_args()
+    language.choose(options.lang)
 
     results, unread = read_all(options.files or newest())
     found, undrawn = drawable(results)

@@ -21,15 +21,17 @@ from command import RESULTS, ROOT, Parser, again, complain, end_with, need, prog
 need("matplotlib", "numpy", "jinja2")
 
 import jinja2  # noqa: E402
-from markupsafe import Markup  # noqa: E402  jinja2's
+from markupsafe import Markup, escape  # noqa: E402  jinja2's
 
+import language  # noqa: E402
 import rows  # noqa: E402
 import vector  # noqa: E402
 from charts import style  # noqa: E402
 from compare import Column, Run, columns_of, comparable  # noqa: E402
+from language import say, translated  # noqa: E402
 from plot import draw_each, drawable, figures  # noqa: E402
-from results import (ANSWERS, REFERENCE, WORDS, counts, headline, newest, read_all, reference,  # noqa: E402
-                     shown_verdict)
+from results import (ANSWERS, MEANINGS, REFERENCE, Finding, counts, headline, newest, read_all,  # noqa: E402
+                     reference, said, shown_verdict)
 from sentence import value  # noqa: E402
 
 PAGE = os.path.join(ROOT, "scripts", "page")
@@ -41,11 +43,13 @@ SEVERAL = 4  # of a field's texts that the table of data names
 TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(PAGE), autoescape=True, trim_blocks=True,
                                lstrip_blocks=True, undefined=jinja2.StrictUndefined)
 TEMPLATES.filters["word"] = shown_verdict
+TEMPLATES.globals["translated"] = translated
+TEMPLATES.globals["say"] = lambda template, **words: escape(translated(template)).format(**words)  # which may be HTML
 
 
 def texts(result, kind):
     """What the run said to people."""
-    return [row["text"] for row in result.kinds.get(kind, [])]
+    return [said(row, "text") for row in result.kinds.get(kind, [])]
 
 
 def doubts(result):
@@ -58,8 +62,9 @@ def noise(result):
     if isinstance(result, rows.Bench):
         return []
     every, left_out = len(result.all_samples), len(result.all_samples) - len(result.samples)
-    said = style.disturbed(result) if result.run.get("timed", True) else []
-    return said + [f"{left_out:,} of {every:,} samples were disturbed, and are left out"] * (left_out > 0)
+    found = style.disturbed(result) if result.run.get("timed", True) else []
+    return found + [say("{count} of {all} samples were disturbed, and are left out", count=f"{left_out:,}",
+                        all=f"{every:,}")] * (left_out > 0)
 
 
 # --- an experiment --------------------------------------------------------------------------------
@@ -67,23 +72,24 @@ def noise(result):
 def fields_of(result):
     """What a sample may have: [declared field], and the samples."""
     if isinstance(result, rows.Bench):
-        return [{"name": "time_s", "help": "of the whole program"}], [
+        return [{"name": "time_s", "help": translated("of the whole program")}], [
             {"variant": row["variant"], "time_s": time} for row in result.results for time in row["times_s"]]
     return [field for field in result.run.get("fields", []) if field["row"] == "sample"], result.samples
 
 
 def shown_value(name, number):
-    return value(name, number) if isinstance(number, (int, float)) else str(number)
+    return value(name, number, translated) if isinstance(number, (int, float)) else str(number)
 
 
 def summary_of(name, samples):
     """A field of some samples: how many have it; median, least and most, or which texts."""
     values = [sample[name] for sample in samples if name in sample]
     if all(isinstance(number, (int, float)) for number in values):
-        return len(values), [value(name, of(values)) for of in (statistics.median, min, max)]
+        return len(values), [value(name, of(values), translated) for of in (statistics.median, min, max)]
     words = list(dict.fromkeys(map(str, values)))
-    more = f" and {len(words) - SEVERAL} more" if len(words) > SEVERAL else ""
-    return len(values), [", ".join(words[:SEVERAL]) + more]
+    some = ", ".join(words[:SEVERAL])
+    return len(values), [say("{some} and {count} more", some=some, count=len(words) - SEVERAL)
+                         if len(words) > SEVERAL else some]
 
 
 def groups_of(samples, result, keys):
@@ -93,14 +99,15 @@ def groups_of(samples, result, keys):
         for sample in some:
             which = [variant, *(f"{word} {shown_value(name, sample[name])}"
                                 for name, word in keys.items() if name in sample)]
-            groups.setdefault(", ".join(filter(None, which)) or "all", []).append(sample)
+            groups.setdefault(", ".join(filter(None, which)) or translated("all"), []).append(sample)
     return groups
 
 
 def data_of(result):
     """The table of data: [(field, [(which samples, how many, what of them)])]."""
     fields, samples = fields_of(result)
-    keys = {field["name"]: field.get("column", field["name"]).replace("|", " ") for field in fields if field.get("key")}
+    keys = {field["name"]: translated(field.get("column", field["name"])).replace("|", " ")
+            for field in fields if field.get("key")}
     groups = groups_of(samples, result, keys)
     table = []
     for field in fields:
@@ -115,7 +122,7 @@ def alike(lines):
     """One line for all if every sample has the same value."""
     if len(lines) == 1 or len({cell for _, _, cells in lines for cell in cells}) > 1:
         return lines
-    return [("each", sum(count for _, count, _ in lines), lines[0][2])]
+    return [(translated("each"), sum(count for _, count, _ in lines), lines[0][2])]
 
 
 def command_of(result):
@@ -132,14 +139,16 @@ def command_of(result):
 def shams_of(result):
     """How each claim can fail: what takes away what it is about, and the verdict that must come."""
     judged = {row["claim"] for row in result.kinds.get("verdict", [])}
-    return [(result.run["claims"][claim], row["sham"], row["then"])
+    return [(translated(result.run["claims"][claim]), row["sham"], row["then"])
             for claim, row in result.run.get("shams", {}).items() if claim in judged]
 
 
 def claim_of(result, row, here, columns):
-    return SimpleNamespace(id=row["claim"], text=result.run["claims"][row["claim"]], verdict=row["verdict"],
-                           sentence=row["sentence"], remedy=row.get("remedy"),
-                           headline=headline(row["sentence"], NUMBER), number=headline(row["sentence"], SHORT),
+    finding = Finding(result, row["claim"], row)
+    sentence = finding.sentence
+    return SimpleNamespace(id=finding.claim, text=finding.text, verdict=finding.verdict,
+                           sentence=sentence, remedy=translated(row.get("remedy")),
+                           headline=headline(sentence, NUMBER), number=headline(sentence, SHORT),
                            cells=[column.cell(here, row["claim"]) for column in columns])
 
 
@@ -159,7 +168,8 @@ def experiment(result, columns, folder):
     found = [claim_of(result, row, here, columns) for row in result.kinds.get("verdict", [])]
     anchor = re.sub(r"[^\w-]", "_", "-".join([result.run["group"], result.name, *filter(None, [result.sham])]))
     return SimpleNamespace(
-        path=result.path, anchor=anchor, group=result.run["group"], name=result.name, question=result.question,
+        path=result.path, anchor=anchor, group=result.run["group"], name=result.name,
+        question=translated(result.question),
         sham=result.sham, doubts=doubts(result), noise=noise(result), claims=found, whys=texts(result, "why"),
         notes=texts(result, "note"), data=data_of(result), shams=shams_of(result), command=command_of(result),
         elsewhere=elsewhere_of(found, here, columns),
@@ -215,7 +225,7 @@ def render(experiments, columns):
     others = sorted(set().union(*(chart.others for one in experiments for chart in one.charts)))
     return TEMPLATES.get_template("template.html").render(
         experiments=experiments, groups=list(dict.fromkeys(one.group for one in experiments)), found=found,
-        counts=counts(found), words=WORDS, answers=ANSWERS, cards=cards_of(experiments),
+        language=language.code, counts=counts(found), meanings=MEANINGS, answers=ANSWERS, cards=cards_of(experiments),
         hosts=[host for host, _ in hosts.most_common()], columns=columns,
         palettes={mode: Markup(vector.palette(mode, others)) for mode in vector.PAGES},
         style=part_of_page("style.css"), script=part_of_page("script.js"))
@@ -226,7 +236,7 @@ def beside(results, paths):
     if paths:
         return columns_of(paths, results)
     itself = all(os.path.dirname(os.path.abspath(result.path)) == REFERENCE for result in results)
-    return ([] if itself else [Column(REFERENCE, reference(), "reference run")]), 0
+    return ([] if itself else [Column(REFERENCE, reference(), translated("reference run"))]), 0
 
 
 def main():
@@ -236,7 +246,9 @@ def main():
     parser.add_argument("--out", metavar="DIR", default=RESULTS, help="where report.html goes (default results)")
     parser.add_argument("--compare", metavar="DIR|FILE", nargs="+",
                         help="results of other machines, a column each (default: the reference run)")
+    language.add_option(parser)
     options = parser.parse_args()
+    language.choose(options.lang)
     results, status = read_all(dict.fromkeys(options.files or newest()))
     if not results:
         return status

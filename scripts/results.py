@@ -4,12 +4,14 @@ import collections
 import glob
 import os
 import re
-import textwrap
 import time
 import typing
 
 import rows
 from command import RESULTS, ROOT, Failed, again, complain, shown
+from language import MESSAGE, translated
+from lines import columns, shortened
+from sentence import sentence
 
 REFERENCE = os.path.join(ROOT, "results", "reference")
 NO_GROUPS = ("reference", "charts", "bench")
@@ -71,14 +73,21 @@ def reference():
 
 # --- what they found ------------------------------------------------------------------------------
 
-WORDS = {"holds": "seen here, as it is taught",
-         "refuted": "a counter-example was seen",
-         "depends": "both cases were seen",
-         "not-seen": "it can happen, but did not here: that proves nothing",
-         "unclear": "this run cannot tell",
-         "skipped": "this machine cannot test it"}
+WORDS = {"holds": MESSAGE("holds"), "refuted": MESSAGE("refuted"), "depends": MESSAGE("depends"),
+         "not-seen": MESSAGE("not seen"), "unclear": MESSAGE("unclear"), "skipped": MESSAGE("skipped")}
+MEANINGS = {"holds": MESSAGE("seen here, as it is taught"),
+            "refuted": MESSAGE("a counter-example was seen"),
+            "depends": MESSAGE("both cases were seen"),
+            "not-seen": MESSAGE("it can happen, but did not here: that proves nothing"),
+            "unclear": MESSAGE("this run cannot tell"),
+            "skipped": MESSAGE("this machine cannot test it")}
 ANSWERS = ("holds", "refuted", "depends", "not-seen")  # what a reader may expect, and a run can judge
 BOUNDARIES = re.compile(r", (?!\d)|[;.] "), re.compile(": ")  # between clauses, not between numbers
+
+
+def said(row, recorded):
+    """What a row says, in the reader's language: by its template, or as it was recorded."""
+    return sentence(row["template"], row["numbers"], translated) if "template" in row else translated(row[recorded])
 
 
 class Finding(typing.NamedTuple):
@@ -89,7 +98,7 @@ class Finding(typing.NamedTuple):
 
     @property
     def text(self):
-        return self.result.run["claims"][self.claim]
+        return translated(self.result.run["claims"][self.claim])
 
     @property
     def verdict(self):
@@ -97,7 +106,7 @@ class Finding(typing.NamedTuple):
 
     @property
     def sentence(self):
-        return self.row["sentence"]
+        return said(self.row, "sentence")
 
     @property
     def program(self):
@@ -112,7 +121,7 @@ def findings(results):
 
 
 def shown_verdict(verdict):
-    return verdict.replace("-", " ")
+    return translated(WORDS.get(verdict, verdict))
 
 
 def counts(found):
@@ -121,13 +130,13 @@ def counts(found):
     return [(verdict, count[verdict]) for verdict in WORDS if count[verdict]]
 
 
-def headline(sentence, width):
+def headline(text, width):
     """As many first clauses of a sentence as fit, or its first words if these would say less than half of that."""
-    if len(sentence) <= width:
-        return sentence
+    if columns(text) <= width:
+        return text
     for boundary in BOUNDARIES:
-        ends = [at for at in (found.start() for found in boundary.finditer(sentence)) if width / 2 <= at <= width
-                and sentence.count("(", 0, at) == sentence.count(")", 0, at)]
+        ends = [at for at in (found.start() for found in boundary.finditer(text))
+                if width / 2 <= columns(text[:at]) <= width and text.count("(", 0, at) == text.count(")", 0, at)]
         if ends:
-            return sentence[:ends[-1]]
-    return textwrap.shorten(sentence, width, placeholder=" ...")
+            return text[:ends[-1]]
+    return shortened(text, width)

@@ -7,7 +7,7 @@ say so.
 """
 import json
 
-from language import translated
+from language import MESSAGE, translated
 
 SCHEMA = 2
 NO_ORDER = 9999  # of a run that says nothing of it: the last
@@ -149,7 +149,7 @@ class Result(Measured):
 class Bench(Measured):
     """Timings of whole programs, as scripts/bench writes them."""
 
-    question = "How long does the whole program take?"
+    question = MESSAGE("How long does the whole program take?")
     kinds = {}  # no rows
     interrupted = None  # it keeps nothing of an interrupted run,
     controls_held = True  # nor of one with a program that failed

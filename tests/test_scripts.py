@@ -196,7 +196,7 @@ class Declared:
 
     def __init__(self, folder):
         self.folder = copy(folder, "scripts/shams", "scripts/fields", "scripts/sham.py",
-                           "scripts/rows.py", "scripts/command.py")
+                           "scripts/rows.py", "scripts/command.py", "scripts/language.py")
         self.document = folder / "results/README.md"
         self.document.parent.mkdir()
         self.write("")

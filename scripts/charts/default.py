@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Any experiment that has no chart of its own: how long each trial of each variant took."""
+from language import translated
+
 from . import style
 
 
@@ -9,6 +11,6 @@ def draw(result):
         raise ValueError("no sample has elapsed_ns")
     ns = {name: style.column(samples, "elapsed_ns") for name, samples in variants.items()}
     page = style.Page(result, f"{result.name}: {style.compared(ns)}",
-                      "A dot is a trial, a bar the median.")
-    style.spread(page, ns, "time of a trial")
+                      translated("A dot is a trial, a bar the median."))
+    style.spread(page, ns, translated("time of a trial"))
     return page.fig

@@ -12,6 +12,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from language import say, translated
+
 # Okabe and Ito's colours, which colour-blind readers can tell apart; shapes say the same once more.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
@@ -100,11 +102,11 @@ class Page:
 
 def warnings_of(result):
     if result.sham:
-        yield f"SHAM: what {result.sham} is about was taken away in this run"
+        yield say("SHAM: what {name} is about was taken away in this run", name=result.sham)
     if not result.controls_held and not result.interrupted:
-        yield "A CONTROL FAILED in this run: do not trust it"
+        yield translated("A CONTROL FAILED in this run: do not trust it")
     if result.interrupted:
-        yield f"INTERRUPTED ({result.interrupted}): this run is not complete"
+        yield say("INTERRUPTED ({by}): this run is not complete", by=result.interrupted)
 
 
 def caption_of(result):
@@ -114,7 +116,7 @@ def caption_of(result):
 def machine_of(result):
     run = result.run
     return (f"{host_of(result)} · stallrace {run.get('version', '?')} {run.get('commit', '?')}"
-            + (" (changed)" if run.get("dirty") else ""))
+            + (" " + translated("(changed)") if run.get("dirty") else ""))
 
 
 def host_of(result):
@@ -130,11 +132,11 @@ def host_parts(result):
     cpus = run.get("cpus_online", "?")
     guest = run.get("virtualisation", "unknown")
     quota = run.get("cpu_quota_cpus")
+    counted = translated("1 CPU") if cpus == 1 else say("{count} CPUs", count=cpus)
     return (
-        str(run.get("cpu_model") or run.get("arch", "unknown CPU")),
-        f"{cpus} CPU{'' if cpus == 1 else 's'}"
-        + (f", quota {quota:.3g}" if quota else ""),
-        {"none": "bare metal"}.get(guest, f"{guest} guest"),
+        str(run.get("cpu_model") or run.get("arch") or translated("unknown CPU")),
+        say("{cpus}, quota {quota}", cpus=counted, quota=f"{quota:.3g}") if quota else counted,
+        translated("bare metal") if guest == "none" else say("{hypervisor} guest", hypervisor=guest),
         f"Linux {run.get('kernel', '?')}",
         result.compiler,
     )
@@ -157,8 +159,8 @@ def disturbed(result):
     if not result.disturbed:
         return []
     if {row.get("variant") for row in result.samples} == set(result.disturbed):
-        return ["every trial was disturbed"]
-    return ["every trial was disturbed of " + ", ".join(result.disturbed)]
+        return [translated("every trial was disturbed")]
+    return [say("every trial was disturbed of {variants}", variants=", ".join(result.disturbed))]
 
 
 def matters(name, value):
@@ -257,8 +259,12 @@ def compared(ns):
     medians = {name: np.median(values) for name, values in ns.items()}
     slow, fast = max(medians, key=medians.get), min(medians, key=medians.get)
     if medians[fast] <= 0 or medians[slow] / medians[fast] < 1.05:
-        return f"{'each' if len(ns) > 1 else slow or 'a trial'} takes {time_of(medians[slow])}"
-    return f"{slow} takes {times(medians[slow] / medians[fast])} times as long as {fast}"
+        time = time_of(medians[slow])
+        if len(ns) > 1:
+            return say("each takes {time}", time=time)
+        return say("{variant} takes {time}", variant=slow, time=time) if slow else say("a trial takes {time}", time=time)
+    return say("{slow} takes {times} times as long as {fast}", slow=slow, fast=fast,
+               times=times(medians[slow] / medians[fast]))
 
 
 def figures(value, count=3):
@@ -281,13 +287,13 @@ def time_of(ns):
 
 def bytes_of(count):
     return scaled(count, ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"),
-                          (1, "byte" if count == 1 else "bytes")))
+                          (1, translated("byte") if count == 1 else translated("bytes"))))
 
 
 def octaves(axis, low, high, step):
     """Ticks at every step-th power of two in between, as sizes."""
     ticks = [2 ** n for n in range(0, 34, step) if low <= 2 ** n <= high]
-    axis.set_ticks(ticks, [bytes_of(tick).replace(" bytes", " B") for tick in ticks])
+    axis.set_ticks(ticks, [bytes_of(tick).replace(f" {translated('bytes')}", " B") for tick in ticks])
 
 
 def times(ratio):

@@ -3,6 +3,8 @@
 "use strict";
 
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const say = (template, words) => template.replace(/{(\w+)}/g, (_, name) => words[name]);
+const {lang} = document.documentElement;
 
 for (const control of all(".control"))
 	control.hidden = false;
@@ -23,7 +25,8 @@ function filter() {
 			([name, value]) => !value || row.dataset[name].split(" ").includes(value)));
 		count += !row.hidden;
 	}
-	document.getElementById("shown").textContent = `${count} of ${rows.length} shown`;
+	const shown = document.getElementById("shown");
+	shown.textContent = say(shown.dataset.text, {count, all: rows.length});
 }
 
 function choose(button) {
@@ -41,7 +44,7 @@ function sort(head) {
 		other.removeAttribute("aria-sort");
 	head.setAttribute("aria-sort", down ? "descending" : "ascending");
 	rows.sort((a, b) => (down ? -1 : 1) * a.cells[column].textContent.trim().localeCompare(
-		b.cells[column].textContent.trim(), "en", {numeric: true}));
+		b.cells[column].textContent.trim(), lang, {numeric: true}));
 	table.tBodies[0].append(...rows);
 }
 
@@ -71,7 +74,7 @@ function valueAt({limits: [low, high], log, names, numbers}, part) {
 		return names.reduce((best, name) => apart(name[0]) < apart(best[0]) ? name : best)[1];
 	const below = numbers.filter(([at]) => Math.abs(at) <= Math.abs(value));
 	const [at, number, unit] = below.length ? below.reduce((a, b) => Math.abs(b[0]) > Math.abs(a[0]) ? b : a) : numbers[0];
-	return `${(value * number / at).toLocaleString("en", {maximumSignificantDigits: 3})} ${unit}`;
+	return `${(value * number / at).toLocaleString(lang, {maximumSignificantDigits: 3})} ${unit}`;
 }
 
 function said(panel, point) {
@@ -124,22 +127,23 @@ dialog.addEventListener("close", () => {
 
 // --- commands --------------------------------------------------------------------------------------
 
-async function copy(button) {
+async function copy(button, word) {
 	const code = button.parentElement.querySelector("code");
 	const label = button.firstChild;
 	try {
 		await navigator.clipboard.writeText(code.textContent);
-		label.data = "copied";
+		label.data = button.dataset.copied;
 	} catch { // no permission: it is selected, to be copied by hand
 		getSelection().selectAllChildren(code);
-		label.data = "selected";
+		label.data = button.dataset.selected;
 	}
-	setTimeout(() => { label.data = "copy"; }, 2000);
+	setTimeout(() => { label.data = word; }, 2000);
 }
 
 for (const button of all(".copy")) {
 	button.setAttribute("aria-live", "polite");
-	button.addEventListener("click", () => copy(button));
+	const word = button.firstChild.data;
+	button.addEventListener("click", () => copy(button, word));
 }
 
 // --- predictions -----------------------------------------------------------------------------------
@@ -172,21 +176,24 @@ function predict(claim, expected) {
 	const right = expected.value === verdict;
 	score.judged += judged;
 	score.right += right;
-	claim.querySelector(".word").after(right ? ", as you expected" : judged ? `; you expected ${expected.textContent}` :
-		`; you expected ${expected.textContent}: that does not count`);
+	const texts = claim.querySelector("dd.prediction").dataset;
+	claim.querySelector(".word").after(say(right ? texts.right : judged ? texts.wrong : texts.uncounted,
+		{answer: expected.textContent}));
 	reveal(claim);
 	const details = claim.closest("details");
 	if (!details.querySelector("dl .asked"))
 		reveal(details);
 	goTo(claim);
-	document.getElementById("score").textContent = `${score.right} of ${score.judged} as expected`;
+	const shown = document.getElementById("score");
+	shown.textContent = say(shown.dataset.text, {right: score.right, count: score.judged});
 }
 
 function ask(details) {
 	for (const claim of all("[data-verdict]", details)) {
 		const question = copyOf("prediction");
 		const text = claim.querySelector("dt").firstChild.data;
-		question.firstElementChild.setAttribute("aria-label", `what you expect: ${text}`);
+		const buttons = question.firstElementChild;
+		buttons.setAttribute("aria-label", say(buttons.getAttribute("aria-label"), {claim: text}));
 		for (const button of all("button", question))
 			button.addEventListener("click", () => predict(claim, button));
 		claim.querySelector("dt").after(question);
