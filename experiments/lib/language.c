@@ -58,6 +58,7 @@ static void bind_messages(void)
 void language_choose(const char *asked)
 {
 	const char *wanted = asked ? asked : locale_wanted();
+	const char *list = getenv("LANGUAGE"); /* NOLINT(concurrency-mt-unsafe) */
 
 	choose_characters(locale_wanted());
 	if (asked)
@@ -66,7 +67,7 @@ void language_choose(const char *asked)
 		return;
 	setlocale(LC_MESSAGES, utf8); /* of any locale but "C" gettext reads LANGUAGE */
 	setenv("LANGUAGE", wanted,
-	       asked != NULL); /* NOLINT(concurrency-mt-unsafe): no thread yet */
+	       asked || (list && !*list)); /* NOLINT(concurrency-mt-unsafe): no thread yet */
 	bind_messages();
 	textdomain(domain);
 	if (asked && strcmp(asked, "en") != 0 && !*gettext(""))
