@@ -82,7 +82,8 @@ MEANINGS = {"holds": MESSAGE("seen here, as it is taught"),
             "unclear": MESSAGE("this run cannot tell"),
             "skipped": MESSAGE("this machine cannot test it")}
 ANSWERS = ("holds", "refuted", "depends", "not-seen")  # what a reader may expect, and a run can judge
-BOUNDARIES = re.compile(r", (?!\d)|[;.] "), re.compile(": ")  # between clauses, not between numbers
+# Between clauses, not between numbers; a Korean clause that ends with a comma needs the next one.
+BOUNDARIES = re.compile(r"(?<![\uac00-\ud7a3]), (?!\d)|[;.] "), re.compile(": ")
 
 
 def said(row, recorded):

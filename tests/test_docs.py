@@ -1,16 +1,21 @@
 """The documents say what was measured: README and docs/claims.md are of the committed reference run."""
 
+import gettext
 import json
 import re
 from pathlib import Path
 
+import language
 import pytest
 from program import BUILD, options, programs, run
+from results import shown_verdict
+from sentence import sentence
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 GROUPS = sorted({path.parent.name for path in (ROOT / "experiments").glob("*/*.c")} - {"lib"})
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TRANSLATED = sorted(ROOT.glob("README.*.md"))
 
 
 def reference_verdicts():
@@ -40,6 +45,31 @@ def test_readme_states_findings_of_the_reference_run():
     assert len(README.encode()) < 8000
 
 
+@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.name)
+def test_a_translated_readme_has_the_same_findings(path):
+    """In its language: made anew of the rows' templates; claims, numbers of the example and programs are README.md's."""
+    code = path.suffixes[0][1:]
+    if not gettext.find(language.DOMAIN, language.FOLDER, [code]):
+        pytest.skip("msgfmt was missing when this was built")
+    text = path.read_text(encoding="utf-8")
+    blocks = [[re.search(rf"<!-- {mark}.*?{begin}(.*?)<!-- end", readme, re.DOTALL)[0] for readme in (README, text)]
+              for mark, begin in (("example", "```"), ("findings", "-->"))]
+    assert len({block[block.index("```"):] for block in blocks[0]}) == 1
+    assert len({block.partition("\n")[0] for block in blocks[1]}) == 1
+    measured = {name: [row for of, row in reference_verdicts() if of == name] for name, _ in reference_verdicts()}
+    lines = [re.fullmatch(r"\| (.*) \| (.*) \| (.*) \| (\w+/\w+) \|", line) for line in blocks[1][1].splitlines()[3:-1]]
+    claims = blocks[1][1].partition(" -->")[0].split()[2:]
+    assert len(lines) == len(claims) == blocks[1][0].count("\n") - 3
+    language.choose(code)
+    try:
+        for claim, line in zip(claims, lines):
+            row, = (row for row in measured[line[4]] if row["claim"] == claim)
+            said = sentence(row["template"], row["numbers"], language.translated)
+            assert line[2] == shown_verdict(row["verdict"]) and said.startswith(line[3].removesuffix(" ..."))
+    finally:
+        language.choose("en")
+
+
 def test_every_experiment_has_a_reference_run():
     sources = {path.stem for path in (ROOT / "experiments").glob("*/*.c")
                if path.parent.name != "lib"}
@@ -60,7 +90,7 @@ def test_this_version_is_in_the_changelog():
 
 
 def test_links_of_the_documents_lead_somewhere():
-    others = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "results/README.md")
+    others = ("README.md", *TRANSLATED, "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "results/README.md")
     for document in (*map(ROOT.joinpath, others), *PAGES):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document}: {target}"
