@@ -113,6 +113,7 @@ def test_a_wrong_word(installed, arguments, says):
 @pytest.mark.parametrize("words, among", [
     (["stallrace", "cl"], {"claims"}), (["stallrace", ""], {"list", "run", "demo", "shams", "--version"}),
     (["stallrace", "run", "coun"], {"counter"}), (["stallrace", "run", ""], {"race", "echo-server", CHEAP}),
+    (["stallrace", "report", "--"], {"--compare", "--lang", "--out"}), (["stallrace", "quiz", "--l"], {"--lang"}),
     (["stallrace", "run", CHEAP, "--tri"], {"--trials"}), (["stallrace", "claims", "--exp"], {"--expect"}),
     (["stallrace", "run", CHEAP, "--quick", "--"], {"--seed", "--output"}), (["stallrace", "run", "no-such", "--"], set())])
 def test_completion(installed, words, among):
