@@ -11,7 +11,7 @@
 #   ARGS='--quick'                       arguments for every program of run-GROUP
 #   PREFIX=/usr/local DESTDIR=           below which folder install puts everything
 
-VERSION  := 0.1.0
+VERSION  := 1.0.0
 CC       ?= cc
 CFLAGS   ?= -O2 -g
 WERROR   ?= -Werror
