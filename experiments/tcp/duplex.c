@@ -49,8 +49,8 @@ static const struct claim claims[] = {
 	{0}};
 
 static const struct row_field fields[] = {
-	{"there_ns", "from the begin to the last byte one way; 0: not used", "there"},
-	{"back_ns", "the same the other way", "back"},
+	{"there_ns", "from the begin to the last byte one way; 0: not used", "one|way"},
+	{"back_ns", "the same the other way", "the other|way"},
 	{"elapsed_ns", "until both have ended", "in all"},
 	{"received_bytes", "both ways", "both ways,|a second", SHOW_SUM, "elapsed_ns"},
 	{"overlap_ns", "both under way; means little for turns", "at one|time"},

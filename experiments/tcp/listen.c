@@ -56,7 +56,7 @@ static const struct control controls[] = {
 
 static const struct row_field fields[] = {
 	{"listen_calls", "of listen, each on a fresh socket", "listen|calls", SHOW_SUM},
-	{"listen_ns", "of all these", "each", SHOW_MEDIAN, "listen_calls"},
+	{"listen_ns", "of all these", "for|each", SHOW_MEDIAN, "listen_calls"},
 	{"listen_longest_ns", "of the longest", "longest", SHOW_MOST},
 	{"listen_asleep_calls", "that slept, by context switches", "asleep", SHOW_SUM},
 	{"listen_looks", "at the thread's state meanwhile, by another thread", "looks", SHOW_SUM},
