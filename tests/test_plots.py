@@ -31,7 +31,7 @@ pytestmark = needs_matplotlib
 
 def plot(*arguments, script=PLOT, **how):
     return subprocess.run([script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          universal_newlines=True, timeout=120, **how)
+                          universal_newlines=True, timeout=600, **how)
 
 
 def refused(done, out, status=2):
@@ -172,7 +172,7 @@ def test_it_is_drawn_the_same_again(drawn):
 def test_a_chart_asks_for_what_rows_have():
     asked = subprocess.run([PYTHON, "matplotlib,numpy", "--", ROOT / "tests" / "asked.py",
                             *(path for path in REFERENCE if path.suffix == ".jsonl")],
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
     assert (asked.returncode, asked.stdout) == (0, ""), asked.stderr
 
 
