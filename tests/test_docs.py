@@ -1,5 +1,6 @@
 """The documents say what was measured: README and docs/claims.md are of the committed reference run."""
 
+import functools
 import gettext
 import json
 import re
@@ -18,13 +19,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRANSLATED = sorted(ROOT.glob("README.*.md"))
 
 
+@functools.cache
 def reference_verdicts():
-    """Each verdict row with its experiment's name."""
+    """[(experiment's name, row)] of all verdicts."""
+    found = []
     for path in sorted((ROOT / "results" / "reference").glob("*.jsonl")):
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         for row in rows:
             if row["row"] == "verdict":
-                yield f"{rows[0]['group']}/{rows[0]['experiment']}", row
+                found.append((f"{rows[0]['group']}/{rows[0]['experiment']}", row))
+    return found
 
 
 def test_claims_are_those_of_the_reference_run():
