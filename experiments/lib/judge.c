@@ -73,7 +73,7 @@ static struct values select_values(struct run *run, size_t variant, const char *
 	for (const struct field *f = where; f->name; f++)
 		declare_field(run, "sample", f->name);
 	run->missed[variant] |= !run_selected(run, variant);
-	run->read[variant] |= run->judging;
+	run->needed[variant] |= run->judging;
 	json_array_foreach(run->samples, i, sample)
 	{
 		if (!json_is_integer(json_object_get(sample, needed)) ||
@@ -268,25 +268,10 @@ static char *name_variants(const struct run *run, const bool *among, bool shown)
 	return text;
 }
 
-/* Whether a run goes on for a claim or control: under a sham only for its own. */
-static bool is_asked(const struct run *run, const char *id)
-{
-	return !run->options.sham || strcmp(run->options.sham, id) == 0;
-}
-
 static void forget_reads(struct run *run)
 {
-	memset(run->read, 0, sizeof(run->read));
 	memset(run->missed, 0, sizeof(run->missed));
 	memset(run->none_calm, 0, sizeof(run->none_calm));
-}
-
-/* After the verdict on a claim or control: what was read for it is needed. */
-static void keep_reads(struct run *run, const char *id)
-{
-	for (size_t i = 0; i < MAX_VARIANTS; i++)
-		run->needed[i] |= run->read[i] && is_asked(run, id);
-	forget_reads(run);
 }
 
 /* Whether some of these were read. */
@@ -318,7 +303,7 @@ enum verdict run_judge_with(struct run *run, const char *claim, enum verdict ver
 	free(missed);
 	free(missed_shown);
 	free(none_calm);
-	keep_reads(run, claim);
+	forget_reads(run);
 	return said->verdict;
 }
 
@@ -341,7 +326,7 @@ void run_check_with(struct run *run, const char *control, enum verdict verdict,
 		free(missed_shown);
 	}
 	say(said, verdict, template, numbers);
-	keep_reads(run, control);
+	forget_reads(run);
 }
 
 void run_note_with(struct run *run, const char *template, const struct number *numbers)
@@ -375,6 +360,12 @@ void judge_look(struct run *run)
 	for (const struct control *c = run->about->controls; c && c->id; c++)
 		if (!run->controls[control_index(run, c->id)].judged)
 			errx(EXIT_USAGE, "no check of '%s'", c->id);
+}
+
+/* Whether a run goes on for a claim or control: under a sham only for its own. */
+static bool is_asked(const struct run *run, const char *id)
+{
+	return !run->options.sham || strcmp(run->options.sham, id) == 0;
 }
 
 bool judge_decided(const struct run *run)

@@ -58,7 +58,7 @@ struct run {
 	int64_t trial;             /* the round under way, from 0; -1 before the first */
 	size_t place;              /* in order */
 	int looks;                 /* that were taken */
-	bool needed[MAX_VARIANTS]; /* a verdict or check is made of it; under a sham: its own */
+	bool needed[MAX_VARIANTS]; /* a verdict or check is made of it */
 	bool paired;               /* one is made of variants compared round by round */
 	struct rng rng;
 	struct machine_load load;
@@ -81,9 +81,8 @@ struct run {
 	struct note notes[MAX_NOTES];
 	size_t notes_n;
 	bool judging;                 /* judge() is being called */
-	bool read[MAX_VARIANTS];      /* since the last verdict */
-	bool missed[MAX_VARIANTS];    /* of these: left out */
-	bool none_calm[MAX_VARIANTS]; /* of these: without a calm trial */
+	bool missed[MAX_VARIANTS];    /* left out, and read since the last verdict */
+	bool none_calm[MAX_VARIANTS]; /* no calm trial of what was read since then */
 	bool control_failed;
 	struct values *kept; /* what run_values() handed out */
 	size_t kept_n;
