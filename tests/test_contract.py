@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sham
@@ -266,11 +267,21 @@ def two_trials(program, shortest, once, tmp_path_factory):
     return once((program, "two"), make)
 
 
+@pytest.fixture
+def no_budget(program, short, once, tmp_path_factory):
+    """What `PROGRAM --quick --budget 0 -o FILE` shows on a terminal, and its rows."""
+    def make():
+        folder = tmp_path_factory.mktemp(program.name)
+        of_one = short[len(SHORT):]  # interpreter
+        status, shown = run_on_a_terminal(program, "--quick", *of_one, "--budget", "0", "-o", "rows.jsonl", cwd=folder)
+        rows = parse((folder / "rows.jsonl").read_text(encoding="utf-8"))
+        return SimpleNamespace(status=status, shown=shown, rows=rows, all_variants=not of_one)
+    return once((program, "no budget"), make)
+
+
 @pytest.mark.parametrize("how", ["two trials", "no budget"])
-def test_no_trials_more(program, runs_here, how, two_trials, short):
-    of_one = short[len(SHORT):]  # interpreter
-    ended = two_trials[0] if how == "two trials" else run(program, "--quick", *of_one, "--budget", "0", "-o", "-")
-    rows = parse(ended.stdout)
+def test_no_trials_more(program, runs_here, how, two_trials, no_budget):
+    rows = parse(two_trials[0].stdout) if how == "two trials" else no_budget.rows
     trials = {trial for trial, _ in order(kind(rows, "sample"))}
     assert trials == {*range(rows[0]["params"]["trials"])}
 
@@ -445,15 +456,13 @@ def test_nothing_left_behind(quick):
 
 # --- terminals ------------------------------------------------------------------------------------
 
-def test_colour_and_the_same_order(program, quick, short, tmp_path):
+def test_colour_and_the_same_order(quick, no_budget):
     """The seed's default is the same, so is the order of the variants in the first round."""
-    status, shown = run_on_a_terminal(program, *short, "-o", "rows.jsonl", cwd=tmp_path)
-    assert status == quick.status and COLOUR.search(shown)
-    rows = parse((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
-    if short == SHORT:  # of the same variants
-        here, there = order(kind(rows, "sample")), order(kind(quick.rows, "sample"))
-        assert here == [at for at in there if at in here] == [at for at in there if at[0] == 0]
-    drawn = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;]*[mK]", "", shown))
+    assert no_budget.status == quick.status and COLOUR.search(no_budget.shown)
+    if no_budget.all_variants:
+        here, there = ([at for at in order(kind(rows, "sample")) if at[0] == 0] for rows in (no_budget.rows, quick.rows))
+        assert here == there
+    drawn = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;]*[mK]", "", no_budget.shown))
     assert not too_wide("\n".join(drawn))
 
 
