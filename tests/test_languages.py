@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What people read is in their language, rows are in English: po/*.po, the programs and the scripts."""
 import gettext
-import json
 import re
 import shutil
 

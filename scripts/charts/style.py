@@ -171,11 +171,11 @@ def matters(name, value):
 
 def parameter(name, value):
     """A parameter in words: write_bytes 16384 is "write 16 KiB"."""
-    for suffix, say in (("_bytes_per_s", lambda n: f"{bytes_of(n)}/s"), ("_bytes", bytes_of),
-                        ("_ms", lambda n: time_of(n * 1e6)), ("_us", lambda n: time_of(n * 1e3)),
-                        ("_ns", time_of)):
+    for suffix, words in (("_bytes_per_s", lambda n: f"{bytes_of(n)}/s"), ("_bytes", bytes_of),
+                          ("_ms", lambda n: time_of(n * 1e6)), ("_us", lambda n: time_of(n * 1e3)),
+                          ("_ns", time_of)):
         if name.endswith(suffix) and isinstance(value, int):
-            return f"{name[:-len(suffix)].replace('_', ' ')} {say(value)}"
+            return f"{name[:-len(suffix)].replace('_', ' ')} {words(value)}"
     name = name.replace("_", " ")
     if value is True:
         return name
