@@ -108,6 +108,7 @@ static const struct row_field fields[] = {
 
 static const struct bound bounds[] = {
 	{"grace_ns", 10e6, "a timer that is late, and a thread that has to wait for its CPU"},
+	{"few_share", 0.25, "of the loops of an interval: so many are not late by chance"},
 	{"enough_loops", 10,
 	 "of each interval: a loop in ten that is late would be among the 30 in 96 % of all runs"},
 	{0}};
@@ -380,6 +381,13 @@ static enum verdict of_serving(struct run *run, struct share late, int64_t enoug
 							      : UNCLEAR;
 }
 
+/* One or the other is late because its machine is: refuted by more than a few. */
+static enum verdict in_time(struct run *run, struct share late, int64_t enough)
+{
+	return late.k > 0 ? refuted_if_often(late, run_bound(run, "few_share"))
+			  : never_happens(late, enough);
+}
+
 static void judge(struct run *run)
 {
 	int64_t enough = (int64_t)run_bound(run, "enough_loops");
@@ -388,7 +396,7 @@ static void judge(struct run *run)
 	enum verdict of_idle[LONG + 1];
 
 	for (size_t v = SHORT; v <= LONG; v++)
-		of_idle[v] = never_happens(run_nonzero(run, v, "late"), enough);
+		of_idle[v] = in_time(run, run_nonzero(run, v, "late"), enough);
 	run_judge(
 		run, "poll-shutdown-interval",
 		by_case(verdict_all(of_idle, LONG + 1), of_serving(run, slow, enough)),
