@@ -39,5 +39,5 @@ def draw(result):
         ns = style.column(samples, "latency_ns")
         style.median_bar(axes, ns, at)
         style.beside(axes, at, style.time_of(np.median(ns)))
-    axes.set_xlabel(say("{label} (log)", label=translated(result.label("latency_ns"))))
+    axes.set_xlabel(translated("from the second client's request to its answer (log)"))
     return page.fig

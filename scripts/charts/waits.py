@@ -40,5 +40,5 @@ def draw(result):
         axes.axvline(ns, color=style.BLACK, linestyle="--", linewidth=1.2, zorder=1)
         axes.annotate(words, (ns, 1), (-3, 4), xycoords=axes.get_xaxis_transform(),
                       textcoords="offset points", ha="right")
-    axes.set_xlabel(say("{label} (log)", label=translated(result.label("latency_ns"))))
+    axes.set_xlabel(translated("from the second client's request to its answer (log)"))
     return page.fig
