@@ -99,11 +99,6 @@ class Result(Measured):
         """What a variant does, in words."""
         return translated(self.run["variants"][variant])
 
-    def label(self, field, row="sample"):
-        """What a field of a kind of row means, in words."""
-        return next(declared["help"] for declared in self.run["fields"]
-                    if (declared["name"], declared["row"]) == (field, row))
-
     def verdict(self, claim):
         """Its word, or None."""
         return self.verdicts.get(claim, {}).get("verdict")

@@ -111,7 +111,6 @@ def test_what_is_declared_is_in_the_rows(tmp_path):
         "wrong": {"k": 2, "n": 3, "low": 0.1, "high": 0.9}, "took_ns": 5.5})
     read = rows.read(write(tmp_path / "a", map(json.dumps, lines)))
     assert read.help("split") == "what split does" and read.bound("enough_trials") == 3
-    assert (read.label("at_ns"), read.label("at_ns", "call")) == ("when it ended", "when it began")
     assert (read.verdict("a"), read.verdict("b")) == ("holds", None)
     there = [read.number("a", name) for name in ("wrong.k", "wrong.low", "took_ns")]
     assert there == [2, 0.1, 5.5]

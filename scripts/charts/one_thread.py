@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
-from language import say, translated
+from language import translated
 
 from . import servers, style
 
