@@ -114,7 +114,8 @@ def in_korean(program, once, tmp_path_factory):
 
 def said(rows):
     """The rows of what a program says, with what they say."""
-    return [(row, row["sentence"] if "sentence" in row else row["text"]) for row in rows if row["row"] in ("verdict", "note", "failure")]
+    return [(row, row["sentence"] if "sentence" in row else row["text"]) for row in rows
+            if row["row"] in ("verdict", "note", "failure")]
 
 
 @needs_messages
