@@ -40,7 +40,8 @@ class Run:
 
 def numbers_of(numbers):
     """{name: (low, high, text)} of those that have an interval."""
-    return {name: (number["low"], number["high"], parts_of(name, number, translated)[""]) for name, number in numbers.items()
+    return {name: (number["low"], number["high"], parts_of(name, number, translated)[""])
+            for name, number in numbers.items()
             if isinstance(number, dict) and None not in (number["low"], number["high"])}
 
 

@@ -31,7 +31,7 @@ from charts import style  # noqa: E402
 from results import WORDS, newest, read_all  # noqa: E402
 
 SCRIPTS = os.path.dirname(os.path.abspath(__file__))
-SEVERAL = hasattr(font_manager.FontManager, "_find_fonts_by_props")  # whether a text can have them: since matplotlib 3.6
+SEVERAL = hasattr(font_manager.FontManager, "_find_fonts_by_props")  # whether a text can have them: matplotlib 3.6
 SANS = ("NotoSansCJK", "NotoSansKR", "NanumGothic", "NanumBarunGothic")  # whose files are looked at first
 
 
