@@ -144,8 +144,7 @@ static void judge(struct run *run)
 	struct interval open = run_interval_of(run, paused(run, OPEN_LOOP, "p99_ns"));
 	struct interval ratio = run_ratio(run, paused(run, CLOSED_LOOP, "p99_ns"),
 					  paused(run, OPEN_LOOP, "p99_ns"));
-	struct interval seen = run_ratio(run, paused(run, OPEN_LOOP, "p99_ns"),
-					 paused(run, OPEN_LOOP, "pause_ns"));
+	struct interval seen;
 
 	run_judge(
 		run, "srv-closed-loop-latency",
@@ -154,6 +153,7 @@ static void judge(struct run *run)
 		"of the same server, stopped for {pause_ns}, a closed loop shows a p99 of {closed_ns} and an open loop {open_ns}",
 		number_real("pause_ns", run_median(run, OPEN_LOOP, "pause_ns")),
 		number_interval("closed_ns", closed), number_interval("open_ns", open));
+	seen = run_ratio(run, paused(run, OPEN_LOOP, "p99_ns"), paused(run, OPEN_LOOP, "pause_ns"));
 	run_check(run, "pause-is-seen", is_above(seen, run_bound(run, "seen_share")),
 		  "it is {share} of the pause", number_interval("share", seen));
 	server_note_cpus(run);

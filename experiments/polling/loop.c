@@ -348,6 +348,8 @@ static void judge(struct run *run)
 		number_int("block_ms", block_ms), number_interval("least_held_ns", least),
 		number_interval("thread_worst_ns", thread),
 		number_interval("event_worst_ns", event));
+	prompt = run_interval(run, PROMPT, "worst_ns");
+	event = run_interval(run, EVENT, "worst_ns");
 	run_check(
 		run, "prompt-holds-up-nobody", is_below(more_than(prompt, event), held_ns),
 		"the worst answer took {worst_ns}, and {event_worst_ns} where epoll waits (medians of the trials)",
