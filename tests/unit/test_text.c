@@ -27,6 +27,54 @@ static bool use_utf8(void)
 	return setlocale(LC_CTYPE, "C.UTF-8") || setlocale(LC_CTYPE, "en_US.UTF-8");
 }
 
+static void assert_columns(const char *text, int columns)
+{
+	char *line = NULL;
+	size_t size;
+	FILE *out = open_memstream(&line, &size);
+
+	assert_int_equal(text_columns(text, strlen(text)), columns);
+	text_pad(out, text, columns + 2);
+	fclose(out);
+	assert_int_equal(size, strlen(text) + 2);
+	assert_memory_equal(line, text, strlen(text));
+	free(line);
+}
+
+static void test_columns(void **state)
+{
+	(void)state;
+	assert_columns("", 0);
+	assert_columns("abc", 3);
+	assert_columns("\xed\x95", 1); /* half a character, in any locale */
+	if (!use_utf8())
+		skip();
+	assert_columns("한글", 4);
+	assert_columns("N = 10 중 3회", 13);
+	assert_columns("½·█", 3);
+	assert_columns("e\xcc\x81", 1); /* an accent of its own */
+	assert_columns("\xff\x80", 1);  /* no UTF-8 */
+}
+
+/* Hangul is wrapped at half as many characters. */
+static void test_wrapped_columns(void **state)
+{
+	char text[61 * 4] = "", *line = NULL;
+	size_t size;
+	FILE *out = open_memstream(&line, &size);
+
+	(void)state;
+	if (!use_utf8())
+		skip();
+	for (int word = 0; word < 60; word++)
+		strcat(text, word % 4 == 3 ? "가 " : "가");
+	text_wrap(out, 0, 0, text);
+	fclose(out);
+	for (char *part = strtok(line, "\n"); part; part = strtok(NULL, "\n"))
+		assert_true(text_columns(part, strlen(part)) <= TEXT_WIDTH);
+	free(line);
+}
+
 static void test_count(void **state)
 {
 	(void)state;
@@ -291,6 +339,8 @@ int main(void)
 		cmocka_unit_test(test_buffers),
 		cmocka_unit_test(test_format_is_cut_not_overrun),
 		cmocka_unit_test(test_wrap),
+		cmocka_unit_test_setup(test_columns, use_ascii),
+		cmocka_unit_test_setup(test_wrapped_columns, use_ascii),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test_setup(test_histogram, use_ascii),
 		cmocka_unit_test_setup(test_timeline, use_ascii),
