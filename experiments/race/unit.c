@@ -50,8 +50,8 @@ static const struct row_field fields[] = {
 	{"shared_account",
 	 "1: the second one's CPU time is in the sum of the first one's process, beside the first one's own",
 	 "CPU time|added up", SHOW_NONZERO},
-	{"own_time", "1: the first one's own CPU time grew by less than the second one used",
-	 "own|CPU time", SHOW_NONZERO},
+	{"own_time", "1: the first one's own CPU time is without the second one's", "own|CPU time",
+	 SHOW_NONZERO},
 	{"own_cpus",
 	 "1: the second one was on one CPU alone, the first one still allowed all; not with one CPU",
 	 "own|CPUs", SHOW_NONZERO},
@@ -189,7 +189,7 @@ static void measure(struct run *run, struct visit *visit)
 	int cpus = cpus_of(0), n = 0;
 	int64_t begin_ns = span_now(), first_cpu_ns, process_cpu_ns;
 	struct field row[16];
-	bool was_there = is_there();
+	bool was_there = is_there(), beside;
 
 	*visit = (struct visit){.first = gettid(),
 				.thread = run_variant(run) == THREAD,
@@ -206,10 +206,12 @@ static void measure(struct run *run, struct visit *visit)
 	row[n++] = (struct field){"shared_descriptor", reads_from(visit)};
 	row[n++] = (struct field){"shared_limit", limit_now().rlim_cur == visit->limit};
 	check_fd(setrlimit(RLIMIT_NOFILE, &files), "setrlimit");
-	row[n++] = (struct field){"shared_account",
-				  (double)(process_cpu_ns - first_cpu_ns) >=
-					  run_bound(run, "account_share") * (double)visit->cpu_ns};
-	row[n++] = (struct field){"own_time", first_cpu_ns < visit->cpu_ns};
+	beside = (double)(process_cpu_ns - first_cpu_ns) >=
+		 run_bound(run, "account_share") * (double)visit->cpu_ns;
+	row[n++] = (struct field){"shared_account", beside};
+	/* whose time is in no sum of the first one's: it used less, however slow a fork is */
+	row[n++] =
+		(struct field){"own_time", visit->thread ? beside : first_cpu_ns < visit->cpu_ns};
 	if (cpus > 1)
 		row[n++] = (struct field){"own_cpus", visit->one_cpu && cpus_of(0) == cpus};
 	if (visit->thread)
