@@ -19,8 +19,7 @@
 
 enum { MAX_VARIANTS = 64, MAX_FIELDS = 128, MAX_NOTES = 32 };
 
-/* What judge() said of a claim or control at the last look. */
-/* A template with its numbers: as rows have it, and as people read it. */
+/* A template with its numbers: as rows have it, and as people read it; judge_sentence(), judge_forget(). */
 struct sentence {
 	const char *template;
 	json_t *numbers;
@@ -28,6 +27,7 @@ struct sentence {
 	char *shown;
 };
 
+/* What judge() said of a claim or control at the last look. */
 struct said {
 	bool judged;
 	enum verdict verdict;
