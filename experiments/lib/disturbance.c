@@ -360,24 +360,20 @@ const char *disturbance_text(const struct disturbance *d, bool shown)
 
 	switch (cause) {
 	case STOPPED:
-		return translated_if(shown, MESSAGE("the process was stopped"));
+		return translated_if(shown, "the process was stopped");
 	case QUOTA:
 		quota = cgroup_quota();
 		return text_format(
-			translated_if(shown, MESSAGE("the cgroup's CPU quota%s held it up for %s")),
-			quota > 0
-				? text_format(translated_if(shown, MESSAGE(" of %.2g CPUs")), quota)
-				: "",
+			translated_if(shown, "the cgroup's CPU quota%s held it up for %s"),
+			quota > 0 ? text_format(translated_if(shown, " of %.2g CPUs"), quota) : "",
 			text_time((double)d->throttled_ns));
 	case HYPERVISOR:
 		return text_format(
-			translated_if(shown,
-				      MESSAGE("the hypervisor gave %s of the CPU time to others")),
+			translated_if(shown, "the hypervisor gave %s of the CPU time to others"),
 			text_share(amount(d, cause)));
 	case OTHER_PROGRAMS:
-		return text_format(
-			translated_if(shown, MESSAGE("other programs took %s of the CPU time")),
-			text_share(amount(d, cause)));
+		return text_format(translated_if(shown, "other programs took %s of the CPU time"),
+				   text_share(amount(d, cause)));
 	default:
 		return "";
 	}

@@ -119,13 +119,13 @@ static void tell_why(struct run *run, const char *why)
 
 	json_object_set_new(row, "text", rows_text(why));
 	write_row(run, row);
-	say_with(run, translated(MESSAGE("Why:")), translated(why));
+	say_with(run, translated("Why:"), translated(why));
 }
 
 static void tell_notes(struct run *run, size_t first)
 {
 	for (size_t i = first; i < run->notes_n; i++)
-		tell(run, "note", translated(MESSAGE("NOTE")), &run->notes[i].sentence);
+		tell(run, "note", translated("NOTE"), &run->notes[i].sentence);
 }
 
 void run_say(struct run *run, const char *format, ...)
@@ -143,7 +143,7 @@ void run_say(struct run *run, const char *format, ...)
 void report_failure(struct run *run, const char *template, const struct number *numbers)
 {
 	struct sentence sentence = judge_sentence(template, numbers);
-	const char *words = translated(MESSAGE("CONTROL FAILED"));
+	const char *words = translated("CONTROL FAILED");
 	const int column = text_columns(words, strlen(words)) + 3;
 
 	run->control_failed = true;
@@ -190,12 +190,12 @@ static void print_verdict(struct run *run, const struct claim *claim, const stru
 		[UNCLEAR] = "\033[1;35m", [HOLDS] = "\033[1;32m",    [REFUTED] = "\033[1;31m",
 		[DEPENDS] = "\033[1;33m", [NOT_SEEN] = "\033[1;36m", [SKIPPED] = "\033[1m"};
 	const int column = claims_width(run);
-	const char *sham = run->options.sham ? translated(MESSAGE("SHAM: ")) : "";
+	const char *sham = run->options.sham ? translated("SHAM: ") : "";
 	const char *remedy = "";
 	char *text;
 
 	if (said->verdict == UNCLEAR)
-		remedy = text_format(translated(MESSAGE("; not decided by this run, may be by %s")),
+		remedy = text_format(translated("; not decided by this run, may be by %s"),
 				     translated(remedy_of(run)));
 	if (asprintf(&text, "%s%s%s", sham, said->sentence.shown, remedy) < 0)
 		err(EXIT_USAGE, "asprintf");
@@ -268,7 +268,7 @@ static char *disturbed_by(const struct run *run, bool shown)
 		if (several)
 			fprintf(out, "%s%s, ", i ? "; " : "",
 				text_count(run->disturbed_by[i].trials));
-		fprintf(out, translated_if(shown, MESSAGE("at last: %s")),
+		fprintf(out, translated_if(shown, "at last: %s"),
 			disturbance_text(&run->disturbed_by[i].last, shown));
 	}
 	fclose(out);

@@ -104,8 +104,8 @@ static const char *format_value(const char *name, double value, bool whole, bool
 	case TIME:
 		return text_time(value * unit->ns);
 	case BYTES:
-		return text_format(value == 1 ? translated_if(shown, MESSAGE("%s byte"))
-					      : translated_if(shown, MESSAGE("%s bytes")),
+		return text_format(value == 1 ? translated_if(shown, "%s byte")
+					      : translated_if(shown, "%s bytes"),
 				   format_whole(value));
 	case SHARE:
 		return text_share(value);
@@ -145,11 +145,10 @@ static double as_written(double value)
 
 static const char *percent_range(double low, double high, bool shown)
 {
-	return isfinite(low) && isfinite(high)
-		       ? text_format(translated_if(shown, MESSAGE("%s to %s %%")),
-				     text_format("%.0f", low * 100),
-				     text_format("%.0f", high * 100))
-		       : "-";
+	return isfinite(low) && isfinite(high) ? text_format(translated_if(shown, "%s to %s %%"),
+							     text_format("%.0f", low * 100),
+							     text_format("%.0f", high * 100))
+					       : "-";
 }
 
 static const char *format_share(const struct share *share, const char *part, bool shown)
@@ -163,7 +162,7 @@ static const char *format_share(const struct share *share, const char *part, boo
 	if (strcmp(part, "range") == 0)
 		return percent_range(as_written(share->low), as_written(share->high), shown);
 	return *part ? NULL
-		     : text_format(translated_if(shown, MESSAGE("%s of %s")), text_count(share->k),
+		     : text_format(translated_if(shown, "%s of %s"), text_count(share->k),
 				   text_count(share->n));
 }
 
@@ -181,7 +180,7 @@ static const char *format_interval(const char *name, const struct interval *inte
 	if (bounded)
 		range = unit_of(name)->kind == SHARE
 				? percent_range(low, high, shown)
-				: text_format(translated_if(shown, MESSAGE("%s to %s")),
+				: text_format(translated_if(shown, "%s to %s"),
 					      format_value(name, low, whole, shown),
 					      format_value(name, high, whole, shown));
 	if (strcmp(part, "mid") == 0)

@@ -89,7 +89,7 @@ static const char *format_range(const struct row_field *field, double low, doubl
 {
 	if (!isfinite(low) || low == high)
 		return format_value(field, high);
-	return text_format(translated(MESSAGE("%s to %s")), format_value(field, low),
+	return text_format(translated("%s to %s"), format_value(field, low),
 			   format_value(field, high));
 }
 
@@ -106,8 +106,7 @@ static const char *format_ratio(struct interval ratio)
 	if (!isfinite(ratio.low))
 		return isfinite(ratio.mid) ? text_format("%.2f", ratio.mid) : "-";
 	return text_format("%.2f (%s)", ratio.mid,
-			   text_format(translated(MESSAGE("%s to %s")),
-				       text_format("%.2f", ratio.low),
+			   text_format(translated("%s to %s"), text_format("%.2f", ratio.low),
 				       text_format("%.2f", ratio.high)));
 }
 
