@@ -69,7 +69,7 @@ void text_timeline(FILE *out, const int64_t *at, const int64_t *value, size_t n,
 /* How many columns of a terminal so many bytes take: Hangul and the like take two a character. */
 int text_columns(const char *text, size_t length);
 
-/* Prints text, and spaces until it has taken `width` columns. */
+/* Prints text, and spaces until it has taken `width` columns; of a negative width spaces come first. */
 void text_pad(FILE *out, const char *text, int width);
 
 /* The values as text_count() shows them, or "0 in all 30" where they are alike; wrapped like

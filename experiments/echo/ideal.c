@@ -21,7 +21,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -297,12 +296,6 @@ static void judge(struct run *run)
 	server_note_cpus(run);
 }
 
-/* Text that ends in the column, as text_pad()'s begins in its. */
-static void print_head(FILE *out, const char *text, int width)
-{
-	fprintf(out, "%*s%s", width - text_columns(text, strlen(text)), "", text);
-}
-
 static void draw(struct run *run)
 {
 	struct ranking ranking;
@@ -315,8 +308,8 @@ static void draw(struct run *run)
 	fputs("\n  ", run_out(run));
 	text_pad(run_out(run), translated("variant"), 15);
 	for (size_t c = 0; c < RANK_CRITERIA; c++)
-		print_head(run_out(run), translated(criteria[c].name), 10);
-	print_head(run_out(run), translated("sum"), 8);
+		text_pad(run_out(run), translated(criteria[c].name), -10);
+	text_pad(run_out(run), translated("sum"), -8);
 	fputc('\n', run_out(run));
 	for (size_t i = 0; i < ranking.n; i++) {
 		fprintf(run_out(run), "  %-15s", variants[ranking.ranks[i].variant].name);

@@ -272,11 +272,8 @@ static void print_table(struct run *run, int sign)
 	for (size_t p = 0; p < GIL_PROGRAMS; p++) {
 		fprintf(out, "\n  %-17s", gil_programs[p].python);
 		for (size_t v = 0; v < VARIANTS; v++) {
-			const char *ends = shown(&reached[v][p][sign]);
-
 			if (run_selected(run, v))
-				fprintf(out, " %*s%s", COLUMN - text_columns(ends, strlen(ends)),
-					"", ends);
+				text_pad(out, shown(&reached[v][p][sign]), -COLUMN - 1);
 		}
 	}
 	fputc('\n', out);

@@ -332,10 +332,8 @@ static void add_trials(struct table *table)
 
 static void print_padded(FILE *out, const char *text, const struct column *column)
 {
-	int space = column->width - width_of(text);
-
-	fprintf(out, "%*s%s%*s", GAP + (column->left ? 0 : space), "", text,
-		column->left ? space : 0, "");
+	fprintf(out, "%*s", GAP, "");
+	text_pad(out, text, column->left ? column->width : -column->width);
 }
 
 /* Ends a line without the blanks at its end. */

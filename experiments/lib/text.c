@@ -190,9 +190,10 @@ int text_columns(const char *text, size_t length)
 
 void text_pad(FILE *out, const char *text, int width)
 {
-	int space = width - text_columns(text, strlen(text));
+	int space = abs(width) - text_columns(text, strlen(text));
 
-	fprintf(out, "%s%*s", text, space > 0 ? space : 0, "");
+	space = space > 0 ? space : 0;
+	fprintf(out, "%*s%s%*s", width < 0 ? space : 0, "", text, width < 0 ? 0 : space, "");
 }
 
 void text_wrap(FILE *out, int column, int indent, const char *text)

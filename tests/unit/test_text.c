@@ -39,6 +39,12 @@ static void assert_columns(const char *text, int columns)
 	assert_int_equal(size, strlen(text) + 2);
 	assert_memory_equal(line, text, strlen(text));
 	free(line);
+	out = open_memstream(&line, &size);
+	text_pad(out, text, -columns - 2);
+	fclose(out);
+	assert_int_equal(size, strlen(text) + 2);
+	assert_memory_equal(line + 2, text, strlen(text));
+	free(line);
 }
 
 static void test_columns(void **state)
