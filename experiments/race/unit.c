@@ -50,8 +50,8 @@ static const struct row_field fields[] = {
 	{"shared_account",
 	 "1: the second one's CPU time is in the sum of the first one's process, beside the first one's own",
 	 "CPU time|added up", SHOW_NONZERO},
-	{"own_time", "1: the first one's own CPU time is without the second one's", "own|CPU time",
-	 SHOW_NONZERO},
+	{"own_time", "1: the first one's own CPU time grew by less than the second one used",
+	 "own|CPU time", SHOW_NONZERO},
 	{"own_cpus",
 	 "1: the second one was on one CPU alone, the first one still allowed all; not with one CPU",
 	 "own|CPUs", SHOW_NONZERO},
@@ -76,6 +76,8 @@ static const char there[] = "/";
 /* In memory that a forked second one shares. */
 struct visit {
 	pid_t first; /* its thread's id */
+	pthread_t first_thread;
+	int64_t first_ns; /* its CPU time before: a thread's, or its process's */
 	bool thread, idle;
 	/* what the second one says */
 	int pipe[2];
@@ -109,16 +111,30 @@ static struct rlimit limit_now(void)
 
 /* --- the second one ------------------------------------------------------- */
 
+/* The first one's clock of CPU time: as a thread, as the second one's is, or as a process. */
+static clockid_t clock_of_first(const struct visit *visit)
+{
+	clockid_t clock;
+
+	check(visit->thread ? pthread_getcpuclockid(visit->first_thread, &clock)
+			    : clock_getcpuclockid(getppid(), &clock),
+	      "the first one's clock");
+	return clock;
+}
+
 /*
- * Computes for so long that the first one has certainly used less CPU time, and until it is seen
- * asleep: it only waits for this one, so it will be.
+ * Computes until the first one has certainly used less CPU time, however long it took to start this one,
+ * and until it is seen asleep: it only waits for this one, so it will be.
  */
 static void compute(struct visit *visit)
 {
-	const int64_t long_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) + 4000000;
+	const clockid_t first = clock_of_first(visit);
+	const int64_t begin_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	int64_t own_ns = 0;
 
-	while (clock_ns(CLOCK_THREAD_CPUTIME_ID) < long_ns)
-		;
+	while ((own_ns < 4000000 || own_ns < 2 * (clock_ns(first) - visit->first_ns)) &&
+	       !run_stopped())
+		own_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin_ns;
 	while (visit->thread && !visit->first_slept && !run_stopped())
 		visit->first_slept =
 			thread_state(visit->first) == 'S' && thread_state(gettid()) == 'R';
@@ -189,13 +205,15 @@ static void measure(struct run *run, struct visit *visit)
 	int cpus = cpus_of(0), n = 0;
 	int64_t begin_ns = span_now(), first_cpu_ns, process_cpu_ns;
 	struct field row[16];
-	bool was_there = is_there(), beside;
+	bool was_there = is_there();
 
 	*visit = (struct visit){.first = gettid(),
+				.first_thread = pthread_self(),
 				.thread = run_variant(run) == THREAD,
 				.idle = run_sham(run, "idle")};
 	first_cpu_ns = -clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	process_cpu_ns = -clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	visit->first_ns = -(visit->thread ? first_cpu_ns : process_cpu_ns);
 	run_second(visit);
 	first_cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	process_cpu_ns += clock_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -206,12 +224,10 @@ static void measure(struct run *run, struct visit *visit)
 	row[n++] = (struct field){"shared_descriptor", reads_from(visit)};
 	row[n++] = (struct field){"shared_limit", limit_now().rlim_cur == visit->limit};
 	check_fd(setrlimit(RLIMIT_NOFILE, &files), "setrlimit");
-	beside = (double)(process_cpu_ns - first_cpu_ns) >=
-		 run_bound(run, "account_share") * (double)visit->cpu_ns;
-	row[n++] = (struct field){"shared_account", beside};
-	/* whose time is in no sum of the first one's: it used less, however slow a fork is */
-	row[n++] =
-		(struct field){"own_time", visit->thread ? beside : first_cpu_ns < visit->cpu_ns};
+	row[n++] = (struct field){"shared_account",
+				  (double)(process_cpu_ns - first_cpu_ns) >=
+					  run_bound(run, "account_share") * (double)visit->cpu_ns};
+	row[n++] = (struct field){"own_time", first_cpu_ns < visit->cpu_ns};
 	if (cpus > 1)
 		row[n++] = (struct field){"own_cpus", visit->one_cpu && cpus_of(0) == cpus};
 	if (visit->thread)
