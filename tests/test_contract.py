@@ -284,6 +284,7 @@ def test_no_trials_more(program, runs_here, how, two_trials, no_budget):
     rows = parse(two_trials[0].stdout) if how == "two trials" else no_budget.rows
     trials = {trial for trial, _ in order(kind(rows, "sample"))}
     assert trials == {*range(rows[0]["params"]["trials"])}
+    assert how == "no budget" or trials == {0, 1}
 
 
 def test_one_variant(program, quick, runs_here):
