@@ -31,7 +31,8 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        self.listener.shutdown(socket.SHUT_RDWR)  # if no client has connected
+        # If no client has connected; one that has, and has even closed, is accepted before this.
+        socket.create_connection(("127.0.0.1", self.port)).close()
         self.thread.join()
         self.listener.close()
 
@@ -148,7 +149,7 @@ def test_repeat_waits_for_each_answer():
         drain(server)
 
     with Server(answer_once) as server:
-        ended = ask(server, "--repeat", "3", "--timeout", "100", "line")
+        ended = ask(server, "--repeat", "3", "--timeout", "3s", "line")
     assert (ended.returncode, ended.stdout, server.received) == (1, "line\n", b"line\n" * 2)
 
 
@@ -175,7 +176,7 @@ def test_a_part_of_a_line_is_no_answer():
         drain(server)
 
     with Server(pause) as server:
-        ended = ask(server, "-t", "--timeout", "200", lines="hello\nagain\n")
+        ended = ask(server, "-t", "--timeout", "3s", lines="hello\nagain\n")
     assert (ended.returncode, ended.stdout) == (1, ">>> he\n")
     assert ended.stderr == f"echo-client: 127.0.0.1:{server.port}: Connection timed out\n"
 
@@ -204,8 +205,8 @@ def test_slow_is_not_silent():
             server.send(bytes([byte]))
 
     with Server(slowly) as server:
-        ended = ask(server, "--timeout", "1500", "-s", "slow")
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "slow\n", "")
+        ended = ask(server, "--timeout", "3s", "-s", "eternity")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "eternity\n", "")
 
 
 def stop_and_continue(process):
