@@ -110,7 +110,7 @@ static const char *congestion;
 
 static const struct opt opts[] = {
 	{'p', "points", "amounts to try for each size of buffers", .num = &points,
-	 .min = MIN_POINTS, .max = MAX_POINTS, .quick = 6},
+	 .min = MIN_POINTS, .max = MAX_POINTS, .quick = 5},
 	{'r', "repeats", "clients at the same time for each amount", .num = &repeats, .min = 1,
 	 .max = MAX_REPEATS, .quick = 8},
 	{0, "patience", "a pair is stuck when nothing moved for so long", .num = &patience_ms,

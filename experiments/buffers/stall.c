@@ -109,7 +109,7 @@ static const char *congestion;
 
 static const struct opt opts[] = {
 	{'s', "sleep", "how long the receiver sleeps", .num = &sleep_ms, .min = 50, .max = 60000,
-	 .quick = 150, .unit = OPT_MS},
+	 .quick = 120, .unit = OPT_MS},
 	{'r', "rate", "what drain reads, and the slow link takes, a second", .num = &rate,
 	 .min = 1024, .max = 1 << 30, .quick = 2 << 20, .unit = OPT_BYTES_PER_S},
 	{'n', "total", "what the sender writes", .num = &total, .min = 1, .max = 1 << 30,

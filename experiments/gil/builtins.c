@@ -81,7 +81,7 @@ static const struct opt opts[] = {
 	 .metavar = "PATH,..."},
 	{'t', "threads", "that update an object", .num = &threads, .min = 2, .max = 64},
 	{'d', "duration", "of each kind of update", .num = &duration_ms, .min = 1, .max = 10000,
-	 .quick = 12, .unit = OPT_MS},
+	 .quick = 8, .unit = OPT_MS},
 	{0}};
 
 /* --- one trial ----------------------------------------------------------- */

@@ -83,10 +83,10 @@ static const struct row_field fields[] = {
 
 static const struct bound bounds[] = {
 	{"low_share", 0.8, "of the switch interval: a wait of it, less a fifth"},
-	{"high_share", 1.2,
-	 "and a fifth more, for waking up and the echo itself: longer, and something else took time as well"},
-	{"alone_share", 0.125,
-	 "of the switch interval: a machine on which an echo alone takes longer cannot tell"},
+	{"high_share", 1.5,
+	 "and half more, for waking up and the echo itself: longer, and it may have waited for two"},
+	{"alone_share", 0.25,
+	 "of the switch interval, less than a third of a wait of it: a machine on which an echo alone takes longer cannot tell"},
 	{0}};
 
 static const char *list;

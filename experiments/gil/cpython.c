@@ -108,17 +108,17 @@ static const struct bound bounds[] = {
 static const char *list;
 static int64_t iterations; /* 0 = calibrated */
 static int64_t interval_us = GIL_INTERVAL_US;
-static int64_t places_ms = 150;
+static int64_t places_ms = 100;
 
 static const struct opt opts[] = {
 	{0, "python", "these interpreters, comma-separated, not all that are found", .text = &list,
 	 .metavar = "PATH,..."},
 	{'n', "iterations", "updates of each thread; the others do an eighth", .num = &iterations,
-	 .min = 0, .max = 100000000, .quick = 400000, .zero = "calibrated: a run takes 0.15 s"},
+	 .min = 0, .max = 100000000, .quick = 250000, .zero = "calibrated: a run takes 0.12 s"},
 	{'i', "interval-us", "switch interval of the notes' program; a tenth of it in the others",
 	 .num = &interval_us, .min = 1000, .max = 1000000, .quick = 1000},
 	{0, "places", "how long to sample where the lock is dropped", .num = &places_ms, .min = 1,
-	 .max = 10000, .quick = 40, .unit = OPT_MS},
+	 .max = 10000, .quick = 25, .unit = OPT_MS},
 	{0}};
 
 /* What one trial of one subject gave. */
@@ -202,7 +202,7 @@ static bool measure_python(const struct subject *subject, struct outcome *out)
 	return run_script(subject->python, arguments, out);
 }
 
-/* The iterations at which the notes' program takes 0.15 s, in an interpreter of middle age. */
+/* The iterations at which the notes' program takes 0.12 s, in an interpreter of middle age. */
 static int64_t calibrate(const struct python *python)
 {
 	const int64_t tried = 500000;
@@ -212,7 +212,7 @@ static int64_t calibrate(const struct python *python)
 	if (!run_script(python, (const char *[]){"plain:500000", NULL}, &out))
 		return tried;
 	ns = fmax((double)out.elapsed_ns[GIL_PLAIN] / (double)tried, 1);
-	return (int64_t)fmin(fmax(round(150e6 / ns / 1e5), 2), 500) * 100000;
+	return (int64_t)fmin(fmax(round(120e6 / ns / 1e5), 2), 500) * 100000;
 }
 
 /* --- the model ----------------------------------------------------------- */

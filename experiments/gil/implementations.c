@@ -67,9 +67,9 @@ static const struct opt opts[] = {
 	{0, "python", "these interpreters, comma-separated, not all that are found", .text = &list,
 	 .metavar = "PATH,..."},
 	{'n', "iterations", "updates of each thread of the notes' program", .num = &iterations,
-	 .min = 1, .max = 100000000, .quick = 300000},
+	 .min = 1, .max = 100000000, .quick = 200000},
 	{'d', "duration", "of two threads that count each for itself", .num = &duration_ms,
-	 .min = 1, .max = 10000, .quick = 60, .unit = OPT_MS},
+	 .min = 1, .max = 10000, .quick = 40, .unit = OPT_MS},
 	{0}};
 
 /* --- one trial ----------------------------------------------------------- */

@@ -118,7 +118,7 @@ static const struct bound bounds[] = {
 static int64_t duration_ms = 7;
 
 static const struct opt opts[] = {{'d', "duration", "time for each thread that shares a CPU",
-				   .num = &duration_ms, .min = 1, .max = 1000, .quick = 3,
+				   .num = &duration_ms, .min = 1, .max = 1000, .quick = 2,
 				   .unit = OPT_MS},
 				  {0}};
 

@@ -94,7 +94,7 @@ static const char *python_list;
 static const struct opt opts[] = {
 	{'n', "iterations",
 	 "numbers to sum, by all threads together; on one CPU four times as many",
-	 .num = &iterations, .max = 500000000, .quick = 16000000,
+	 .num = &iterations, .max = 500000000, .quick = 12000000,
 	 .zero = "calibrated: one thread takes 24 ms"},
 	{0, "python", "the CPython to use (default: the newest that is found)",
 	 .text = &python_list, .metavar = "PATH"},
