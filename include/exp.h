@@ -149,10 +149,11 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[]);
  * Goes to the next trial; false when the run is over or a signal came.  A round runs every variant
  * once, in an order drawn from the seed.  There are `trials` rounds, then a look: while a claim or
  * control is unclear, or a variant has fewer calm trials than that (.timed), and the budget lasts,
- * there are more, with looks at twice, four and eight times as many.  A variant that judge() does not
+ * there are more, with looks at twice, four and eight times as many.  Rounds before the first look that
+ * take longer than the budget are made up for in a quarter of their time.  A variant that judge() does not
  * read is only shown: it is in no more rounds than those before the first look, with --quick in one.
  * A round that makes up for disturbed trials is of the variants that lack calm ones; of all that are
- * judged, if judge() compares any round by round (run_ratio()).
+ * judged, if judge() compares any round by round (run_ratio() of two).
  * Under a sham this is of the claim or control that it is of alone; a field that must be 0 and is not
  * ends the run with that round.  --trials N: exactly N of every variant, and one look.
  * The first call writes the run row, so a program may still set the variables of its options

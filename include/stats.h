@@ -15,6 +15,7 @@ struct values {
 	int64_t *at;
 	size_t n;
 	int64_t *round; /* in which round each was measured; NULL = unknown */
+	size_t source;  /* the variant that all are of, from 1; 0 = unknown */
 };
 
 /* A figure and its interval; low and high are NAN where there are too few values for one. */

@@ -48,11 +48,12 @@ static bool counts(const struct run *run, const json_t *sample, const struct row
 	       !json_object_get(sample, "disturbed");
 }
 
-static struct values keep(struct run *run, size_t most)
+static struct values keep(struct run *run, size_t variant, size_t most)
 {
 	struct values *kept = check_alloc(realloc(run->kept, (run->kept_n + 1) * sizeof(*kept)));
 	struct values values = {.at = check_alloc(calloc(most + 1, sizeof(*values.at))),
-				.round = check_alloc(calloc(most + 1, sizeof(*values.round)))};
+				.round = check_alloc(calloc(most + 1, sizeof(*values.round))),
+				.source = 1 + variant};
 
 	run->kept = kept;
 	run->kept[run->kept_n++] = values;
@@ -64,7 +65,7 @@ static struct values select_values(struct run *run, size_t variant, const char *
 				   const char *field, const struct field *where)
 {
 	const struct row_field *declared = declare_field(run, "sample", needed);
-	struct values values = keep(run, json_array_size(run->samples));
+	struct values values = keep(run, variant, json_array_size(run->samples));
 	bool left_out = false;
 	json_t *sample;
 	size_t i;
@@ -169,7 +170,7 @@ struct interval run_interval(struct run *run, size_t variant, const char *field)
 
 struct interval run_ratio(struct run *run, struct values above, struct values below)
 {
-	run->paired |= run->judging;
+	run->paired |= run->judging && (!above.source || above.source != below.source);
 	return run->options.trials_given ? stats_ratio(above, below) : look_ratio(above, below);
 }
 

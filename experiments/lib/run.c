@@ -197,6 +197,13 @@ static bool any_lacks_rounds(const struct run *run)
 	return false;
 }
 
+/* Rounds before the first look that take longer than the budget are made up for in a quarter of their time. */
+static bool may_make_up(const struct run *run, int64_t taken_ns)
+{
+	return run->looks == 0 && run->options.budget_ms > 0 &&
+	       taken_ns < run->planned_ns + run->planned_ns / 4;
+}
+
 /*
  * After a round: whether there is another one.  Looks are at fixed numbers of calm rounds: one that
  * came whenever the evidence happens to be good would err more often.
@@ -204,7 +211,8 @@ static bool any_lacks_rounds(const struct run *run)
 static bool goes_on(struct run *run)
 {
 	int64_t rounds = run->trial + 1;
-	bool in_budget = span_now() - run->begin_ns < run->options.budget_ms * 1000000;
+	int64_t taken_ns = span_now() - run->begin_ns;
+	bool in_budget = taken_ns < run->options.budget_ms * 1000000;
 
 	if (rounds == 1 && !run->options.trials_given)
 		judge_look(run); /* which variants it reads */
@@ -212,11 +220,15 @@ static bool goes_on(struct run *run)
 		return false; /* it need not fail again */
 	if (rounds < run->options.trials)
 		return true;
-	if (run->options.trials_given || !in_budget)
+	if (rounds == run->options.trials)
+		run->planned_ns = taken_ns;
+	if (run->options.trials_given || !(in_budget || may_make_up(run, taken_ns)))
 		return false;
 	record_end_trial(run, true);
 	if (any_lacks_rounds(run))
 		return true;
+	if (!in_budget)
+		return false;
 	run->looks++;
 	judge_look(run);
 	return !judge_decided(run) && run->looks < LOOKS;

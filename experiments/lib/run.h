@@ -62,8 +62,9 @@ struct run {
 	bool paired;               /* one is made of variants compared round by round */
 	struct rng rng;
 	struct machine_load load;
-	int64_t begin_ns; /* of the first trial */
-	int64_t shown_ns; /* when the progress line was drawn last; 0 = none stands */
+	int64_t begin_ns;   /* of the first trial */
+	int64_t planned_ns; /* what the rounds before the first look took */
+	int64_t shown_ns;   /* when the progress line was drawn last; 0 = none stands */
 
 	/* the window: trials that end together, because a shorter time has no figures */
 	struct disturbance_reading window;

@@ -324,7 +324,8 @@ int main(int argc, char *argv[])
 
 	/* gcc 12's ThreadSanitizer cannot live with addresses as random as newer kernels make them */
 	personality(ADDR_NO_RANDOMIZE);
-	if (setenv("TSAN_OPTIONS", "exitcode=0:symbolize=0", 1) != 0 || unsetenv("VALGRIND_OPTS") != 0)
+	if (setenv("TSAN_OPTIONS", "exitcode=0:symbolize=0", 1) != 0 ||
+	    unsetenv("VALGRIND_OPTS") != 0)
 		err(EXIT_USAGE, "setenv");
 	scratch_begin();
 	found = prepare(run);

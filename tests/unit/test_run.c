@@ -388,6 +388,14 @@ static void judge_compared(struct run *run)
 	judge_both(run);
 }
 
+/* Two values of each. */
+static void judge_within(struct run *run)
+{
+	run_ratio(run, run_values(run, A, "value"), run_values(run, A, "spoiled"));
+	run_ratio(run, run_values(run, B, "value"), run_values(run, B, "spoiled"));
+	judge_both(run);
+}
+
 /* How many samples of "a" are evidence: of an ordinary field, and of one that must be 0. */
 static void judge_by_evidence(struct run *run)
 {
@@ -950,10 +958,31 @@ static void test_who_makes_up_for_disturbed_trials(void **state)
 	assert_true(samples_of(rows, "b", -1) > TRIALS);
 	assert_true(samples_in(rows, "a", false) <= TRIALS); /* fewer on a busy machine */
 	json_decref(rows);
+	s.judge = judge_within;
+	rows = rows_after(&s, 0);
+	assert_true(samples_of(rows, "b", -1) > TRIALS);
+	assert_true(samples_in(rows, "a", false) <= TRIALS);
+	json_decref(rows);
 	s.judge = judge_compared;
 	rows = rows_after(&s, 0);
 	assert_true(samples_of(rows, "b", -1) > TRIALS);
 	assert_int_equal(samples_of(rows, "a", -1), samples_of(rows, "b", -1));
+	json_decref(rows);
+}
+
+/* Also where the rounds before the first look take all of the budget; without any budget there are no more. */
+static void test_long_rounds_are_made_up_for(void **state)
+{
+	struct scenario s = {"-o rows --budget 1ms --variants a,b", stop_b_in_round_1, judge_apart,
+			     .timed = true};
+	json_t *rows = rows_after(&s, 0);
+
+	(void)state;
+	assert_true(samples_of(rows, "b", -1) > TRIALS);
+	json_decref(rows);
+	s.args = "-o rows --budget 0 --variants a,b";
+	rows = rows_after(&s, 0);
+	assert_int_equal(samples_of(rows, "b", -1), TRIALS);
 	json_decref(rows);
 }
 
@@ -1425,6 +1454,7 @@ int main(void)
 		in_folder(test_disturbed_samples),
 		in_folder(test_disturbed_trials_are_made_up_for),
 		in_folder(test_who_makes_up_for_disturbed_trials),
+		in_folder(test_long_rounds_are_made_up_for),
 		in_folder(test_stopped_process),
 		in_folder(test_pin),
 		cmocka_unit_test(test_waits_for_a_descriptor),
