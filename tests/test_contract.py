@@ -268,23 +268,20 @@ def two_trials(program, shortest, once, tmp_path_factory):
 
 
 @pytest.fixture
-def no_budget(program, short, once, tmp_path_factory):
-    """What `PROGRAM --quick --budget 0 -o FILE` shows on a terminal, and its rows."""
+def one_round(program, short, once, tmp_path_factory):
+    """What `PROGRAM --quick --trials 1 -o FILE` shows on a terminal, and its rows."""
     def make():
         folder = tmp_path_factory.mktemp(program.name)
         of_one = short[len(SHORT):]  # interpreter
-        status, shown = run_on_a_terminal(program, "--quick", *of_one, "--budget", "0", "-o", "rows.jsonl", cwd=folder)
+        status, shown = run_on_a_terminal(program, "--quick", *of_one, "--trials", "1", "-o", "rows.jsonl", cwd=folder)
         rows = parse((folder / "rows.jsonl").read_text(encoding="utf-8"))
         return SimpleNamespace(status=status, shown=shown, rows=rows, all_variants=not of_one)
-    return once((program, "no budget"), make)
+    return once((program, "one round"), make)
 
 
-@pytest.mark.parametrize("how", ["two trials", "no budget"])
-def test_no_trials_more(program, runs_here, how, two_trials, no_budget):
-    rows = parse(two_trials[0].stdout) if how == "two trials" else no_budget.rows
-    trials = {trial for trial, _ in order(kind(rows, "sample"))}
-    assert trials == {*range(rows[0]["params"]["trials"])}
-    assert how == "no budget" or trials == {0, 1}
+def test_no_trials_more(runs_here, two_trials, one_round):
+    for rows, rounds in ((parse(two_trials[0].stdout), {0, 1}), (one_round.rows, {0})):
+        assert {trial for trial, _ in order(kind(rows, "sample"))} == rounds
 
 
 def test_one_variant(program, quick, runs_here):
@@ -457,13 +454,13 @@ def test_nothing_left_behind(quick):
 
 # --- terminals ------------------------------------------------------------------------------------
 
-def test_colour_and_the_same_order(quick, no_budget):
+def test_colour_and_the_same_order(quick, one_round):
     """The seed's default is the same, so is the order of the variants in the first round."""
-    assert no_budget.status == quick.status and COLOUR.search(no_budget.shown)
-    if no_budget.all_variants:
-        here, there = ([at for at in order(kind(rows, "sample")) if at[0] == 0] for rows in (no_budget.rows, quick.rows))
+    assert one_round.status == quick.status and COLOUR.search(one_round.shown)
+    if one_round.all_variants:
+        here, there = ([at for at in order(kind(rows, "sample")) if at[0] == 0] for rows in (one_round.rows, quick.rows))
         assert here == there
-    drawn = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;]*[mK]", "", no_budget.shown))
+    drawn = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;]*[mK]", "", one_round.shown))
     assert not too_wide("\n".join(drawn))
 
 

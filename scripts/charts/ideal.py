@@ -9,7 +9,7 @@ from . import servers, style
 
 # In the order of a model's ranks: heading, what of a sample, words.
 CRITERIA = (
-    (MESSAGE("blocks\nsleeps a request"), lambda s: servers.each(s, "voluntary_switches", "requests"),
+    (MESSAGE("blocks\nsleeps a request"), lambda s: servers.each(s, "fewest_sleeps", "fewest_sleeps_requests"),
      "{:,.2f}".format),
     (MESSAGE("overlaps\nother work done"), lambda s: 100 * servers.each(s, "work_ns", "work_elapsed_ns"),
      "{:,.0f} %".format),

@@ -81,12 +81,22 @@ static const char *const names[][2] = {
 	{"wrong_bytes", "wrong_bytes"},
 };
 
-int64_t row_number(const struct row *row, const char *name)
+static size_t place_of(const struct row *row, const char *name)
 {
 	for (size_t i = 0; i < row->n; i++)
 		if (strcmp(row->fields[i].name, name) == 0)
-			return row->fields[i].num;
+			return i;
 	errx(EXIT_USAGE, "a row without %s", name);
+}
+
+int64_t row_number(const struct row *row, const char *name)
+{
+	return row->fields[place_of(row, name)].num;
+}
+
+void row_increase(struct row *row, const char *name, int64_t by)
+{
+	row->fields[place_of(row, name)].num += by;
 }
 
 int64_t load_rate(const struct row *row)

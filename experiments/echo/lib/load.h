@@ -33,6 +33,9 @@ void load_run(const struct server *server, const struct load_ask *ask, struct ro
 /* The field's number in a row to which it was added. */
 int64_t row_number(const struct row *row, const char *name);
 
+/* Makes it greater. */
+void row_increase(struct row *row, const char *name, int64_t by);
+
 /* Of a row with a load: answers a second; 0 if the load measured nothing. */
 int64_t load_rate(const struct row *row);
 
