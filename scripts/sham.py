@@ -52,7 +52,7 @@ def outcome(ended, name, of):
     where it is unclear.
     """
     if ended.returncode not in (0, 1):
-        return f"status {ended.returncode}"
+        return "skipped" if ended.returncode == 77 else f"status {ended.returncode}"
     rows = parse(ended.stdout)
     cannot_tell = rows[-1]["disturbed_trials"] > 0 or rows[-1]["looks_left"] > 0
     if of == "control":

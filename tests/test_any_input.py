@@ -19,7 +19,7 @@ hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
 from hypothesis import HealthCheck, given, settings, strategies as st  # noqa: E402
 
 TIMES = int(os.environ.get("ANY_INPUT", "1"))
-RUN_S = 0.3  # then a run is interrupted; a longer one shows nothing more of its arguments
+RUN_S = 0.15  # then a run is interrupted; a longer one shows nothing more of its arguments
 INSANE = re.compile(r"(?<![\w.])(-?nan|-?inf|-1)(?![\w.])", re.IGNORECASE)
 UNREADABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 TOOLS = [BUILD / "echo" / name for name in ("echo-server", "echo-load", "echo-client", "echo-limits")]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import language
 import pytest
+import sham
 from program import BUILD, options, programs, run
 from results import shown_verdict
 from sentence import sentence
@@ -37,6 +38,15 @@ def test_claims_are_those_of_the_reference_run():
     measured = [(row["claim"], row["verdict"], name, row["sentence"])
                 for name, row in reference_verdicts()]
     assert measured and sorted(stated) == sorted(measured)
+
+
+def test_no_claim_of_the_reference_run_came_out_as_under_its_sham():
+    """So each was seen to come out otherwise, on that machine at least."""
+    measured = {row["claim"]: row["verdict"] for _, row in reference_verdicts()}
+    shams = {name: declared["then"] for path in programs()
+             for name, declared in sham.describe(path)["shams"].items() if declared["of"] == "claim"}
+    assert shams.keys() == measured.keys()
+    assert [name for name, then in shams.items() if measured[name] == then] == []
 
 
 def test_readme_states_findings_of_the_reference_run():

@@ -84,7 +84,7 @@ static const struct opt opts[] = {
 	 .unit = OPT_BYTES},
 	{'b', "total", "bytes of one transfer", .num = &total, .min = 256 << 10, .max = 1 << 30,
 	 .unit = OPT_BYTES},
-	{'l', "limit", "a transfer is cut off then", .num = &limit_ms, .min = 20, .quick = 45,
+	{'l', "limit", "a transfer is cut off then", .num = &limit_ms, .min = 20, .quick = 30,
 	 .max = 10000, .unit = OPT_MS},
 	{0, "congestion", "congestion control of the sender, such as cubic", .text = &congestion},
 	{0}};

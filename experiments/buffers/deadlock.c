@@ -112,7 +112,7 @@ static const struct opt opts[] = {
 	{'p', "points", "amounts to try for each size of buffers", .num = &points,
 	 .min = MIN_POINTS, .max = MAX_POINTS, .quick = 5},
 	{'r', "repeats", "clients at the same time for each amount", .num = &repeats, .min = 1,
-	 .max = MAX_REPEATS, .quick = 8},
+	 .max = MAX_REPEATS, .quick = 7},
 	{0, "patience", "a pair is stuck when nothing moved for so long", .num = &patience_ms,
 	 .min = 220, .max = 5000, .quick = 220, .unit = OPT_MS},
 	{'w', "write", "size of one send, and of one recv", .num = &write_size, .min = 256,

@@ -87,7 +87,7 @@ static int64_t total = 384 << 10;
 static int64_t lowat = 8 << 10;
 
 static const struct opt opts[] = {{'r', "rate", "of the link", .num = &rate, .min = 256 << 10,
-				   .max = 64 << 20, .quick = 8 << 20, .unit = OPT_BYTES_PER_S},
+				   .max = 64 << 20, .quick = 12 << 20, .unit = OPT_BYTES_PER_S},
 				  {'n', "total", "what is written", .num = &total, .min = 256 << 10,
 				   .max = 64 << 20, .unit = OPT_BYTES},
 				  {0, "lowat", "TCP_NOTSENT_LOWAT", .num = &lowat, .min = 1024,

@@ -80,7 +80,7 @@ static int64_t size = 64;
 static int64_t large = 4096;
 static int64_t crowd = 100000;
 static int64_t files_limit;
-static int64_t duration_ms = 100;
+static int64_t duration_ms = 60;
 
 static const struct opt opts[] = {
 	{0, "first", "models of the list below, from its begin", .num = &first_models, .min = 1,

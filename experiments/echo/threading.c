@@ -42,7 +42,7 @@ static const struct bound bounds[] = {
 	{0}};
 
 static int64_t connections = 128;
-static int64_t duration_ms = 200;
+static int64_t duration_ms = 150;
 
 static const struct opt opts[] = {
 	{'c', "connections", "that send requests", .num = &connections, .min = 17, .max = 10000},

@@ -29,7 +29,7 @@ static char *doc_of(const struct experiment *about)
 	return doc;
 }
 
-enum { BUDGET_MS = 20000, QUICK_BUDGET_MS = 3000, MAX_BUDGET_MS = 3600000 };
+enum { BUDGET_MS = 20000, QUICK_BUDGET_MS = 2000, MAX_BUDGET_MS = 3600000 };
 
 static void common_table(const struct experiment *about, struct common *common)
 {

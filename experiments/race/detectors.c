@@ -137,12 +137,14 @@ static char paths[TOOLS][PATH]; /* of compiler or valgrind */
 static char programs[TOOLS][2 * PATH];
 
 /* Without optimisation, so that each x += 1 is there.  False where that fails. */
-static bool compile(int tool, const char *compiler, const char *argument)
+static bool compile(int tool, const char *name, const char *compiler, const char *argument)
 {
 	char source[2 * PATH];
 
 	snprintf(source, sizeof(source), "%s", scratch_path("x.c"));
-	snprintf(programs[tool], sizeof(programs[tool]), "%s", scratch_path(variants[tool].name));
+	snprintf(programs[tool], sizeof(programs[tool]), "%s", scratch_path(name));
+	if (access(programs[tool], X_OK) == 0) /* for another tool */
+		return true;
 	return child_execute((const char *const[]){compiler, "-std=gnu11", "-O0", "-g", "-pthread",
 						   "-o", programs[tool], source, argument, NULL});
 }
@@ -307,7 +309,8 @@ static int prepare(struct run *run)
 			run_leave_out(run, (size_t)tool, "there is no %s here", name);
 		else if (!*compiler)
 			run_leave_out(run, (size_t)tool, "there is no compiler here");
-		else if (!compile(tool, tsan ? paths[tool] : compiler,
+		else if (!compile(tool, tsan ? variants[tool].name : "plain",
+				  tsan ? paths[tool] : compiler,
 				  tsan ? tools[tool].argument : NULL) ||
 			 (tsan && !run_program(tool, 1, "").complete))
 			run_leave_out(run, (size_t)tool, "it does not work here");

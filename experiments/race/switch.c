@@ -68,7 +68,7 @@ static const struct variant variants[] = {
 static const struct claim claims[] = {
 	{"srv-coroutine-switch",
 	 "a coroutine switch costs less than a thread switch, and that less than a process switch",
-	 "coroutine-own=thread-pipe", REFUTED,
+	 "process-futex=process-futex-2cpus,process-pipe=process-pipe-2cpus", HOLDS,
 	 .why = {[HOLDS] =
 			 "a coroutine saves a few registers and jumps. Threads go through the kernel, which saves all registers, puts one to sleep and chooses the next; between processes it changes the page tables as well. On two CPUs nothing is switched: the time is that of waking the other CPU."}},
 	{0}};

@@ -190,7 +190,7 @@ static void test_quick_yields_to_what_is_given(void **state)
 	assert_int_equal(number_of(params, "threads"), 2); /* given, though it is the default */
 	assert_int_equal(number_of(params, "pause_ms"), 5);
 	assert_int_equal(number_of(params, "trials"), 3);
-	assert_int_equal(number_of(params, "budget_ms"), 3000);
+	assert_int_equal(number_of(params, "budget_ms"), 2000);
 	assert_int_equal(number_of(params, "write_size_bytes"), 4096); /* has no quick value */
 	json_decref(params);
 }
