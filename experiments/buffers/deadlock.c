@@ -434,6 +434,14 @@ static int64_t room_bytes(void)
 	return pages * sysconf(_SC_PAGESIZE) / 2;
 }
 
+/* What a pair's buffers hold at most: what its client writes until both are full, half of the greatest amount. */
+static int64_t held_bytes(const struct pair *p)
+{
+	int64_t full = amounts[p->size][points - 1] / 2;
+
+	return p->amount < full ? p->amount : full;
+}
+
 /* As many of them at a time as there is room for: else memory is short, and no window full. */
 static void run_in_turns(struct run *run, struct pair *pairs, size_t n)
 {
@@ -444,7 +452,7 @@ static void run_in_turns(struct run *run, struct pair *pairs, size_t n)
 		size_t end = begin;
 
 		for (int64_t held = 0; end < n && (end == begin || held <= room); end++)
-			held += amounts[pairs[end].size][points - 1];
+			held += held_bytes(&pairs[end]);
 		run_pairs(run, pairs + begin, end - begin);
 		begin = end;
 	}

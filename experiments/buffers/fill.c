@@ -90,7 +90,7 @@ static const struct opt opts[] = {
 	{'d', "datagram", "size of one datagram", .num = &datagram, .min = 8, .max = 65507,
 	 .unit = OPT_BYTES},
 	{'s', "settle", "TCP is full when nothing fitted for so long", .num = &settle_ms, .min = 50,
-	 .quick = 100, .max = 10000, .unit = OPT_MS},
+	 .quick = 50, .max = 10000, .unit = OPT_MS},
 	{0, "congestion", "congestion control of TCP, such as cubic", .text = &congestion},
 	{0}};
 

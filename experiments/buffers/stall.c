@@ -109,9 +109,9 @@ static const char *congestion;
 
 static const struct opt opts[] = {
 	{'s', "sleep", "how long the receiver sleeps", .num = &sleep_ms, .min = 50, .max = 60000,
-	 .quick = 120, .unit = OPT_MS},
+	 .quick = 100, .unit = OPT_MS},
 	{'r', "rate", "what drain reads, and the slow link takes, a second", .num = &rate,
-	 .min = 1024, .max = 1 << 30, .quick = 3 << 20, .unit = OPT_BYTES_PER_S},
+	 .min = 1024, .max = 1 << 30, .quick = 4 << 20, .unit = OPT_BYTES_PER_S},
 	{'n', "total", "what the sender writes", .num = &total, .min = 1, .max = 1 << 30,
 	 .quick = 384 << 10, .unit = OPT_BYTES},
 	{'w', "write", "size of one send", .num = &write_size, .min = 1, .max = 1 << 24,

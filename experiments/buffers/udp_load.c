@@ -82,7 +82,7 @@ static int64_t datagram = 100;
 static const struct opt opts[] = {{'r', "rate", "datagrams that the receiver reads a second",
 				   .num = &rate, .min = 100, .quick = 16000, .max = 100000},
 				  {'l', "load", "how long each load lasts", .num = &load_ms,
-				   .min = 20, .max = 60000, .quick = 20, .unit = OPT_MS},
+				   .min = 20, .max = 60000, .quick = 30, .unit = OPT_MS},
 				  {'d', "datagram", "size of a datagram", .num = &datagram,
 				   .min = 1, .max = MAX_DATAGRAM, .unit = OPT_BYTES},
 				  {0}};

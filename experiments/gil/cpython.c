@@ -114,7 +114,7 @@ static const struct opt opts[] = {
 	{0, "python", "these interpreters, comma-separated, not all that are found", .text = &list,
 	 .metavar = "PATH,..."},
 	{'n', "iterations", "updates of each thread; the others do an eighth", .num = &iterations,
-	 .min = 0, .max = 100000000, .quick = 250000, .zero = "calibrated: a run takes 0.12 s"},
+	 .min = 0, .max = 100000000, .quick = 200000, .zero = "calibrated: a run takes 0.12 s"},
 	{'i', "interval-us", "switch interval of the notes' program; a tenth of it in the others",
 	 .num = &interval_us, .min = 1000, .max = 1000000, .quick = 1000},
 	{0, "places", "how long to sample where the lock is dropped", .num = &places_ms, .min = 1,

@@ -125,7 +125,7 @@ static int64_t interval_us = GIL_INTERVAL_US;
 static bool no_forced_switching;
 
 static const struct opt opts[] = {{'n', "iterations", "updates of each thread (mutex: a quarter)",
-				   .num = &iterations, .max = 1000000000, .quick = 300000,
+				   .num = &iterations, .max = 1000000000, .quick = 200000,
 				   .zero = "calibrated: 25 switch intervals, 125 to 400 ms"},
 				  {'i', "interval-us", "the switch interval in microseconds",
 				   .num = &interval_us, .min = 10, .max = 1000000},

@@ -373,7 +373,7 @@ static const struct experiment about = {
 	.opts = opts,
 	.variants = variants,
 	.trials = 5,
-	.quick_trials = 2,
+	.quick_trials = 1,
 	.judge = judge,
 	.draw = draw,
 };

@@ -98,7 +98,7 @@ static int64_t rounds = 2000;
 
 static const struct opt opts[] = {
 	{'n', "rounds", "turns of each side (coroutines: 10 times, two CPUs: a 20th of it)",
-	 .num = &rounds, .min = 200, .max = 50000, .quick = 1000},
+	 .num = &rounds, .min = 200, .max = 50000, .quick = 700},
 	{0}};
 
 /* --- two coroutines in one thread ---------------------------------------- */
