@@ -166,7 +166,7 @@ lint: $(BUILD)/build.h ## check layout and code with clang-format, clang-tidy, c
 	clang-format --dry-run --Werror $(LIB_SRC) $(EXP_ALL) $(SHARED_ALL) $(TOOL_ALL) $(UNIT_SRC) $(FUZZ_SRC) $(HEADERS)
 	clang-tidy --quiet $(LIB_SRC) $(EXP_SRC) $(SHARED_SRC) $(TOOL_SRC) -- -std=gnu11 -D_GNU_SOURCE -Iinclude -I$(BUILD) $(JANSSON)
 	cppcheck $(CPPCHECK) -Iinclude -I$(BUILD) experiments/lib experiments/echo/echo-server experiments/echo/echo-load tests/unit
-	shellcheck scripts/bootstrap scripts/fuzz scripts/completion.bash scripts/kernels-guest scripts/manual scripts/python scripts/run scripts/test .ci/run
+	shellcheck scripts/bootstrap scripts/fuzz scripts/completion.bash scripts/kernels-guest scripts/manual scripts/matrix-task scripts/python scripts/run scripts/test .ci/run
 	pyflakes3 $(wildcard tests/*.py scripts/*.py scripts/charts/*.py experiments/*/peers/*.py) \
 		$(filter-out %.py,$(shell grep -sl '^#!.*python3' scripts/*))
 

@@ -152,7 +152,7 @@ def drawn(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("drawn, path", [(how, path) for how, paths in DRAWN.items() for path in paths],
-                         indirect=["drawn"], ids=lambda of: getattr(of, "name", of))
+                         indirect=["drawn"], scope="module", ids=lambda of: getattr(of, "name", of))
 def test_a_reference_result_is_drawn(path, drawn):
     """As an image of the right size with something on it."""
     result = rows.read(path)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""scripts/matrix: each line is a cell that a shell can run, and GNU parallel runs all on two hosts, none twice."""
+import collections
+import contextlib
+import csv
+import os
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+from program import BUILD, ROOT, TIMEOUT, environment, kind, parse, run, until
+
+MATRIX = ROOT / "scripts" / "matrix"
+COUNTER = BUILD / "race" / "counter"
+RECIPE = (ROOT / "docs" / "matrix.md").read_text(encoding="utf-8")
+
+
+def listed(*arguments):
+    """{name: command} of the cells."""
+    ended = run(MATRIX, *arguments)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = [line.split("\t") for line in ended.stdout.splitlines()]
+    cells = dict(lines)
+    assert len(cells) == len(lines)
+    return cells
+
+
+def shell(command, **how):
+    return subprocess.run(["sh", "-c", command], cwd=ROOT, text=True, capture_output=True, timeout=TIMEOUT,
+                          env=environment(), check=False, **how)
+
+
+def test_a_cell_measures_what_its_name_says():
+    cells = listed(COUNTER, "--set", "threads=2,3", "--set", "iterations=1000,1K", "--seeds", "2",
+                   "--", "--quick", "--trials", "1")
+    assert len(cells) == 8
+    name, command = list(cells.items())[-1]
+    assert name == "counter-threads=3-iterations=1K-seed=2"
+    ended = shell(command)
+    assert ended.returncode == 0
+    rows = parse(ended.stdout)
+    params = rows[0]["params"]
+    assert (params["threads"], params["iterations"], params["seed"], params["trials"]) == (3, 1000, 2, 1)
+    assert rows[-1]["row"] == "end" and len(kind(rows, "verdict")) == len(rows[0]["claims"])
+
+
+def test_without_settings_a_program_is_one_cell():
+    cells = listed(COUNTER, BUILD / "race" / "unit")
+    assert list(cells) == ["counter", "unit"]
+
+
+@pytest.mark.parametrize("status, kept", [(0, True), (1, True), (77, True), (2, False), (137, False)])
+def test_what_is_kept(status, kept, tmp_path):
+    """Rows of a control that failed and of a run that was skipped are results; of one that was killed are none."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ncase $* in *--describe*) exit 0;; esac\nexit {status}\n")
+    program.chmod(0o755)
+    command, = listed(program).values()
+    assert (shell(command).returncode == 0) == kept
+
+
+@pytest.mark.parametrize("arguments, word", [
+    ((), "PROGRAM"), ((COUNTER, "--set", "threads"), "threads"), ((COUNTER, "--set", "threads="), "threads"),
+    ((COUNTER, "--set", "threads=2,,4"), "threads"), ((COUNTER, "--set", "no-such=1"), "no-such"),
+    ((COUNTER, "--set", "threads=2,99999"), "99999"), ((COUNTER, "--set", "threads=2,2"), "two cells"),
+    ((COUNTER, "--seeds", "0"), "--seeds"), ((COUNTER, "--", "--bad"), "bad"), ((BUILD / "none",), "none"),
+    ((BUILD,), "build"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_bad_cells_are_refused(arguments, word):
+    ended = run(MATRIX, *arguments)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert word in ended.stderr
+
+
+# --- GNU parallel, over ssh -----------------------------------------------------------------------
+
+SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+needs_hosts = pytest.mark.skipif(not (SSHD and shutil.which("ssh") and shutil.which("parallel")),
+                                 reason="GNU parallel, ssh or sshd is missing")
+
+
+def key(path):
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return path
+
+
+@contextlib.contextmanager
+def hosts(folder):
+    """Two hosts, which are this one: what --sshloginfile reads."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    own = key(folder / "own")
+    (folder / "sshd").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nListenAddress 127.0.0.2\nHostKey {key(folder / 'host')}\nUsePAM no\n"
+        f"AuthorizedKeysFile {own}.pub\nStrictModes no\nPidFile none\nPermitRootLogin yes\nAllowTcpForwarding no\n")
+    (folder / "ssh").write_text(
+        f"Host one\n  HostName 127.0.0.1\nHost two\n  HostName 127.0.0.2\nHost *\n  Port {port}\n  IdentityFile {own}\n"
+        "  IdentitiesOnly yes\n  UserKnownHostsFile /dev/null\n  StrictHostKeyChecking no\n  LogLevel ERROR\n")
+    (folder / "hosts").write_text("".join(f"ssh -F {folder}/ssh {name}\n" for name in ("one", "two")))
+    server = [SSHD, "-D", "-e", "-f", folder / "sshd"]
+    if os.geteuid() == 0:  # it wants an empty folder of that name, which only an installed service has
+        mount = 'mount -t tmpfs none /run && mkdir /run/sshd && exec "$@"'
+        server = ["unshare", "--mount", "sh", "-c", mount, "sh", *server]
+    with subprocess.Popen(server, stderr=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            until(lambda: subprocess.run(["ssh", "-F", folder / "ssh", "two", "true"], stderr=subprocess.DEVNULL,
+                                         check=False).returncode == 0 or process.poll() is not None, "listen")
+            if process.poll() is not None:
+                pytest.skip(f"sshd does not start here: {process.stderr.read().decode().strip()}")
+            yield folder / "hosts"
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def logged(folder):
+    """How often each cell was logged as done."""
+    path = folder / "cells.log"
+    if not path.exists():
+        return collections.Counter()
+    with open(path, encoding="utf-8") as file:
+        return collections.Counter(int(row["Seq"]) for row in csv.DictReader(file, delimiter="\t")
+                                   if row["Exitval"] == "0")
+
+
+def whole(path):
+    rows = parse(path.read_text(encoding="utf-8"))
+    return rows[0]["row"] == "run" and rows[-1]["row"] == "end" and not rows[-1]["interrupted"]
+
+
+@needs_hosts
+def test_a_matrix_over_two_hosts(tmp_path):
+    """It is killed in the middle and goes on: 40 cells, each done once, and their rows are here."""
+    cells = listed(COUNTER, "--set", "threads=2,3", "--seeds", "20", "--", "--quick", "--trials", "1")
+    (tmp_path / "cells").write_text("".join(f"{name}\t{command}\n" for name, command in cells.items()))
+    recipe = next(line.strip() for line in RECIPE.splitlines() if line.startswith("    parallel "))
+    with hosts(tmp_path) as login:
+        command = recipe.replace("--sshloginfile hosts", f"--sshloginfile {login}").replace(
+            "--workdir stallrace", f"--workdir {ROOT}").replace("results/matrix", f"{tmp_path}/matrix")
+        how = {"cwd": tmp_path, "env": {**os.environ, "HOME": str(tmp_path)}, "stdout": subprocess.DEVNULL}
+        with subprocess.Popen(["sh", "-c", f"exec {command}"], stderr=subprocess.DEVNULL, start_new_session=True,
+                              **how) as first:
+            until(lambda: len(logged(tmp_path)) >= 10, "measure some")
+            os.killpg(first.pid, signal.SIGKILL)
+        done = logged(tmp_path)
+        assert 10 <= len(done) < 40
+        again = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=600, check=False,
+                               **how)
+        assert again.returncode == 0, again.stderr
+    assert logged(tmp_path) == dict.fromkeys(range(1, 41), 1)
+    files = sorted((tmp_path / "matrix").glob("*.jsonl"))
+    assert [path.stem for path in files] == sorted(cells)
+    assert all(whole(path) for path in files)
