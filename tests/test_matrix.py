@@ -152,3 +152,73 @@ def test_a_matrix_over_two_hosts(tmp_path):
     files = sorted((tmp_path / "matrix").glob("*.jsonl"))
     assert [path.stem for path in files] == sorted(cells)
     assert all(whole(path) for path in files)
+
+
+# --- Slurm ----------------------------------------------------------------------------------------
+
+SLURM = {name: shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+         for name in ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "sinfo")}
+needs_slurm = pytest.mark.skipif(not all(SLURM.values()) or os.geteuid() != 0,
+                                 reason="slurmctld, slurmd or munge is missing, or this is not root")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@contextlib.contextmanager
+def slurm(folder):
+    """A cluster of one node, this one: the environment of its commands."""
+    folder.chmod(0o755)
+    for name in ("state", "spool", "munge"):
+        (folder / name).mkdir(mode=0o755)
+    (folder / "munge" / "key").write_bytes(os.urandom(1024))
+    (folder / "munge" / "key").chmod(0o600)
+    host = socket.gethostname()
+    (folder / "slurm.conf").write_text(
+        f"ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser=root\nSlurmctldPort={free_port()}\n"
+        f"AuthType=auth/munge\nAuthInfo=socket={folder}/munge/socket\nStateSaveLocation={folder}/state\n"
+        f"SlurmdSpoolDir={folder}/spool\nSlurmctldPidFile={folder}/ctld.pid\nSlurmdPidFile={folder}/slurmd.pid\n"
+        "ProctrackType=proctrack/pgid\nTaskPlugin=task/none\nMpiDefault=none\nReturnToService=2\n"
+        "SchedulerParameters=sched_interval=1,sched_min_interval=1000,batch_sched_delay=0\n"
+        "SlurmdParameters=config_overrides\nAccountingStorageType=accounting_storage/none\n"
+        f"NodeName={host} NodeAddr=127.0.0.1 Port={free_port()} CPUs=1 State=UNKNOWN\n"
+        f"PartitionName=all Nodes={host} Default=YES State=UP\n")
+    env = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+    munge = [f"--{what}={folder}/munge/{what}" for what in ("socket", "pid-file", "log-file", "seed-file")]
+    with contextlib.ExitStack() as stack, open(folder / "log", "w", encoding="utf-8") as log:
+        for command in ([SLURM["munged"], "--foreground", "--force", f"--key-file={folder}/munge/key", *munge],
+                        [SLURM["slurmctld"], "-D", "-c"], [SLURM["slurmd"], "-D", "-c"]):
+            process = stack.enter_context(subprocess.Popen(command, env=env, stdout=log, stderr=log,
+                                                           start_new_session=True))
+            stack.callback(process.terminate)
+        until(lambda: "idle" in subprocess.run([SLURM["sinfo"], "-h", "-o", "%T"], env=env, text=True, check=False,
+                                               capture_output=True).stdout, (folder / "log").read_text())
+        yield env
+
+
+@needs_slurm
+def test_a_matrix_as_an_array_of_slurm(tmp_path):
+    """It is cancelled in the middle and submitted again: 40 cells, none measured twice."""
+    cells = listed(COUNTER, "--set", "threads=2,3", "--seeds", "20", "--", "--quick", "--trials", "1")
+    (tmp_path / "cells").write_text("".join(f"{name}\t{command}\n" for name, command in cells.items()))
+
+    def done():
+        return {path.stem: path.stat().st_mtime_ns for path in (tmp_path / "matrix").glob("*.jsonl")}
+
+    with slurm(tmp_path) as env:
+        submit = [SLURM["sbatch"], "--parsable", "--array=1-40", "--exclusive", "--output=/dev/null",
+                  ROOT / "scripts" / "matrix-task", tmp_path / "cells", tmp_path / "matrix"]
+        how = {"cwd": ROOT, "env": env, "text": True, "stdout": subprocess.PIPE, "timeout": 600}
+        job = subprocess.run(submit, check=True, **how).stdout.strip()
+        until(lambda: len(done()) >= 5, "measure some")
+        subprocess.run([SLURM["scancel"], job], check=True, **how)
+        before = done()
+        assert 5 <= len(before) < 40
+        again = subprocess.run([submit[0], "--wait", *submit[1:]], check=False, **how)
+        assert again.returncode == 0
+    assert done().keys() == cells.keys()
+    assert before.items() <= done().items()
+    assert all(whole(tmp_path / "matrix" / f"{name}.jsonl") for name in cells)
+    assert not list((tmp_path / "matrix").glob("*.part"))
