@@ -241,8 +241,9 @@ static struct row *least_of(struct row loops[LOOPS], const char *what)
 	double fewest = INFINITY;
 
 	for (size_t i = 0; i < LOOPS; i++) {
-		double each = (double)row_number(&loops[i], what) /
-			      (double)row_number(&loops[i], "requests");
+		int64_t requests = row_number(&loops[i], "requests");
+		double each = requests ? (double)row_number(&loops[i], what) / (double)requests
+				       : INFINITY;
 
 		if (!least || each < fewest) {
 			least = &loops[i];
