@@ -45,13 +45,17 @@ static void choose_characters(const char *wanted)
 /* build/locale, beside the folder of the program's group. */
 static void bind_messages(void)
 {
+	static const char locale[] = "/locale";
 	char path[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/locale"));
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof(locale));
+	char *folder;
 
 	if (length < 0)
 		return;
 	path[length] = '\0';
-	bindtextdomain(domain, strcat(dirname(dirname(path)), "/locale"));
+	folder = dirname(dirname(path));
+	memcpy(folder + strlen(folder), locale, sizeof(locale));
+	bindtextdomain(domain, folder);
 	bind_textdomain_codeset(domain, "UTF-8");
 }
 
