@@ -35,7 +35,7 @@ static const struct variant variants[] = {
 	{0}};
 
 static const struct claim claims[] = {
-	{"race-zero-is-safe", "x == 0 means that the program is thread-safe", "*=barrier,long",
+	{"race-zero-is-safe", "x == 0 means that the program is thread-safe", "*=barrier,uneven",
 	 NOT_SEEN,
 	 .why = {[REFUTED] =
 			 "an update is lost only where the threads overlap. A short thread is done before the other has started, and on one CPU before its time slice ends; the race is there all the same."}},
@@ -63,9 +63,12 @@ static const struct opt opts[] = {
 
 enum {
 	SMALLEST = 10,
-	LONG = 10000000 /* none ends at 0 */,
+	LONG = 1000000,
 	MAX_CONTROL = 1000000 /* atomic updates are slow, and always exact */
 };
+
+static int64_t
+	more; /* updates of the first thread alone: half of LONG in a sham, so that no run ends at 0 */
 
 static _Atomic int64_t x;
 static _Atomic int arrived; /* threads at the barrier */
@@ -129,7 +132,8 @@ static int64_t run_once(size_t variant, int64_t n)
 	atomic_store(&x, 0);
 	atomic_store(&arrived, 0);
 	for (int i = 0; i < 2; i++) {
-		workers[i] = (struct worker){.variant = variant, .number = i, .n = n};
+		workers[i] =
+			(struct worker){.variant = variant, .number = i, .n = i ? n : n + more};
 		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]),
 		      "pthread_create");
 	}
@@ -222,8 +226,10 @@ int main(int argc, char *argv[])
 	struct run *run = run_begin(&about, argc, argv);
 	int64_t smallest = SMALLEST;
 
-	if (run_sham(run, "long"))
+	if (run_sham(run, "uneven")) {
 		smallest = largest = LONG;
+		more = LONG / 2;
+	}
 	while (run_next(run))
 		for (int64_t n = smallest; n <= largest && !run_stopped(); n *= 10)
 			if (run_variant(run) != ATOMIC || n <= MAX_CONTROL)
