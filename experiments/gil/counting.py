@@ -67,6 +67,7 @@ def measure(kind, threads, duration, turn):
 
     workers = [threading.Thread(target=body, args=(me,)) for me in range(threads)]
     for worker in workers:
+        worker.daemon = True  # where one cannot be started, those that wait for it end with the program
         worker.start()
     until = clock() + duration
     go.set()

@@ -62,6 +62,7 @@ def start(loops, work):
 
     threads = [threading.Thread(target=body, args=(loop,)) for loop in loops]
     for thread in threads:
+        thread.daemon = True  # where one cannot be started, those that wait for it end with the program
         thread.start()
     go.set()
     return threads
