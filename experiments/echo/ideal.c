@@ -234,22 +234,20 @@ static void closed_loop(const struct run *run, const struct model *model, struct
 		   row);
 }
 
-/* The loop with the least of something for a request. */
+static double for_a_request(const struct row *loop, const char *what)
+{
+	int64_t requests = row_number(loop, "requests");
+
+	return requests ? (double)row_number(loop, what) / (double)requests : INFINITY;
+}
+
 static struct row *least_of(struct row loops[LOOPS], const char *what)
 {
-	struct row *least = NULL;
-	double fewest = INFINITY;
+	struct row *least = &loops[0];
 
-	for (size_t i = 0; i < LOOPS; i++) {
-		int64_t requests = row_number(&loops[i], "requests");
-		double each = requests ? (double)row_number(&loops[i], what) / (double)requests
-				       : INFINITY;
-
-		if (!least || each < fewest) {
+	for (size_t i = 1; i < LOOPS; i++)
+		if (for_a_request(&loops[i], what) < for_a_request(least, what))
 			least = &loops[i];
-			fewest = each;
-		}
-	}
 	return least;
 }
 
@@ -273,11 +271,8 @@ static void add_loops(struct row *row, struct row loops[LOOPS])
 				      {"fewest_sleeps", row_number(calmest, "voluntary_switches")},
 				      {"fewest_sleeps_requests", row_number(calmest, "requests")},
 				      {0}});
-	for (size_t i = 0; i < LOOPS; i++)
-		if (&loops[i] != cheapest) {
-			row_increase(cheapest, "errors", row_number(&loops[i], "errors"));
-			row_increase(cheapest, "wrong_bytes", row_number(&loops[i], "wrong_bytes"));
-		}
+	row_set(cheapest, "errors", sum_of(loops, "errors"));
+	row_set(cheapest, "wrong_bytes", sum_of(loops, "wrong_bytes"));
 	row_add(row, cheapest->fields);
 }
 

@@ -209,27 +209,23 @@ struct counters {
 	_Atomic int64_t deadline_ns; /* 0 = not yet */
 	struct counter {
 		alignas(CACHE_LINE) _Atomic int64_t n;
-		int64_t begin_ns, end_ns;
 	} each[TEAM_MAX];
 };
 
 static void count(int member, void *argument)
 {
 	struct counters *c = argument;
-	struct counter *own = &c->each[member];
-	_Atomic int64_t *n = &own->n;
+	_Atomic int64_t *n = &c->each[member].n;
 	int64_t deadline_ns;
 
 	atomic_fetch_add(&c->ready, 1);
 	while ((deadline_ns = atomic_load(&c->deadline_ns)) == 0)
 		;
-	own->begin_ns = span_now();
-	do {
+	do
 		for (int i = 0; i < 1000; i++)
 			atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
 					      memory_order_relaxed);
-		own->end_ns = span_now();
-	} while (own->end_ns < deadline_ns && !run_stopped());
+	while (span_now() < deadline_ns && !run_stopped());
 }
 
 /* What was seen in one window. */
@@ -246,33 +242,30 @@ static struct window count_beside(pthread_t thread, int tid)
 	struct counters c = {0};
 	struct window w = {0};
 	int threads = run_cpus() < TEAM_MAX ? run_cpus() : TEAM_MAX;
-	int64_t begin_ns = INT64_MAX, end_ns = 0;
+	int64_t begin_ns;
 	clockid_t clock;
 	struct team team;
+	struct span all;
 
 	check(pthread_getcpuclockid(thread, &clock), "pthread_getcpuclockid");
 	team_start(&team, threads, TEAM_SPREAD, count, &c);
 	while (atomic_load(&c.ready) < threads)
 		run_sleep_until(span_now() + MS / 20);
 	w.cpu_ns = -clock_ns(clock);
-	w.deadline_ns = span_now() + window_ms * MS;
+	begin_ns = span_now();
+	w.deadline_ns = begin_ns + window_ms * MS;
 	atomic_store(&c.deadline_ns, w.deadline_ns);
 	while (run_sleep_until(span_now() + MS) && span_now() < w.deadline_ns) {
 		w.looks++;
 		w.asleep += thread_state(tid) == 'S';
 	}
 	w.cpu_ns += clock_ns(clock);
-	team_join(&team);
-	for (int i = 0; i < threads; i++) {
-		const struct counter *each = &c.each[i];
-
-		w.counts += atomic_load(&each->n);
-		begin_ns = each->begin_ns < begin_ns ? each->begin_ns : begin_ns;
-		end_ns = each->end_ns > end_ns ? each->end_ns : end_ns;
-	}
-	w.elapsed_ns = end_ns - begin_ns;
+	all = team_join(&team);
+	for (int i = 0; i < threads; i++)
+		w.counts += atomic_load(&c.each[i].n);
+	w.elapsed_ns = all.end_ns - begin_ns;
 	w.same_counts = atomic_load(&c.each[0].n);
-	w.same_ns = c.each[0].end_ns - c.each[0].begin_ns;
+	w.same_ns = team.members[0].span.end_ns - begin_ns;
 	return w;
 }
 

@@ -136,13 +136,16 @@ static void write_source(void)
 static char paths[TOOLS][PATH]; /* of compiler or valgrind */
 static char programs[TOOLS][2 * PATH];
 
-/* Without optimisation, so that each x += 1 is there.  False where that fails. */
-static bool compile(int tool, const char *name, const char *compiler, const char *argument)
+/* Without optimisation, so that each x += 1 is there; by ThreadSanitizer's compiler, or any.  False where that fails. */
+static bool compile(int tool, bool tsan, const char *any)
 {
+	const char *compiler = tsan ? paths[tool] : any;
+	const char *argument = tsan ? tools[tool].argument : NULL;
 	char source[2 * PATH];
 
 	snprintf(source, sizeof(source), "%s", scratch_path("x.c"));
-	snprintf(programs[tool], sizeof(programs[tool]), "%s", scratch_path(name));
+	snprintf(programs[tool], sizeof(programs[tool]), "%s",
+		 scratch_path(tsan ? variants[tool].name : "plain"));
 	if (access(programs[tool], X_OK) == 0) /* for another tool */
 		return true;
 	return child_execute((const char *const[]){compiler, "-std=gnu11", "-O0", "-g", "-pthread",
@@ -309,9 +312,7 @@ static int prepare(struct run *run)
 			run_leave_out(run, (size_t)tool, "there is no %s here", name);
 		else if (!*compiler)
 			run_leave_out(run, (size_t)tool, "there is no compiler here");
-		else if (!compile(tool, tsan ? variants[tool].name : "plain",
-				  tsan ? paths[tool] : compiler,
-				  tsan ? tools[tool].argument : NULL) ||
+		else if (!compile(tool, tsan, compiler) ||
 			 (tsan && !run_program(tool, 1, "").complete))
 			run_leave_out(run, (size_t)tool, "it does not work here");
 		else if (tool != NO_TOOL)

@@ -67,8 +67,8 @@ enum {
 	MAX_CONTROL = 1000000 /* atomic updates are slow, and always exact */
 };
 
-static int64_t
-	more; /* updates of the first thread alone: half of LONG in a sham, so that no run ends at 0 */
+/* Updates of the first thread alone: in a sham half of LONG, so that no run ends at 0. */
+static int64_t more;
 
 static _Atomic int64_t x;
 static _Atomic int arrived; /* threads at the barrier */

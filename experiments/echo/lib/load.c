@@ -94,9 +94,9 @@ int64_t row_number(const struct row *row, const char *name)
 	return row->fields[place_of(row, name)].num;
 }
 
-void row_increase(struct row *row, const char *name, int64_t by)
+void row_set(struct row *row, const char *name, int64_t number)
 {
-	row->fields[place_of(row, name)].num += by;
+	row->fields[place_of(row, name)].num = number;
 }
 
 int64_t load_rate(const struct row *row)

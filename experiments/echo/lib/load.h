@@ -30,11 +30,9 @@ extern const struct row_field load_fields[], load_columns[];
  */
 void load_run(const struct server *server, const struct load_ask *ask, struct row *row);
 
-/* The field's number in a row to which it was added. */
+/* The field's number in a row to which it was added, and another one for it. */
 int64_t row_number(const struct row *row, const char *name);
-
-/* Makes it greater. */
-void row_increase(struct row *row, const char *name, int64_t by);
+void row_set(struct row *row, const char *name, int64_t number);
 
 /* Of a row with a load: answers a second; 0 if the load measured nothing. */
 int64_t load_rate(const struct row *row);
