@@ -7,7 +7,8 @@ import subprocess
 import sys
 from functools import partial
 
-from program import BUILD, ROOT, environment, kind, parse, quick_rows, run, verdict_of
+import pytest
+from program import BUILD, ROOT, TIMEOUT, environment, kind, parse, quick_rows, run, verdict_of
 
 BUILTINS = BUILD / "gil" / "builtins"
 SCRIPT = ROOT / "experiments" / "gil" / "builtins.py"
@@ -29,6 +30,21 @@ def test_the_script():
     for updates, lost in said.values():
         assert updates >= 300 and updates % 100 == 0 and 0 <= lost < updates
     assert all(said[name][1] == 0 for name in OPERATIONS if name != "dict")
+
+
+@pytest.mark.parametrize("name, arguments", [
+    ("builtins", ["2", "5", "append"]), ("counting", ["own:2:5:1000"]), ("cpython", ["plain:1000"]),
+], ids=["builtins", "counting", "cpython"])
+def test_a_thread_that_cannot_be_started_ends_the_script(name, arguments):
+    """The one that was started before waits for it, and must not keep the script from its end."""
+    lacking = ("import runpy, sys, threading\nstart, started = threading.Thread.start, []\n"
+               "def fail(thread):\n    started.append(thread)\n    if len(started) == 2:\n"
+               "        raise RuntimeError(\"can't start new thread\")\n    start(thread)\n"
+               "threading.Thread.start = fail\nrunpy.run_path(sys.argv.pop(1), run_name='__main__')\n")
+    path = ROOT / "experiments" / "gil" / f"{name}.py"
+    done = subprocess.run([sys.executable, "-c", lacking, path, *arguments], capture_output=True, text=True,
+                          timeout=TIMEOUT, check=False)
+    assert done.returncode == 1 and "can't start new thread" in done.stderr.splitlines()[-1]
 
 
 def test_what_hands_the_gil_over_loses():

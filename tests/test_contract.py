@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import sham
-from program import (TIMEOUT, environment, finish, kind, left_behind, options, order, parse,
+from program import (ROOT, TIMEOUT, environment, finish, kind, left_behind, options, order, parse,
                      programs, run, run_on_a_terminal, start, until, verdicts)
 from sentence import sentence
 
@@ -358,6 +358,15 @@ def test_every_claim_and_control_has_a_sham(quick, described):
     assert set(described["claims"]) | set(described["controls"]) == set(described["shams"])
 
 
+def is_another_processor(rows):
+    """Than that of the reference run, in which each sham was seen to turn its claim (test_docs)."""
+    reference = ROOT / "results" / "reference" / f"{rows[0]['experiment']}.jsonl"
+    if not reference.exists():
+        return False
+    with open(reference, encoding="utf-8") as lines:
+        return parse(next(lines))[0]["cpu_model"] != rows[0]["cpu_model"]
+
+
 def test_shams(program, quick, described, runs_here, alone):
     """Each claim comes out as declared when what it is about is taken away, each control fails."""
     words = verdicts(quick.rows)
@@ -373,8 +382,9 @@ def test_shams(program, quick, described, runs_here, alone):
              if word not in (described["shams"][name]["then"], "unclear", "skipped")}
     assert not wrong
     same = [name for name in came if described["shams"][name]["then"] == words.get(name)]
-    if same:  # test_docs demands that it is not in the reference run
-        pytest.skip(f"on this machine the same without its sham: {', '.join(same)}")
+    if same and (quick.rows[-1]["disturbed_trials"] or is_another_processor(quick.rows)):
+        pytest.skip(f"disturbed, or of another processor, and the same without its sham: {', '.join(same)}")
+    assert not same, "the same without its sham"
     if "unclear" in came.values():
         pytest.skip("too disturbed or too slow to tell: "
                     + ", ".join(name for name, word in came.items() if word == "unclear"))
@@ -457,7 +467,8 @@ def test_colour_and_the_same_order(quick, one_round):
     """The seed's default is the same, so is the order of the variants in the first round."""
     assert one_round.status == quick.status and COLOUR.search(one_round.shown)
     if one_round.all_variants:
-        here, there = ([at for at in order(kind(rows, "sample")) if at[0] == 0] for rows in (one_round.rows, quick.rows))
+        here, there = ([at for at in order(kind(rows, "sample")) if at[0] == 0]
+                       for rows in (one_round.rows, quick.rows))
         assert here == there
     drawn = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;]*[mK]", "", one_round.shown))
     assert not too_wide("\n".join(drawn))
