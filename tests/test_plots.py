@@ -127,18 +127,14 @@ def test_there_are_reference_results():
     assert REFERENCE, "results/reference holds no result to draw"
 
 
-DRAWN = {"png": REFERENCE, "svg": [path for at, path in enumerate(REFERENCE) if at % 3]}  # test_report the others
-
-
-@pytest.fixture(scope="module", params=DRAWN)
+@pytest.fixture(scope="module", params=["png", "svg"])
 def drawn(request, tmp_path_factory):
-    """All of these results; and some again, by somebody with other settings."""
-    every = DRAWN[request.param]
+    """All reference results; and some again, by somebody with other settings."""
     folder = tmp_path_factory.mktemp("drawn")
     (folder / "matplotlibrc").write_text("font.size: 20\nsavefig.dpi: 50\n")
     for out, paths, env in (
-            ("a", every, {}),
-            ("b", every[0 if request.param == "png" else 5::10],
+            ("a", REFERENCE, {}),
+            ("b", REFERENCE[0 if request.param == "png" else 5::10],
              {"MATPLOTLIBRC": str(folder / "matplotlibrc"), "TZ": "UTC-9", "LC_ALL": "C",
               "MPLBACKEND": "no such thing"})):
         done = plot("--format", request.param, "--out", folder / out, *paths,
@@ -151,8 +147,7 @@ def drawn(request, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("drawn, path", [(how, path) for how, paths in DRAWN.items() for path in paths],
-                         indirect=["drawn"], scope="module", ids=lambda of: getattr(of, "name", of))
+@pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.name)
 def test_a_reference_result_is_drawn(path, drawn):
     """As an image of the right size with something on it."""
     result = rows.read(path)
