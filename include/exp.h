@@ -116,6 +116,7 @@ struct bound {
 };
 
 struct run;
+struct peer;
 
 struct experiment {
 	const char *name;  /* the program's */
@@ -123,7 +124,8 @@ struct experiment {
 	int order; /* where it comes among all: the hundreds are the group, headlines first */
 	const char *summary;
 	const char *
-		intro; /* before the table; {option} and {cpus} ("2 CPUs") are put in; NULL = nothing */
+		intro; /* before the table; {option}, {cpus} ("2 CPUs") and {where} the other half is
+			  ("over loopback") are put in; NULL = nothing */
 	const struct claim *claims;     /* ended by {0} */
 	const struct opt *opts;         /* ended by {0}; NULL = none but the common ones */
 	const struct variant *variants; /* ended by {0}; NULL = one, without a name */
@@ -136,6 +138,8 @@ struct experiment {
 	void (*judge)(
 		struct run *run); /* judge.h: all verdicts, from the rows; called at each look */
 	void (*draw)(struct run *run); /* judge.h: pictures below the table; NULL = none */
+	void (*const *halves)(struct peer *peer); /* peer.h: what may be on another host, ended by
+						     NULL; NULL = nothing may */
 	const char *scatter; /* the sample field whose spread tells noise; NULL = none does */
 };
 

@@ -34,6 +34,9 @@ struct net_ask {
 	const char *congestion; /* TCP_CONGESTION of tx; NULL = the system's */
 };
 
+/* Asks for all of it at one socket, before it is connected. */
+void net_prepare(int fd, struct net_ask ask);
+
 /*
  * TCP and UDP go over 127.0.0.1; AF_UNIX pairs have no name.  The receive buffer is set before
  * connect, because TCP agrees on the window's scale then (tcp(7)).  A pipe has one buffer:
@@ -63,6 +66,9 @@ int net_bound(int type, struct sockaddr_in *where);
 int net_listen(int backlog, struct sockaddr_in *where);
 int net_connect(const struct sockaddr_in *where);
 int net_accept(int listener);
+
+/* Binds an AF_INET socket to a free port of this address; *where is which. */
+void net_bind(int fd, struct in_addr address, struct sockaddr_in *where);
 
 /* A fresh AF_INET socket, not bound; type as of socket(2). */
 int net_socket(int type);

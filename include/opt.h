@@ -46,9 +46,10 @@ struct opt {
 	const char *const *choices; /* ... one of these, NULL at the end; NULL = any */
 	bool lines;                 /* may have line breaks and control characters */
 	const char *metavar;        /* what --help calls the string; NULL = WORD */
+	const char *without; /* what it is set to without a string; NULL = it must have one */
 };
 
-enum { OPT_TABLES = 2 };
+enum { OPT_TABLES = 3 };
 
 /* A command line: its options, and what --help says. */
 struct opt_page {
@@ -70,6 +71,12 @@ void opt_parse(const struct opt_page *page, int argc, char *argv[]);
 
 /* Adds every option of a table with its value to a row's parameters. */
 void opt_record(json_t *params, const struct opt *opts);
+
+/*
+ * Sets the variables of a table to what opt_record() wrote; strings stay the object's.  NULL, or what is
+ * wrong with the first one that is missing, of another type or out of range.
+ */
+const char *opt_restore(const json_t *params, const struct opt *opts);
 
 /*
  * Reads a number with the suffixes of its unit.  0, or EINVAL for anything that is not one

@@ -19,6 +19,7 @@ struct tcpinfo {
 	int64_t backoff; /* doublings of the timer for window probes and retransmissions, now */
 	int64_t state;   /* TCP_ESTABLISHED, TCP_SYN_SENT ... of <netinet/tcp.h> */
 	int64_t rtt;     /* smoothed round trip, ns */
+	int64_t min_rtt; /* the shortest one of late, ns */
 	int64_t cwnd;    /* congestion window, in segments of mss bytes */
 	int64_t mss;
 	int64_t retransmits;       /* segments sent again so far */

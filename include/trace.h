@@ -65,7 +65,7 @@ struct trace {
 	pthread_t sampler;
 };
 
-/* Starts to look at both queues every so many ns.  The pair stays the caller's. */
+/* Starts to look at both queues every so many ns, or at the sender's if rx is -1.  The pair stays the caller's. */
 void trace_begin(struct trace *trace, struct net_pair fd, int64_t every_ns);
 
 int64_t trace_now(const struct trace *trace);

@@ -16,11 +16,10 @@
  * call is named from what TCP says of itself, not from what the experiment set up.
  */
 #include <err.h>
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "exp.h"
@@ -28,10 +27,11 @@
 #include "link.h"
 #include "net.h"
 #include "pattern.h"
+#include "peer.h"
 #include "span.h"
 #include "trace.h"
 
-enum { WIDE = 1 << 20 /* SO_RCVBUF of the slow link's receiver, bytes */ };
+enum { WIDE = 1 << 20 /* SO_RCVBUF of the slow link's receiver, bytes */, MS = 1000000 };
 
 enum { SLEEP, DRAIN, EAGER, SLOW, VARIANTS };
 
@@ -81,7 +81,7 @@ static const struct row_field fields[] = {
 	 "what the send buffer was charged with in the longest call, at most"},
 	{"longest_backoff", "how often the window probes' timer doubled in it, at most"},
 	{"first_call_ns", "of the first send"},
-	{"held_bytes", "in both queues when recv was called first"},
+	{"held_bytes", "that send had taken before recv was called first"},
 	{"sent_bytes", "accepted by send in all"},
 	{"granted_sndbuf_bytes", "SO_SNDBUF of the sender"},
 	{"granted_rcvbuf_bytes", "SO_RCVBUF of the receiver"},
@@ -125,34 +125,33 @@ static const struct opt opts[] = {
 	{0, "congestion", "congestion control of the sender, such as cubic", .text = &congestion},
 	{0}};
 
-/* One trial.  What the receiver saw is written by its thread, and read after it was joined. */
+/* What the receiver is told to do, and what it saw. */
+struct orders {
+	int64_t sleep_ns;
+	int64_t rate;  /* bytes a second; 0 = at once */
+	int64_t loses; /* a sham */
+};
+
+struct seen {
+	int64_t granted_rcvbuf, received, misplaced;
+};
+
 struct trial {
 	size_t variant;
 	struct trace trace;
-	int64_t begin_ns; /* CLOCK_MONOTONIC; the times below count from it */
-	int64_t granted_sndbuf, granted_rcvbuf;
-	int64_t received, misplaced;
-	int64_t held_bytes;     /* in both queues, when the first recv was called */
-	bool unfinished;        /* the sender, when the receiver had slept */
-	bool overwrites, loses; /* shams */
+	struct seen seen;
+	int64_t granted_sndbuf;
+	bool overwrites; /* a sham */
 	int64_t elapsed_ns;
 };
 
 static struct link *cable;   /* the slow link; NULL: there is none */
 static const char *no_cable; /* why */
 
-/* Waits until ns after the begin; if a signal comes, wakes whoever is blocked in send or recv. */
-static void wait_until(const struct trial *t, double ns)
-{
-	if (run_sleep_until(t->begin_ns + (int64_t)ns))
-		return;
-	shutdown(t->trace.fd.tx, SHUT_RDWR);
-	shutdown(t->trace.fd.rx, SHUT_RDWR);
-}
+static struct peer *far;
 
-static void *send_all(void *argument)
+static void send_all(struct trial *t)
 {
-	struct trial *t = argument;
 	uint8_t *buffer = check_alloc(malloc((size_t)write_size));
 	int64_t sent = 0;
 
@@ -164,62 +163,80 @@ static void *send_all(void *argument)
 		if (t->overwrites)
 			memset(buffer, 0, length);
 		n = trace_send(&t->trace, buffer, length);
-		if (n < 0 && !run_stopped())
+		if (n < 0)
 			err(EXIT_USAGE, "send");
 		memset(buffer, 0, length); /* the copy in the kernel must not mind */
 		sent += n;
 	}
 	shutdown(t->trace.fd.tx, SHUT_WR);
 	free(buffer);
-	return NULL;
 }
 
-static void *receive_all(void *argument)
+/* The far half.  It begins to read after the trial has begun by so much as it sleeps, or more. */
+static void receive_all(struct peer *near)
 {
-	struct trial *t = argument;
 	uint8_t *buffer = check_alloc(malloc((size_t)write_size));
-	ssize_t n;
+	struct seen seen = {0};
+	struct orders orders;
+	int64_t begin_ns;
+	ssize_t n = 1;
+	int fd;
 
-	if (t->variant == SLEEP) {
-		wait_until(t, (double)sleep_ms * 1e6);
-		t->unfinished = atomic_load(&t->trace.sent) < total;
+	peer_hear(near, &orders, sizeof(orders));
+	fd = peer_accept(near);
+	seen.granted_rcvbuf = net_rcvbuf(fd);
+	peer_hear(near, NULL, 0);
+	begin_ns = span_now();
+	run_sleep_until(begin_ns + orders.sleep_ns);
+	while (n > 0) {
+		n = recv(fd, buffer, (size_t)write_size, 0);
+		if (n < 0)
+			err(EXIT_USAGE, "recv");
+		seen.misplaced +=
+			(int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)seen.received);
+		seen.received += n;
+		if (orders.rate && seen.received < total)
+			run_sleep_until(begin_ns + (int64_t)((double)seen.received /
+							     (double)orders.rate * 1e9));
 	}
-	t->held_bytes = net_outq(t->trace.fd.tx) + net_inq(t->trace.fd.rx);
-	if (t->held_bytes > total) /* a FIN on its way counts as a byte */
-		t->held_bytes = total;
-	while ((n = recv(t->trace.fd.rx, buffer, (size_t)write_size, 0)) > 0) {
-		t->misplaced +=
-			(int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)t->received);
-		t->received += n;
-		if (t->variant == DRAIN && t->received < total)
-			wait_until(t, (double)t->received / (double)rate * 1e9);
-	}
-	if (n < 0 && !run_stopped())
-		err(EXIT_USAGE, "recv");
-	t->received -= t->loses;
+	seen.received -= orders.loses;
+	peer_say(near, &seen, sizeof(seen));
+	close(fd);
 	free(buffer);
-	return NULL;
 }
 
-static void measure(struct trial *t)
+static void measure(struct run *run, struct trial *t)
 {
-	struct net_ask ask = {sndbuf, t->variant == SLOW ? WIDE : rcvbuf, congestion};
-	struct net_pair fd =
-		t->variant == SLOW ? link_pair(cable, NET_TCP, ask) : net_pair(NET_TCP, ask);
-	pthread_t sender;
-	pthread_t receiver;
+	bool slow = t->variant == SLOW;
+	struct net_ask ask = {sndbuf, slow ? WIDE : rcvbuf, congestion};
+	struct orders orders = {.sleep_ns = t->variant == SLEEP ? sleep_ms * MS : 0,
+				.rate = t->variant == DRAIN ? rate : 0,
+				.loses = run_sham(run, "lose")};
+	struct net_pair fd;
 
+	peer_begin(far, receive_all, TEAM_FREE);
+	peer_say(far, &orders, sizeof(orders));
+	fd = peer_connect(far, slow ? cable : NULL, NET_TCP, ask);
 	t->granted_sndbuf = net_sndbuf(fd.tx);
-	t->granted_rcvbuf = net_rcvbuf(fd.rx);
 	trace_begin(&t->trace, fd, sample_us * 1000);
-	t->begin_ns = t->trace.zero_ns;
-	check(pthread_create(&receiver, NULL, receive_all, t), "pthread_create");
-	check(pthread_create(&sender, NULL, send_all, t), "pthread_create");
-	check(pthread_join(sender, NULL), "pthread_join");
-	check(pthread_join(receiver, NULL), "pthread_join");
+	peer_say(far, NULL, 0);
+	send_all(t);
+	peer_hear(far, &t->seen, sizeof(t->seen));
 	t->elapsed_ns = trace_now(&t->trace);
 	trace_end(&t->trace);
+	peer_end(far);
 	net_close(&fd);
+}
+
+/* What send had taken by then, and so lay in the kernel before the receiver that sleeps read. */
+static int64_t sent_by(const struct trace *trace, int64_t ns)
+{
+	int64_t sent = 0;
+
+	for (size_t i = 0; i < trace->calls_n; i++)
+		if (trace->calls[i].begin_ns + trace->calls[i].elapsed_ns <= ns)
+			sent = trace->calls[i].sent_bytes;
+	return sent;
 }
 
 static void record(struct run *run, const struct trial *t)
@@ -228,19 +245,20 @@ static void record(struct run *run, const struct trial *t)
 	struct trace_sum sum = trace_sum(trace);
 	const struct trace_call *first =
 		trace->calls_n ? &trace->calls[0] : &(struct trace_call){0};
-	bool stalled = (double)sum.blocked_ns >=
-		       run_bound(run, "stall_share") * (double)(sleep_ms * 1000000);
+	bool stalled =
+		(double)sum.blocked_ns >= run_bound(run, "stall_share") * (double)(sleep_ms * MS);
 	bool peer = (double)sum.cause_ns[CAUSE_PEER] >=
 		    run_bound(run, "cause_share") * (double)sum.blocked_ns;
-	bool late = t->unfinished && !stalled;
+	int64_t held = sent_by(trace, t->variant == SLEEP ? sleep_ms * MS : 0);
+	bool late = held < total && !stalled;
 	bool sampled = sum.longest_looks > 0 || !stalled;
 
 	trace_record(trace, run);
 	run_record(run, (struct field[]){{"sent_bytes", atomic_load(&trace->sent)},
-					 {"missing_bytes", total - t->received},
-					 {"misplaced_bytes", t->misplaced},
+					 {"missing_bytes", total - t->seen.received},
+					 {"misplaced_bytes", t->seen.misplaced},
 					 {"granted_sndbuf_bytes", t->granted_sndbuf},
-					 {"granted_rcvbuf_bytes", t->granted_rcvbuf},
+					 {"granted_rcvbuf_bytes", t->seen.granted_rcvbuf},
 					 {"calls", (int64_t)trace->calls_n},
 					 {"first_call_ns", first->elapsed_ns},
 					 {"blocked_calls", sum.blocked_calls},
@@ -254,7 +272,7 @@ static void record(struct run *run, const struct trial *t)
 					 {"longest_ns", sum.longest_ns},
 					 {"longest_wmem_bytes", sum.longest_wmem},
 					 {"longest_backoff", sum.longest_backoff},
-					 {"held_bytes", t->held_bytes},
+					 {"held_bytes", held},
 					 {"elapsed_ns", t->elapsed_ns},
 					 {late ? NULL : "peer_limited", stalled && peer},
 					 {sampled && !late ? "blocked_while_full" : NULL,
@@ -312,13 +330,15 @@ static void draw(struct run *run)
 	}
 }
 
+static void (*const halves[])(struct peer *near) = {receive_all, NULL};
+
 static const struct experiment about = {
 	.name = "stall",
 	.group = "buffers",
 	.order = 301,
 	.summary = "How long does a blocking send block, and why?",
 	.intro =
-		"TCP on loopback, {sndbuf_bytes} and {rcvbuf_bytes} asked for. The sender calls send with {write_bytes} until it has written {total_bytes}; the receiver that sleeps does so for {sleep_ms}.",
+		"TCP {where}, {sndbuf_bytes} and {rcvbuf_bytes} asked for. The sender calls send with {write_bytes} until it has written {total_bytes}; the receiver that sleeps does so for {sleep_ms}.",
 	.claims = claims,
 	.controls = controls,
 	.opts = opts,
@@ -328,6 +348,7 @@ static const struct experiment about = {
 	.trials = 3,
 	.quick_trials = 3,
 	.limit_s = 3600,
+	.halves = halves,
 	.judge = judge,
 	.draw = draw,
 };
@@ -336,16 +357,18 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	if (run_selected(run, SLOW))
+	far = peer_open(run);
+	if (peer_remote(far))
+		no_cable = "the peer is on another host";
+	else if (run_selected(run, SLOW))
 		cable = link_open((struct link_ask){.rate = rate}, &no_cable);
 	if (no_cable)
 		run_leave_out(run, SLOW, "no slow link: %s", no_cable);
 	while (run_next(run)) {
 		struct trial t = {.variant = run_variant(run),
-				  .overwrites = run_sham(run, "overwrite"),
-				  .loses = run_sham(run, "lose")};
+				  .overwrites = run_sham(run, "overwrite")};
 
-		measure(&t);
+		measure(run, &t);
 		record(run, &t);
 		if (run_trial(run) == 0)
 			shown[run_label(run)] = t;

@@ -48,6 +48,15 @@ static int64_t get_option(int fd, int option, const char *name)
 	return value;
 }
 
+void net_prepare(int fd, struct net_ask ask)
+{
+	ask_for(fd, SO_RCVBUF, ask.rcvbuf);
+	ask_for(fd, SO_SNDBUF, ask.sndbuf);
+	if (ask.congestion && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, ask.congestion,
+					 (socklen_t)strlen(ask.congestion)) != 0)
+		err(2, "congestion control '%s'", ask.congestion);
+}
+
 /* --- sockets --------------------------------------------------------------- */
 
 int net_socket(int type)
@@ -72,8 +81,7 @@ void net_reset(int fd)
 	close(fd);
 }
 
-/* Binds the socket to a free port of the address; *where is which. */
-static void bind_to(int fd, struct in_addr address, struct sockaddr_in *where)
+void net_bind(int fd, struct in_addr address, struct sockaddr_in *where)
 {
 	*where = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = address};
 	check_fd(bind(fd, (struct sockaddr *)where, sizeof(*where)), "bind");
@@ -89,7 +97,7 @@ int net_bound(int type, struct sockaddr_in *where)
 {
 	int fd = net_socket(type);
 
-	bind_to(fd, loopback(), where);
+	net_bind(fd, loopback(), where);
 	return fd;
 }
 
@@ -176,12 +184,9 @@ struct net_pair net_join(int tx, int rx, struct in_addr address, struct net_ask 
 	struct net_pair pair = {tx, rx};
 	struct sockaddr_in where;
 
-	ask_for(rx, SO_RCVBUF, ask.rcvbuf);
-	ask_for(tx, SO_SNDBUF, ask.sndbuf);
-	if (ask.congestion && setsockopt(tx, IPPROTO_TCP, TCP_CONGESTION, ask.congestion,
-					 (socklen_t)strlen(ask.congestion)) != 0)
-		err(2, "congestion control '%s'", ask.congestion);
-	bind_to(rx, address, &where);
+	net_prepare(rx, (struct net_ask){.rcvbuf = ask.rcvbuf});
+	net_prepare(tx, (struct net_ask){.sndbuf = ask.sndbuf, .congestion = ask.congestion});
+	net_bind(rx, address, &where);
 	if (stream)
 		check_fd(listen(rx, 1), "listen");
 	check_fd(connect(tx, (struct sockaddr *)&where, sizeof(where)), "connect");

@@ -14,6 +14,7 @@
 #include "text.h"
 
 /* Keys of options without a letter: above every character. */
+enum { NAME = 64 }; /* bytes of a parameter's */
 enum { MAX_OPTS = 64, LONG_ONLY = 0x100, USAGE = 0x200, ARGUMENT = 4096, EVERY = 3 };
 
 /* What argp's parser works on: all tables as one list. */
@@ -216,6 +217,8 @@ static error_t parse_one(int key, char *arg, struct argp_state *state)
 		parse->given[i] = true;
 		if (opt->given)
 			*opt->given = true;
+		if (!arg)
+			arg = (char *)opt->without;
 		if (opt->num)
 			set_number(opt, arg);
 		else if (opt->flag)
@@ -287,11 +290,13 @@ static size_t add_table(const struct opt_table *table, int group, struct parse *
 			errx(EXIT_USAGE, "more than %d options", MAX_OPTS);
 		refuse_twice(parse, opt);
 		parse->opts[parse->n++] = opt;
-		options[used++] = (struct argp_option){.name = opt->name,
-						       .key = key_of(parse, parse->n - 1),
-						       .arg = argument_of(opt),
-						       .doc = help_of(opt),
-						       .group = group};
+		options[used++] =
+			(struct argp_option){.name = opt->name,
+					     .key = key_of(parse, parse->n - 1),
+					     .arg = argument_of(opt),
+					     .flags = opt->without ? OPTION_ARG_OPTIONAL : 0,
+					     .doc = help_of(opt),
+					     .group = group};
 	}
 	return used;
 }
@@ -320,30 +325,73 @@ void opt_parse(const struct opt_page *page, int argc, char *argv[])
 			free((char *)options[i].doc);
 }
 
-static void add_param(json_t *params, const struct opt *opt)
+/* The name of an option's parameter. */
+static const char *param_of(const struct opt *opt, char name[NAME])
 {
 	static const char *const suffix[] = {[OPT_COUNT] = "",
 					     [OPT_BYTES] = "_bytes",
 					     [OPT_BYTES_PER_S] = "_bytes_per_s",
 					     [OPT_MS] = "_ms"};
-	char name[64];
-	json_t *value;
 
-	snprintf(name, sizeof(name), "%s%s", opt->name, opt->num ? suffix[opt->unit] : "");
+	snprintf(name, NAME, "%s%s", opt->name, opt->num ? suffix[opt->unit] : "");
 	for (char *c = name; *c; c++)
 		if (*c == '-')
 			*c = '_';
+	return name;
+}
+
+static void add_param(json_t *params, const struct opt *opt)
+{
+	char name[NAME];
+	json_t *value;
+
 	if (opt->num)
 		value = json_integer(*opt->num);
 	else if (opt->flag)
 		value = json_boolean(*opt->flag);
 	else
 		value = *opt->text ? rows_text(*opt->text) : json_null();
-	json_object_set_new(params, name, value);
+	json_object_set_new(params, param_of(opt, name), value);
 }
 
 void opt_record(json_t *params, const struct opt *opts)
 {
 	for (const struct opt *opt = opts; opt && opt->name; opt++)
 		add_param(params, opt);
+}
+
+/* Whether a text is one of the choices, if there are any. */
+static bool may_be(const struct opt *opt, const char *text)
+{
+	const char *const *choice = opt->choices;
+
+	while (choice && *choice && strcmp(*choice, text) != 0)
+		choice++;
+	return !choice || *choice;
+}
+
+static bool restore(const json_t *value, const struct opt *opt)
+{
+	if (opt->num && json_is_integer(value)) {
+		*opt->num = json_integer_value(value);
+		return *opt->num >= opt->min && *opt->num <= opt->max;
+	}
+	if (opt->flag && json_is_boolean(value)) {
+		*opt->flag = json_is_true(value);
+		return true;
+	}
+	if (!opt->text || !(json_is_string(value) || json_is_null(value)))
+		return false;
+	*opt->text = json_string_value(value);
+	return !*opt->text || may_be(opt, *opt->text);
+}
+
+const char *opt_restore(const json_t *params, const struct opt *opts)
+{
+	char name[NAME];
+
+	for (const struct opt *opt = opts; opt && opt->name; opt++)
+		if (!restore(json_object_get(params, param_of(opt, name)), opt))
+			return text_format("--%s: out of range", opt->name);
+	return NULL;
 }

@@ -88,6 +88,16 @@ static void common_table(const struct experiment *about, struct common *common)
 					 .help = "print in this language, such as ko",
 					 .text = &common->language,
 					 .metavar = "CODE"};
+	common->hosts[0] = (struct opt){.name = "peer",
+					.help = "the other half is there, where it is served",
+					.text = &common->peer,
+					.metavar = "HOST[:PORT]"};
+	common->hosts[1] = (struct opt){.name = "serve",
+					.help = "be the other half of runs on other hosts, one at "
+						"a time, at this address (default 127.0.0.1:65431)",
+					.text = &common->serve,
+					.metavar = "ADDRESS[:PORT]",
+					.without = "127.0.0.1"};
 	if (about->variants)
 		common->opts[n++] = (struct opt){.name = "variants",
 						 .help = "only these variants, such as a,b",
@@ -104,8 +114,12 @@ void options_parse(const struct experiment *about, struct common *common, int ar
 	common_table(about, common);
 	page.tables[0] = (struct opt_table){"This experiment:", about->opts ? about->opts : &none};
 	page.tables[1] = (struct opt_table){"Every experiment:", common->opts};
+	if (about->halves)
+		page.tables[2] = (struct opt_table){"On two hosts:", common->hosts};
 	opt_parse(&page, argc, argv);
 	free(doc);
+	if (common->peer && common->sham)
+		errx(EXIT_USAGE, "--sham is of one host, without --peer");
 }
 
 json_t *options_params(const struct experiment *about, const struct common *common)

@@ -17,7 +17,8 @@ struct common {
 	bool trials_given; /* so many exactly */
 	bool quick, quiet, brief, describe;
 	const char *output, *cpus, *variants, *sham, *language;
-	struct opt opts[13]; /* the table that points at the fields above */
+	const char *peer, *serve;
+	struct opt opts[13], hosts[3]; /* the tables that point at the fields above */
 };
 
 /* Fills both tables from argv.  Ends the process as run_begin() says. */

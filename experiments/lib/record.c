@@ -60,6 +60,8 @@ void record_describe(struct run *run)
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		json_object_set_new(row, tables[i], declare_table(run, tables[i]));
 	json_object_set_new(row, "params", params_of(run));
+	if (run->peer)
+		json_object_set(row, "peer", run->peer);
 	machine_describe(row);
 	record_row(run, row);
 }
@@ -219,6 +221,7 @@ void record_free(struct run *run)
 	}
 	for (size_t i = 0; i < run->notes_n; i++)
 		judge_forget(&run->notes[i].sentence);
+	json_decref(run->peer);
 	json_decref(run->pending);
 	json_decref(run->samples);
 }

@@ -113,6 +113,8 @@ struct run *run_begin(const struct experiment *about, int argc, char *argv[])
 	declare_sham(run);
 	if (run->options.describe)
 		declare_describe(run);
+	if (run->options.serve)
+		peer_serve(run);
 	choose_variants(run);
 	cpus_choose(run->options.cpus);
 	files_make_room(FILES_FEW);
@@ -336,6 +338,8 @@ static int finish(struct run *run, int status)
 	pthread_mutex_destroy(&run->lock);
 	if (run->out != run->console)
 		fclose(run->out);
+	if (run->half)
+		peer_close(run->half);
 	record_free(run);
 	free(run);
 	return status;

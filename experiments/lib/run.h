@@ -43,10 +43,12 @@ struct run {
 	const struct experiment *about;
 	pid_t process;
 	struct common options;
-	FILE *out;     /* the report; NULL under --quiet */
-	FILE *console; /* stdout, or stderr if the rows go to stdout */
-	bool colour;   /* on the console */
-	bool progress; /* on stderr */
+	struct peer *half; /* the near half's; NULL = there is but one */
+	json_t *peer;      /* what the other host said of itself; NULL = there is none */
+	FILE *out;         /* the report; NULL under --quiet */
+	FILE *console;     /* stdout, or stderr if the rows go to stdout */
+	bool colour;       /* on the console */
+	bool progress;     /* on stderr */
 
 	const struct row_field *fields[MAX_FIELDS]; /* all of them, those of `also` tables too */
 	size_t fields_n;
@@ -140,6 +142,11 @@ void report_prepare(struct run *run);
 void report_verdicts(struct run *run);
 void report_failure(struct run *run, const char *template, const struct number *numbers);
 void report_noise(struct run *run);
+
+/* peer.c */
+void peer_close(struct peer *peer);
+/* Serves the runs of other hosts, until a signal ends the process. */
+_Noreturn void peer_serve(struct run *run);
 
 /*
  * stop.c: on a signal, or when the limit is over, calls `end` from another thread with the word for

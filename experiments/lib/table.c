@@ -432,7 +432,7 @@ static void free_table(struct table *table)
 	free(table);
 }
 
-/* {option} of the intro: the parameters, and {cpus}. */
+/* {option} of the intro: the parameters; {cpus}; {where} the halves are. */
 static void print_intro(struct run *run)
 {
 	struct number numbers[MAX_FIELDS] = {0};
@@ -440,13 +440,15 @@ static void print_intro(struct run *run)
 		translated(run_cpus() == 1 ? MESSAGE("%d CPU") : MESSAGE("%d CPUs")), run_cpus());
 	json_t *params;
 	const char *name;
-	size_t n = 1;
+	size_t n = 2;
 	json_t *value;
 	char *text;
 
 	if (!run->about->intro)
 		return;
 	numbers[0] = number_text("cpus", cpus);
+	numbers[1] = number_text("where", translated(run->peer ? MESSAGE("to another host")
+							       : MESSAGE("over loopback")));
 	params = options_params(run->about, &run->options);
 	json_object_foreach(params, name, value)
 	{

@@ -19,6 +19,7 @@ struct tcpinfo tcpinfo_read(int fd)
 				.backoff = info.tcpi_backoff,
 				.state = info.tcpi_state,
 				.rtt = (int64_t)info.tcpi_rtt * 1000,
+				.min_rtt = (int64_t)info.tcpi_min_rtt * 1000,
 				.cwnd = info.tcpi_snd_cwnd,
 				.mss = info.tcpi_snd_mss,
 				.retransmits = info.tcpi_total_retrans,

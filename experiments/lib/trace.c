@@ -49,7 +49,7 @@ static void *look_on(void *argument)
 		look = &t->looks[t->looks_n];
 		*look = (struct trace_look){.at_ns = trace_now(t),
 					    .outq = net_outq(t->fd.tx),
-					    .inq = net_inq(t->fd.rx),
+					    .inq = t->fd.rx < 0 ? 0 : net_inq(t->fd.rx),
 					    .wmem = net_memory(t->fd.tx).send,
 					    .tcp = tcpinfo_read(t->fd.tx)};
 		if (t->looks_n == 0 || changed(look - 1, look))
@@ -141,7 +141,8 @@ const struct row_field trace_fields[] = {
 	{"rwnd_limited_ns", "how long the peer's window held TCP up meanwhile", .row = "call"},
 	{"at_ns", "since the trial began", .row = "queue"},
 	{"outq_bytes", "in the send queue (SIOCOUTQ)", .row = "queue"},
-	{"inq_bytes", "in the receive queue (SIOCINQ)", .row = "queue"},
+	{"inq_bytes", "in the receive queue (SIOCINQ); absent if that is on another host",
+	 .row = "queue"},
 	{"wmem_bytes", "what the send buffer is charged with", .row = "queue"},
 	{"busy_ns", "TCP_INFO's clock: bytes were under way", .row = "queue"},
 	{"rwnd_limited_ns", "TCP_INFO's clock: the peer's window was full", .row = "queue"},
@@ -169,12 +170,12 @@ void trace_record(const struct trace *trace, struct run *run)
 		run_row(run, "queue",
 			(struct field[]){{"at_ns", look->at_ns},
 					 {"outq_bytes", look->outq},
-					 {"inq_bytes", look->inq},
 					 {"wmem_bytes", look->wmem},
 					 {"busy_ns", look->tcp.busy},
 					 {"rwnd_limited_ns", look->tcp.rwnd_limited},
 					 {"sndbuf_limited_ns", look->tcp.sndbuf_limited},
 					 {"backoff", look->tcp.backoff},
+					 {trace->fd.rx < 0 ? NULL : "inq_bytes", look->inq},
 					 {0}});
 	}
 }
@@ -276,5 +277,6 @@ void trace_draw(const struct trace *trace, FILE *out, const char *title)
 		text_format("%s ms", text_count(column_ns * COLUMNS / 1000000)));
 	draw_sender(trace, out, column_ns);
 	draw_queue(trace, out, "sndbuf", true, column_ns);
-	draw_queue(trace, out, "rcvbuf", false, column_ns);
+	if (trace->fd.rx >= 0)
+		draw_queue(trace, out, "rcvbuf", false, column_ns);
 }

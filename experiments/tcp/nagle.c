@@ -20,15 +20,16 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "exp.h"
 #include "judge.h"
 #include "net.h"
 #include "pattern.h"
+#include "peer.h"
 #include "span.h"
 #include "tcpinfo.h"
-#include "team.h"
 
 enum { PLAIN, NODELAY, QUICKACK, WRITEV, CORK, MORE, WRITE_READ, ACK, VARIANTS };
 
@@ -56,7 +57,8 @@ static const struct control controls[] = {
 
 static const struct row_field fields[] = {
 	{"exchange", "its number within the trial"},
-	{"stalled", "1: it took stalled_ns or longer", "stalled", SHOW_NONZERO},
+	{"stalled", "1: waited_ns are stalled_ns or more", "stalled", SHOW_NONZERO},
+	{"waited_ns", "of latency_ns, what its round trips do not take"},
 	{"latency_ns", "from the first write to the whole answer", "p50"},
 	{"latency_ns", .column = "p99", .show = SHOW_P99},
 	{"gap_ns", "between the arrival of the two parts", "between|parts"},
@@ -65,7 +67,9 @@ static const struct row_field fields[] = {
 	{"exchanges", "1"},
 	{"misplaced_bytes", "bytes of requests that arrived changed", .zero = true,
 	 .sham = "corrupt"},
-	{"ack_ns", "from a write that nobody answers to its acknowledgement", "delayed|ACK"},
+	{"ack_ns", "from a write that nobody answers to its acknowledgement, less a round trip",
+	 "delayed|ACK"},
+	{"round_trip_ns", "the shortest of the connection, by TCP_INFO"},
 	{0}};
 
 static const struct bound bounds[] = {
@@ -87,16 +91,22 @@ static const struct opt opts[] = {
 	 .unit = OPT_BYTES},
 	{0}};
 
-/* One trial; the client's fields and the server's are written by its thread. */
+/* What the server saw of an exchange. */
+struct answered {
+	int64_t gap_ns; /* between the arrival of the two parts */
+	int64_t acks;   /* that it sent without data until it answered */
+};
+
+/* One trial. */
 struct talk {
 	size_t variant;
-	struct net_pair fd;      /* tx is the client's */
-	int64_t *latency, *acks; /* of each exchange: acks are those without data by the server */
+	int fd;           /* the client's */
+	int64_t *latency; /* of each exchange */
 	int64_t done;
-	int64_t *gap; /* between the arrival of the two parts */
-	int64_t misplaced, read;
 	bool corrupts; /* a sham */
 };
+
+static struct peer *far;
 
 /* Reads exactly so many bytes; false at the end of the stream. */
 static bool read_whole(int fd, uint8_t *buffer, size_t length)
@@ -114,10 +124,12 @@ static void write_whole(int fd, const uint8_t *buffer, int flags)
 		err(EXIT_USAGE, "send");
 }
 
+/* --- the client ---------------------------------------------------------- */
+
 static void exchange(const struct talk *t, uint8_t *request, uint8_t *answer)
 {
 	struct iovec both[] = {{request, (size_t)part}, {request + part, (size_t)part}};
-	int fd = t->fd.tx;
+	int fd = t->fd;
 
 	switch (t->variant) {
 	case WRITEV:
@@ -148,6 +160,25 @@ static void exchange(const struct talk *t, uint8_t *request, uint8_t *answer)
 		errx(EXIT_USAGE, "no answer");
 }
 
+static void ask(struct talk *t)
+{
+	uint8_t request[2 * 1024], answer[1024];
+	int64_t end_ns = span_now() + time_ms * 1000000;
+
+	while (t->done < exchanges && span_now() < end_ns && !run_stopped()) {
+		int64_t begin_ns;
+
+		pattern_fill(request, (size_t)(2 * part), (uint64_t)(2 * part * t->done));
+		request[0] ^= t->corrupts;
+		begin_ns = span_now();
+		exchange(t, request, answer);
+		t->latency[t->done++] = span_now() - begin_ns;
+	}
+	shutdown(t->fd, SHUT_WR);
+}
+
+/* --- the server: the far half ------------------------------------------------ */
+
 static int64_t pure_acks(int fd)
 {
 	struct tcpinfo info = tcpinfo_read(fd);
@@ -155,80 +186,104 @@ static int64_t pure_acks(int fd)
 	return info.segs_out - info.data_out;
 }
 
-static void ask(void *argument)
+/* Reads a part, at its place in the stream of all. */
+static bool read_part(int fd, bool quickack, uint8_t *buffer, int64_t *read, int64_t *misplaced)
 {
-	struct talk *t = argument;
-	uint8_t request[2 * 1024], answer[1024];
-	int64_t end_ns = span_now() + time_ms * 1000000;
-
-	while (t->done < exchanges && span_now() < end_ns && !run_stopped()) {
-		int64_t acks = pure_acks(t->fd.rx);
-		int64_t begin_ns;
-
-		pattern_fill(request, (size_t)(2 * part), (uint64_t)(2 * part * t->done));
-		request[0] ^= t->corrupts;
-		begin_ns = span_now();
-		exchange(t, request, answer);
-		t->latency[t->done] = span_now() - begin_ns;
-		t->acks[t->done++] = pure_acks(t->fd.rx) - acks;
-	}
-	shutdown(t->fd.tx, SHUT_WR);
-}
-
-static bool read_part(struct talk *t, uint8_t *buffer)
-{
-	if (t->variant == QUICKACK)
-		net_set(t->fd.rx, IPPROTO_TCP, TCP_QUICKACK, 1);
-	if (!read_whole(t->fd.rx, buffer, (size_t)part))
+	if (quickack)
+		net_set(fd, IPPROTO_TCP, TCP_QUICKACK, 1);
+	if (!read_whole(fd, buffer, (size_t)part))
 		return false;
-	t->misplaced += (int64_t)pattern_misplaced(buffer, (size_t)part, (uint64_t)t->read);
-	t->read += part;
+	*misplaced += (int64_t)pattern_misplaced(buffer, (size_t)part, (uint64_t)*read);
+	*read += part;
 	return true;
 }
 
-static void answer_all(void *argument)
+static void answer_all(struct peer *near)
 {
-	struct talk *t = argument;
+	struct answered *answered = check_alloc(calloc((size_t)exchanges, sizeof(*answered)));
+	int64_t read = 0, misplaced = 0, done = 0;
 	uint8_t buffer[1024];
+	int64_t variant, acks;
+	bool quickack;
+	int fd;
 
-	for (int64_t i = 0; read_part(t, buffer); i++) {
+	peer_hear(near, &variant, sizeof(variant));
+	quickack = variant == QUICKACK;
+	fd = peer_accept(near);
+	acks = pure_acks(fd);
+	while (done < exchanges && read_part(fd, quickack, buffer, &read, &misplaced)) {
 		int64_t first_ns = span_now();
 
-		if (t->variant == WRITE_READ)
-			write_whole(t->fd.rx, buffer, 0);
-		if (!read_part(t, buffer))
+		if (variant == WRITE_READ)
+			write_whole(fd, buffer, 0);
+		if (!read_part(fd, quickack, buffer, &read, &misplaced))
 			break;
-		t->gap[i] = span_now() - first_ns;
-		write_whole(t->fd.rx, buffer, 0);
+		answered[done].gap_ns = span_now() - first_ns;
+		answered[done].acks = pure_acks(fd) - acks;
+		acks += answered[done++].acks;
+		write_whole(fd, buffer, 0);
 	}
+	peer_say(near, &misplaced, sizeof(misplaced));
+	peer_say(near, answered, (size_t)done * sizeof(*answered));
+	close(fd);
+	free(answered);
 }
 
 static void measure(struct run *run, size_t variant)
 {
-	struct talk t = {.variant = variant,
-			 .fd = net_pair(NET_TCP, (struct net_ask){0}),
-			 .corrupts = run_sham(run, "corrupt")};
+	struct talk t = {.variant = variant, .corrupts = run_sham(run, "corrupt")};
+	int64_t told = (int64_t)variant;
 	double stalled_ns = run_bound(run, "stalled_ns");
-	struct team team;
+	struct answered *answered = check_alloc(calloc((size_t)exchanges, sizeof(*answered)));
+	int64_t round_trip_ns, trips = variant == WRITE_READ ? 2 : 1;
+	struct net_pair fd;
+	int64_t misplaced;
 
-	t.latency = check_alloc(calloc((size_t)exchanges, 3 * sizeof(*t.latency)));
-	t.acks = t.latency + exchanges;
-	t.gap = t.acks + exchanges;
+	t.latency = check_alloc(calloc((size_t)exchanges, sizeof(*t.latency)));
+	peer_begin(far, answer_all, TEAM_SPREAD);
+	peer_say(far, &told, sizeof(told));
+	fd = peer_connect(far, NULL, NET_TCP, (struct net_ask){0});
+	t.fd = fd.tx;
 	if (variant == NODELAY)
-		net_set(t.fd.tx, IPPROTO_TCP, TCP_NODELAY, 1);
-	team_start_two(&team, TEAM_SPREAD, ask, answer_all, &t);
-	team_join(&team);
-	for (int64_t i = 0; i < t.done; i++)
+		net_set(t.fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	ask(&t);
+	peer_hear(far, &misplaced, sizeof(misplaced));
+	peer_hear(far, answered, (size_t)t.done * sizeof(*answered));
+	peer_end(far);
+	round_trip_ns = tcpinfo_read(t.fd).min_rtt;
+	for (int64_t i = 0; i < t.done; i++) {
+		int64_t waited_ns = t.latency[i] - trips * round_trip_ns;
+
 		run_record(run, (struct field[]){{"exchange", i},
 						 {"exchanges", 1},
 						 {"latency_ns", t.latency[i]},
-						 {"stalled", (double)t.latency[i] >= stalled_ns},
-						 {"gap_ns", t.gap[i]},
-						 {"acks", t.acks[i]},
-						 {"misplaced_bytes", i ? 0 : t.misplaced},
+						 {"waited_ns", waited_ns},
+						 {"round_trip_ns", round_trip_ns},
+						 {"stalled", (double)waited_ns >= stalled_ns},
+						 {"gap_ns", answered[i].gap_ns},
+						 {"acks", answered[i].acks},
+						 {"misplaced_bytes", i ? 0 : misplaced},
 						 {0}});
-	net_close(&t.fd);
+	}
+	net_close(&fd);
+	free(answered);
 	free(t.latency);
+}
+
+/* --- the delayed acknowledgement --------------------------------------------- */
+
+enum { DIALOGUES = 8 };
+
+/* Answers what comes, but not the last one of so many. */
+static void answer_most(struct peer *near)
+{
+	int fd = peer_accept(near);
+	uint8_t buffer[1024];
+
+	for (int64_t i = 1; read_whole(fd, buffer, (size_t)part); i++)
+		if (i % (DIALOGUES + 1) != 0)
+			write_whole(fd, buffer, 0);
+	close(fd);
 }
 
 /*
@@ -237,31 +292,36 @@ static void measure(struct run *run, size_t variant)
  */
 static void measure_ack(struct run *run)
 {
-	struct net_pair fd = net_pair(NET_TCP, (struct net_ask){0});
-	uint8_t buffer[1024] = {0};
 	int64_t end_ns = span_now() + 2000000000;
+	uint8_t buffer[1024] = {0};
+	struct net_pair fd;
 
+	peer_begin(far, answer_most, TEAM_FREE);
+	fd = peer_connect(far, NULL, NET_TCP, (struct net_ask){0});
 	for (int times = 0; times < 8 && !run_stopped(); times++) {
-		int64_t begin_ns;
+		int64_t begin_ns, round_trip_ns;
 
-		for (int i = 0; i < 8; i++) {
+		for (int i = 0; i < DIALOGUES; i++) {
 			write_whole(fd.tx, buffer, 0);
-			read_whole(fd.rx, buffer, (size_t)part);
-			write_whole(fd.rx, buffer, 0);
 			read_whole(fd.tx, buffer, (size_t)part);
 		}
+		round_trip_ns = tcpinfo_read(fd.tx).min_rtt;
 		begin_ns = span_now();
 		write_whole(fd.tx, buffer, 0);
-		read_whole(fd.rx, buffer, (size_t)part);
 		while (net_outq(fd.tx) > 0 && span_now() < end_ns &&
 		       run_sleep_until(span_now() + 100000))
 			;
 		run_record(run, (struct field[]){{"exchange", times},
-						 {"ack_ns", span_now() - begin_ns},
+						 {"ack_ns", span_now() - begin_ns - round_trip_ns},
+						 {"round_trip_ns", round_trip_ns},
 						 {0}});
 	}
+	shutdown(fd.tx, SHUT_WR);
+	peer_end(far);
 	net_close(&fd);
 }
+
+static void (*const halves[])(struct peer *near) = {answer_all, answer_most, NULL};
 
 /* --- judge --------------------------------------------------------------- */
 
@@ -270,10 +330,10 @@ static void judge(struct run *run)
 	double usual = run_bound(run, "usual_share");
 	struct share stalled = run_nonzero(run, PLAIN, "stalled");
 	struct share control = run_nonzero(run, WRITE_READ, "stalled");
-	struct interval latency = run_interval(run, PLAIN, "latency_ns");
+	struct interval waited = run_interval(run, PLAIN, "waited_ns");
 	struct interval ack = run_interval(run, ACK, "ack_ns");
 	struct share cured = {0};
-	enum verdict about_40_ms = is_within(latency, run_bound(run, "delayed_low_ns"),
+	enum verdict about_40_ms = is_within(waited, run_bound(run, "delayed_low_ns"),
 					     run_bound(run, "delayed_high_ns"));
 	enum verdict is_delayed_ack = is_above(ack, run_bound(run, "stalled_ns"));
 
@@ -283,8 +343,8 @@ static void judge(struct run *run)
 		run, "tcp-nagle",
 		or_not_seen(all_of(share_above(stalled, usual), about_40_ms, is_delayed_ack,
 				   share_below(cured, usual))),
-		"{stalled} exchanges stalled, for {latency_ns} (p50); the delayed acknowledgement takes {ack_ns}; with one of five cures {cured} stalled",
-		number_share("stalled", stalled), number_interval("latency_ns", latency),
+		"{stalled} exchanges stalled, for {waited_ns} (p50); the delayed acknowledgement takes {ack_ns}; with one of five cures {cured} stalled",
+		number_share("stalled", stalled), number_interval("waited_ns", waited),
 		number_interval("ack_ns", ack), number_share("cured", cured));
 	run_check(run, "dialogue-does-not-stall", share_below(control, usual),
 		  "{control} stalled: it is not two writes in a row that do it",
@@ -296,7 +356,7 @@ static const struct experiment about = {
 	.group = "tcp",
 	.order = 401,
 	.summary = "Why does a request of two small writes take tens of milliseconds?",
-	.intro = "A request of two parts of {part_bytes} over loopback, and its answer of as many.",
+	.intro = "A request of two parts of {part_bytes} {where}, and its answer of as many.",
 	.claims = claims,
 	.controls = controls,
 	.opts = opts,
@@ -307,12 +367,14 @@ static const struct experiment about = {
 	.quick_trials = 1,
 	.timed = true,
 	.judge = judge,
+	.halves = halves,
 };
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	far = peer_open(run);
 	while (run_next(run)) {
 		if (run_variant(run) == ACK)
 			measure_ack(run);

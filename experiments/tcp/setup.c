@@ -30,6 +30,7 @@
 #include "judge.h"
 #include "net.h"
 #include "pattern.h"
+#include "peer.h"
 #include "span.h"
 #include "team.h"
 
@@ -112,39 +113,54 @@ union address {
 	struct sockaddr_un un;
 };
 
-/* One trial.  The client's fields are written by its thread, and so are the server's. */
+/* Where the server is, as it tells the client. */
+struct place {
+	union address where;
+	socklen_t size;
+};
+
+/* What it did. */
+struct served {
+	int64_t calls; /* system calls */
+	int64_t cpu_ns;
+};
+
+/* The client's trial. */
 struct trial {
 	const struct way *way;
-	union address where; /* the server's */
-	socklen_t where_size;
-	int server; /* the socket that listens or gets datagrams */
+	struct place server;
 	int64_t *latency,
 		*setup; /* of each request until it is answered, and until it is sent; ns */
 	int64_t wrong, lost;
-	int64_t client_calls, server_calls; /* system calls */
+	int64_t calls;
 };
 
+static struct peer *far;
+
 /* A socket with an address that the kernel chooses: a free port, or an abstract name (unix(7)). */
-static int bound(const struct way *way, union address *where, socklen_t *where_size)
+static int bound(const struct way *way, struct in_addr here, struct place *place)
 {
+	union address *where = &place->where;
 	int fd;
 
 	if (way->domain == AF_INET) {
-		*where_size = sizeof(where->in);
-		return net_bound(way->type, &where->in);
+		fd = net_socket(way->type);
+		net_bind(fd, here, &where->in);
+		place->size = sizeof(where->in);
+		return fd;
 	}
 	fd = check_fd(socket(AF_UNIX, way->type | SOCK_CLOEXEC, 0), "socket");
 	*where = (union address){.un = {.sun_family = AF_UNIX}};
 	check_fd(bind(fd, &where->any, sizeof(where->any.sa_family)), "bind");
-	*where_size = sizeof(where->un);
-	check_fd(getsockname(fd, &where->any, where_size), "getsockname");
+	place->size = sizeof(where->un);
+	check_fd(getsockname(fd, &where->any, &place->size), "getsockname");
 	return fd;
 }
 
-/* --- the server ---------------------------------------------------------- */
+/* --- the server: the far half ------------------------------------------------ */
 
 /* Answers what comes over a connection until its end; false if nothing came at all. */
-static bool serve_stream(struct trial *t, int fd)
+static bool serve_stream(int fd, struct served *served)
 {
 	uint8_t buffer[MOST];
 	bool any = false;
@@ -153,31 +169,31 @@ static bool serve_stream(struct trial *t, int fd)
 	while ((n = recv(fd, buffer, (size_t)size, MSG_WAITALL)) == size) {
 		if (send(fd, buffer, (size_t)size, 0) != size)
 			err(EXIT_USAGE, "send");
-		t->server_calls += 2;
+		served->calls += 2;
 		any = true;
 	}
 	if (n < 0)
 		err(EXIT_USAGE, "recv");
-	t->server_calls++;
+	served->calls++;
 	return any;
 }
 
 /* Until a connection comes that asks for nothing. */
-static void serve_connections(struct trial *t)
+static void serve_connections(const struct way *way, int listener, struct served *served)
 {
 	bool any = true;
 
 	while (any) {
-		int fd = net_accept(t->server);
+		int fd = net_accept(listener);
 
-		any = serve_stream(t, fd) && t->way->fresh;
+		any = serve_stream(fd, served) && way->fresh;
 		close(fd);
-		t->server_calls += 2;
+		served->calls += 2;
 	}
 }
 
 /* Until an empty datagram comes. */
-static void serve_datagrams(struct trial *t)
+static void serve_datagrams(int fd, struct served *served)
 {
 	uint8_t buffer[MOST];
 	union address peer;
@@ -186,45 +202,73 @@ static void serve_datagrams(struct trial *t)
 	while (n > 0) {
 		socklen_t peer_size = sizeof(peer);
 
-		n = recvfrom(t->server, buffer, sizeof(buffer), 0, &peer.any, &peer_size);
+		n = recvfrom(fd, buffer, sizeof(buffer), 0, &peer.any, &peer_size);
 		if (n < 0)
 			err(EXIT_USAGE, "recvfrom");
-		if (n > 0 && sendto(t->server, buffer, (size_t)n, 0, &peer.any, peer_size) != n)
+		if (n > 0 && sendto(fd, buffer, (size_t)n, 0, &peer.any, peer_size) != n)
 			err(EXIT_USAGE, "sendto");
-		t->server_calls += 2;
+		served->calls += 2;
 	}
 }
+
+static void serve(struct peer *near)
+{
+	struct served served = {0};
+	struct place place = {.size = 0};
+	struct span span;
+	const struct way *way;
+	int64_t number;
+	int fd;
+
+	peer_hear(near, &number, sizeof(number));
+	way = &ways[number];
+	fd = bound(way, peer_here(near), &place);
+	if (way->type == SOCK_STREAM)
+		check_fd(listen(fd, 16), "listen");
+	peer_say(near, &place, sizeof(place));
+	span_begin(&span);
+	if (way->type == SOCK_STREAM)
+		serve_connections(way, fd, &served);
+	else
+		serve_datagrams(fd, &served);
+	span_end(&span);
+	served.cpu_ns = span.cpu_ns;
+	peer_say(near, &served, sizeof(served));
+	close(fd);
+}
+
+static void (*const halves[])(struct peer *near) = {serve, NULL};
 
 /* --- the client ---------------------------------------------------------- */
 
 static int client_socket(struct trial *t)
 {
-	union address own;
-	socklen_t own_size;
+	struct place own;
 	int fd;
 
 	if (t->way->domain == AF_UNIX && t->way->type == SOCK_DGRAM) {
-		fd = bound(t->way, &own, &own_size); /* else nobody can answer */
-		t->client_calls += 3;
+		fd = bound(t->way, peer_here(far), &own); /* else nobody can answer */
+		t->calls += 3;
 	} else {
 		fd = check_fd(socket(t->way->domain, t->way->type | SOCK_CLOEXEC, 0), "socket");
-		t->client_calls++;
+		t->calls++;
 	}
 	if (t->way->connected) {
-		check_fd(connect(fd, &t->where.any, t->where_size), "connect");
-		t->client_calls++;
+		check_fd(connect(fd, &t->server.where.any, t->server.size), "connect");
+		t->calls++;
 	}
 	return fd;
 }
 
 static void send_to_server(struct trial *t, int fd, const uint8_t *buffer, size_t length)
 {
-	ssize_t n = t->way->connected ? send(fd, buffer, length, 0)
-				      : sendto(fd, buffer, length, 0, &t->where.any, t->where_size);
+	ssize_t n = t->way->connected
+			    ? send(fd, buffer, length, 0)
+			    : sendto(fd, buffer, length, 0, &t->server.where.any, t->server.size);
 
 	if (n != (ssize_t)length)
 		err(EXIT_USAGE, "send");
-	t->client_calls++;
+	t->calls++;
 }
 
 /* The answer; false if it did not come within a second. */
@@ -236,7 +280,7 @@ static bool receive(struct trial *t, int fd, uint8_t *buffer)
 
 	if (n < 0 && errno != EAGAIN)
 		err(EXIT_USAGE, "recv");
-	t->client_calls++;
+	t->calls++;
 	return n == size;
 }
 
@@ -260,7 +304,7 @@ static void ask_once(struct trial *t, int64_t number, int kept)
 		t->latency[number - WARM] = span_now() - begin_ns;
 	if (t->way->fresh) {
 		close(fd);
-		t->client_calls++;
+		t->calls++;
 	}
 }
 
@@ -272,44 +316,35 @@ static void ask(struct trial *t)
 
 	if (t->way->type == SOCK_DGRAM)
 		net_set_timeout(kept, SO_RCVTIMEO, 1000);
-	t->client_calls = 0; /* what was made once does not count */
+	t->calls = 0; /* what was made once does not count */
 	for (int64_t i = 0; i < WARM + requests && !run_stopped(); i++)
 		ask_once(t, i, kept);
-	calls = t->client_calls;
+	calls = t->calls;
 	if (t->way->type == SOCK_DGRAM)
 		send_to_server(t, kept, NULL, 0);
 	close(t->way->fresh ? client_socket(t) : kept);
-	t->client_calls = calls;
+	t->calls = calls;
 }
 
-static void work(int member, void *argument)
+static void measure(struct run *run, size_t way, enum team_place place)
 {
-	struct trial *t = argument;
-
-	if (member == 0)
-		ask(t);
-	else if (t->way->type == SOCK_STREAM)
-		serve_connections(t);
-	else
-		serve_datagrams(t);
-}
-
-static void measure(struct run *run, const struct way *way, enum team_place place)
-{
-	struct trial t = {.way = way,
+	struct trial t = {.way = &ways[way],
 			  .latency = check_alloc(calloc((size_t)requests, 2 * sizeof(*t.latency)))};
 	struct values latency = {t.latency, (size_t)requests};
 	struct values setup = {t.latency + requests, (size_t)requests};
-	struct team team;
-	struct span all;
+	int64_t number = (int64_t)way;
+	struct served served;
+	struct span span;
 
 	t.setup = setup.at;
-	t.server = bound(way, &t.where, &t.where_size);
-	if (way->type == SOCK_STREAM)
-		check_fd(listen(t.server, 16), "listen");
-	team_start(&team, 2, place, work, &t);
-	all = team_join(&team);
-	close(t.server);
+	peer_begin(far, serve, place);
+	peer_say(far, &number, sizeof(number));
+	peer_hear(far, &t.server, sizeof(t.server));
+	span_begin(&span);
+	ask(&t);
+	span_end(&span);
+	peer_hear(far, &served, sizeof(served));
+	peer_end(far);
 	for (int64_t i = 0; i < requests && run_trial(run) == 0; i++)
 		run_row(run, "request",
 			(struct field[]){{"request", i}, {"latency_ns", t.latency[i]}, {0}});
@@ -318,13 +353,13 @@ static void measure(struct run *run, const struct way *way, enum team_place plac
 					 {"p50_ns", (int64_t)stats_quantile(latency, 0.5)},
 					 {"p99_ns", (int64_t)stats_quantile(latency, 0.99)},
 					 {"max_ns", (int64_t)stats_quantile(latency, 1)},
-					 {"calls", t.client_calls + t.server_calls},
-					 {"client_calls", t.client_calls},
-					 {"server_calls", t.server_calls},
+					 {"calls", t.calls + served.calls},
+					 {"client_calls", t.calls},
+					 {"server_calls", served.calls},
 					 {"lost_requests", t.lost + run_sham(run, "lose")},
 					 {"wrong_answers", t.wrong + run_sham(run, "change")},
-					 {"elapsed_ns", span_wall(&all)},
-					 {"cpu_ns", all.cpu_ns},
+					 {"elapsed_ns", span_wall(&span)},
+					 {"cpu_ns", span.cpu_ns + served.cpu_ns},
 					 {0}});
 	free(t.latency);
 }
@@ -342,11 +377,21 @@ static struct interval times_udp(struct run *run, size_t variant)
 static void judge(struct run *run)
 {
 	double clear = run_bound(run, "clear_times");
-	struct interval one = times_udp(run, ONE_CPU * WAYS + TCP_NEW);
-	struct interval one_kept = times_udp(run, ONE_CPU * WAYS + TCP_KEPT);
-	enum verdict on_one = is_above(one, clear);
-	struct interval two;
+	struct interval one, one_kept, two, two_kept;
+	enum verdict on_one;
 
+	if (peer_remote(far)) {
+		two = times_udp(run, CPUS * WAYS + TCP_NEW);
+		two_kept = times_udp(run, CPUS * WAYS + TCP_KEPT);
+		run_judge(
+			run, "tcp-udp-setup", is_above(two, clear),
+			"a request to another host takes {new} times as long by a new TCP connection as by UDP, by a kept connection {kept} times",
+			number_interval("new", two), number_interval("kept", two_kept));
+		return;
+	}
+	one = times_udp(run, ONE_CPU * WAYS + TCP_NEW);
+	one_kept = times_udp(run, ONE_CPU * WAYS + TCP_KEPT);
+	on_one = is_above(one, clear);
 	if (run_cpus() < 2) {
 		run_judge(
 			run, "tcp-udp-setup", on_one,
@@ -355,12 +400,12 @@ static void judge(struct run *run)
 		return;
 	}
 	two = times_udp(run, CPUS * WAYS + TCP_NEW);
+	two_kept = times_udp(run, CPUS * WAYS + TCP_KEPT);
 	run_judge(
 		run, "tcp-udp-setup", by_case(on_one, is_above(two, clear)),
 		"a request by a new TCP connection takes {one} times as long as by UDP on one CPU, {two} times on two; by a kept connection {one_kept} and {two_kept} times",
 		number_interval("one", one), number_interval("two", two),
-		number_interval("one_kept", one_kept),
-		number_interval("two_kept", times_udp(run, CPUS * WAYS + TCP_KEPT)));
+		number_interval("one_kept", one_kept), number_interval("two_kept", two_kept));
 }
 
 static const struct experiment about = {
@@ -369,7 +414,7 @@ static const struct experiment about = {
 	.order = 410,
 	.summary = "Is UDP faster than TCP, and is it the connection's set-up?",
 	.intro =
-		"{requests} requests and answers a trial, {size_bytes} each, one after the other, from one thread to another on loopback.",
+		"{requests} requests and answers a trial, {size_bytes} each, one after the other, {where}.",
 	.claims = claims,
 	.fields = fields,
 	.bounds = bounds,
@@ -379,6 +424,7 @@ static const struct experiment about = {
 	.quick_trials = 7,
 	.timed = true,
 	.judge = judge,
+	.halves = halves,
 	.scatter = "p50_ns",
 };
 
@@ -386,11 +432,16 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	for (size_t v = 0; run_cpus() < 2 && variants[v].name; v++)
-		if (v / WAYS == CPUS)
+	far = peer_open(run);
+	for (size_t v = 0; variants[v].name; v++)
+		if (peer_remote(far) && v / WAYS == ONE_CPU)
+			run_leave_out(run, v, "the server is on another host");
+		else if (peer_remote(far) && ways[v % WAYS].domain == AF_UNIX)
+			run_leave_out(run, v, "AF_UNIX is for one host");
+		else if (run_cpus() < 2 && !peer_remote(far) && v / WAYS == CPUS)
 			run_leave_out(run, v, "there is one CPU");
 	while (run_next(run))
-		measure(run, &ways[run_variant(run) % WAYS],
+		measure(run, run_variant(run) % WAYS,
 			run_variant(run) / WAYS == ONE_CPU ? TEAM_SAME : TEAM_SPREAD);
 	return run_end(run);
 }
