@@ -18,11 +18,12 @@ NO_GROUPS = ("reference", "charts", "bench")
 STAMPED = re.compile(r"(.+)-(\d{8}T\d{6}Z)$")
 
 
-def is_sham(path):
-    """Whether a file is of a run in which something was taken away, so no result."""
+def is_aside(path):
+    """Whether a file is no result of this machine: of a run in which something was taken away, or whose other half
+    was on another host."""
     with open(path, "rb") as file:
         row = rows.parse(file.readline())
-    return isinstance(row, dict) and bool(row.get("sham"))
+    return isinstance(row, dict) and bool(row.get("sham") or row.get("peer"))
 
 
 def group_of(path):
@@ -37,10 +38,10 @@ def result_files(folder):
 
 
 def newest(folder=RESULTS):
-    """The newest result of every experiment in a folder, and the newest timings of every bench."""
+    """The newest result of every experiment on one host in a folder, and the newest timings of every bench."""
     found = {}
     for path in result_files(folder):
-        if is_sham(path):
+        if is_aside(path):
             continue
         stem = os.path.splitext(os.path.basename(path))[0]
         stamped = STAMPED.match(stem)

@@ -20,7 +20,7 @@ BUILD = ROOT / os.environ.get("BUILD", "build")
 # Only to end a test that would hang: sanitizer builds are many times slower.
 TIMEOUT = 300 if os.environ.get("SAN") else 60
 
-OPTION = re.compile(r" {2,6}(?:-\S, )?--([a-z][a-z0-9-]*)(?:=(\S+))?(?:\s+(.*))?")
+OPTION = re.compile(r" {2,6}(?:-\S, )?--([a-z][a-z0-9-]*)(?:\[?=(\S+?)\]?)?(?:\s+(.*))?")
 RANGE = re.compile(r"\((-?[\d,]+(?: \S+)?) to ([\d,]+(?: \S+)?); default ")
 CHOICES = re.compile(r"\(([^()]*); default ")
 SCALE = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "ms": 1}

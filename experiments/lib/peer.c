@@ -15,8 +15,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "address.h"
@@ -127,9 +127,12 @@ static void keep_alive(int fd)
 
 static void say_object(struct peer *peer, json_t *object)
 {
-	char *text = json_dumps(object, JSON_COMPACT);
+	char *text = check_alloc(json_dumps(object, JSON_COMPACT));
+	uint64_t length = strlen(text);
 
-	peer_say(peer, check_alloc(text), strlen(text));
+	/* if nobody is there to hear it, nothing is heard either */
+	if (write_whole(peer, &length, sizeof(length)))
+		write_whole(peer, text, length);
 	free(text);
 	json_decref(object);
 }
@@ -217,6 +220,18 @@ static int connect_to(const struct address *where)
 	return fd;
 }
 
+/* A line that somebody says; NULL if it is none. */
+static const char *line_of(const json_t *object, const char *key)
+{
+	const char *line = json_string_value(json_object_get(object, key));
+	size_t length = line ? strlen(line) : 0;
+
+	for (size_t i = 0; i < length; i++)
+		if (text_control(&line[i], length - i))
+			return NULL;
+	return line;
+}
+
 /* Connects and agrees; what the other host says of itself is for the rows. */
 static void meet(struct run *run, struct peer *peer)
 {
@@ -235,13 +250,14 @@ static void meet(struct run *run, struct peer *peer)
 	json_object_set_new(hello, "options", options);
 	say_object(peer, hello);
 	answer = hear_object(peer);
-	if (!answer)
-		errx(EXIT_USAGE, "--peer: %s: it does not answer as '%s --serve' does", other,
-		     run->about->name);
-	refused = json_string_value(json_object_get(answer, "refused"));
+	refused = line_of(answer, "refused");
 	if (refused)
 		errx(EXIT_USAGE, "--peer: %s: %s", other, refused);
+	if (!line_of(answer, "summary"))
+		errx(EXIT_USAGE, "--peer: %s: it does not answer as '%s --serve' does", other,
+		     run->about->name);
 	run->peer = answer;
+	report_peer(run);
 	start_watch(peer);
 }
 
@@ -441,8 +457,23 @@ static const char *objection(const struct experiment *about, const json_t *hello
 	return wrong;
 }
 
+/*
+ * Whether it is this process's turn, until it ends: the lock is of one process.  The one before may be about
+ * to end.
+ */
+static bool take_turn(int turn)
+{
+	struct flock all = {.l_type = F_WRLCK};
+	int64_t deadline_ns = span_now() + 1000000000;
+
+	while (fcntl(turn, F_SETLK, &all) != 0)
+		if (span_now() > deadline_ns || !run_sleep_until(span_now() + 10000000))
+			return false;
+	return true;
+}
+
 /* One run, in a process of its own, until the near half's host closes the channel. */
-static _Noreturn void serve_run(struct run *run, int channel)
+static _Noreturn void serve_run(struct run *run, int channel, int turn)
 {
 	struct peer peer = {.about = run->about, .channel = channel, .remote = true};
 	json_t *hello; /* stays: option variables point into it */
@@ -456,6 +487,8 @@ static _Noreturn void serve_run(struct run *run, int channel)
 	peer.there = other_address(channel);
 	hello = hear_object(&peer);
 	wrong = hello ? objection(run->about, hello) : "that was no greeting";
+	if (!wrong && !take_turn(turn))
+		wrong = "it serves another run just now";
 	if (wrong) {
 		say_object(&peer, json_pack("{s:s}", "refused", wrong));
 		_exit(0);
@@ -471,19 +504,12 @@ static _Noreturn void serve_run(struct run *run, int channel)
 	}
 }
 
-static void refuse_busy(const struct experiment *about, int channel)
-{
-	struct peer peer = {.about = about, .channel = channel};
-
-	say_object(&peer, json_pack("{s:s}", "refused", "it serves another run just now"));
-}
-
 _Noreturn void peer_serve(struct run *run)
 {
 	struct address where = find("--serve", run->options.serve);
 	int listener = address_bind(SOCK_STREAM, &where);
+	int turn = check_fd(memfd_create("turn", MFD_CLOEXEC), "memfd_create");
 	char text[ADDRESS_TEXT];
-	pid_t child = 0;
 
 	check_fd(listen(listener, 16), "listen");
 	printf("%s: serving on %s\n", run->about->name, address_text(&where, text));
@@ -491,17 +517,13 @@ _Noreturn void peer_serve(struct run *run)
 		err(EXIT_USAGE, "standard output");
 	signal(SIGPIPE, SIG_IGN);
 	cpus_choose(run->options.cpus);
+	signal(SIGCHLD, SIG_IGN); /* nobody waits for those that have ended */
 	for (;;) {
 		int channel = net_accept(listener);
 
-		if (child && waitpid(child, NULL, WNOHANG) == 0) {
-			refuse_busy(run->about, channel);
-		} else {
-			child = child_fork();
-			if (child == 0) {
-				close(listener);
-				serve_run(run, channel);
-			}
+		if (child_fork() == 0) {
+			close(listener);
+			serve_run(run, channel, turn);
 		}
 		close(channel);
 	}

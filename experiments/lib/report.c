@@ -63,6 +63,13 @@ void report_prepare(struct run *run)
 	print_header(run);
 }
 
+void report_peer(const struct run *run)
+{
+	fprintf(run->out, "%s   %s\n", translated("to the peer"),
+		json_string_value(json_object_get(run->peer, "summary")));
+	fflush(run->out);
+}
+
 FILE *run_out(const struct run *run)
 {
 	return run->out;

@@ -139,6 +139,7 @@ void table_print(struct run *run);
 
 /* report.c */
 void report_prepare(struct run *run);
+void report_peer(const struct run *run); /* the machine of the other half */
 void report_verdicts(struct run *run);
 void report_failure(struct run *run, const char *template, const struct number *numbers);
 void report_noise(struct run *run);

@@ -148,10 +148,17 @@ def made_by(result):
     return " · ".join([
         run.get("utc", "?").replace("T", " ").replace("Z", " UTC"),
         result.name,
+        *to_the_peer(result),
         *disturbed(result),
         *(parameter(name, value) for name, value in run.get("params", {}).items()
           if matters(name, value)),
     ])
+
+
+def to_the_peer(result):
+    """The machine of the other half, if it was another one, as a list of one; or an empty one."""
+    peer = result.run.get("peer")
+    return [say("to the peer {machine}", machine=peer.get("summary", "?"))] if isinstance(peer, dict) else []
 
 
 def disturbed(result):
