@@ -123,6 +123,9 @@ soak: all ## kill, stop and starve programs and scripts, use servers badly, SECO
 	@scripts/soak --seconds $(or $(SECONDS),60) $(BUILD)
 	@scripts/soak-servers --seconds $(or $(SECONDS),60) $(BUILD)
 
+test-lab: all ## the experiments that two hosts can share, across a link of 20 Mbit/s and a round trip of 20 ms
+	@TWO_HOSTS=1 BUILD=$(BUILD) SAN=$(SAN) $(PYTEST) -q -rs tests/test_lab.py tests/test_two_hosts.py
+
 kernels: all ## measure under other kernels, in emulated machines, and compare the verdicts
 	@scripts/bootstrap --kernels
 	@scripts/kernels $(BUILD)
