@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,6 +33,7 @@ struct peer {
 	const struct experiment *about;
 	int channel;
 	bool remote, near;
+	atomic_bool closing; /* by peer_close() */
 	struct in_addr here, there;
 	struct peer *far;                /* the near half's, if it is in this process */
 	void (*half)(struct peer *peer); /* of a far one */
@@ -95,13 +97,15 @@ void peer_hear(struct peer *peer, void *message, size_t size)
 /* Ends the process when the connection to the other host does. */
 static void *watch(void *argument)
 {
-	const struct peer *peer = argument;
+	struct peer *peer = argument;
 	struct pollfd end = {.fd = peer->channel, .events = POLLRDHUP};
 	int error = 0;
 	socklen_t size = sizeof(error);
 
 	while (poll(&end, 1, -1) < 0)
 		;
+	if (atomic_load(&peer->closing))
+		return NULL;
 	if (!peer->near)
 		_exit(0); /* the run is over */
 	getsockopt(peer->channel, SOL_SOCKET, SO_ERROR, &error, &size);
@@ -266,7 +270,9 @@ struct peer *peer_open(struct run *run)
 	struct peer *peer = check_alloc(calloc(1, sizeof(*peer)));
 	int ends[2];
 
-	*peer = (struct peer){.about = run->about, .near = true, .remote = run->options.peer};
+	peer->about = run->about;
+	peer->near = true;
+	peer->remote = run->options.peer;
 	run->half = peer;
 	if (peer->remote) {
 		meet(run, peer);
@@ -276,14 +282,16 @@ struct peer *peer_open(struct run *run)
 	peer->here = peer->there = (struct in_addr){htonl(INADDR_LOOPBACK)};
 	peer->channel = ends[0];
 	peer->far = check_alloc(calloc(1, sizeof(*peer)));
-	*peer->far = (struct peer){.channel = ends[1], .here = peer->here, .there = peer->there};
+	peer->far->channel = ends[1];
+	peer->far->here = peer->far->there = peer->here;
 	return peer;
 }
 
 void peer_close(struct peer *peer)
 {
 	if (peer->remote) {
-		check(pthread_cancel(peer->thread), "pthread_cancel");
+		atomic_store(&peer->closing, true);
+		shutdown(peer->channel, SHUT_RDWR);
 		check(pthread_join(peer->thread, NULL), "pthread_join");
 	} else {
 		close(peer->far->channel);
