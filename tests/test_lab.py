@@ -245,6 +245,16 @@ def test_a_user_makes_hosts():
     assert user == "0" and "192.0.2.2/24" in card
 
 
+def test_where_no_hosts_are_allowed():
+    """One line, which says why, and status 77."""
+    limits = "echo 0 >/proc/sys/user/max_net_namespaces && exec \"$@\""
+    ended = run("unshare", "--user", "--map-root-user", "sh", "-c", limits, "sh", SCRIPT, "--", "true")
+    if ended.returncode != 77 and "lab: " not in ended.stderr:
+        pytest.skip(f"not even a user namespace: {ended.stderr.strip()}")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (77, "", 1)
+    assert ended.stderr.startswith("lab: skipped: namespaces are not allowed here (")
+
+
 # --- what it is asked -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("words, says", [
