@@ -51,17 +51,21 @@ struct load_plan {
 	const char *server_name, *sizes_text, *arrivals;
 };
 
-enum load_error {
+/* What a worker counts; from LOAD_REFUSED on these are errors, by kind. */
+enum load_count {
+	LOAD_UNANSWERED, /* of the requests in the histogram */
+	LOAD_IN_WINDOW,  /* answers received before its end: these are the rate */
+	LOAD_BYTES,      /* of these */
+	LOAD_SERVED,     /* connections that ever got an answer; not with churn */
+	LOAD_WRONG_BYTES,
 	LOAD_REFUSED,
 	LOAD_RESET,
 	LOAD_CLOSED, /* the server ended a connection that was not at its end */
 	LOAD_TIMED_OUT,
 	LOAD_WRONG, /* an answer with wrong bytes */
 	LOAD_OTHER,
-	LOAD_ERRORS
+	LOAD_COUNTS
 };
-
-extern const char *const load_errors[LOAD_ERRORS]; /* "refused", ... */
 
 /*
  * What a worker has counted so far, in memory that all processes share: of the requests that were
@@ -70,12 +74,7 @@ extern const char *const load_errors[LOAD_ERRORS]; /* "refused", ... */
  */
 struct load_tally {
 	struct histogram latency;
-	_Atomic int64_t unanswered; /* of those in the histogram */
-	_Atomic int64_t in_window;  /* answers received before its end: these are the rate */
-	_Atomic int64_t bytes;      /* of these */
-	_Atomic int64_t served;     /* connections that ever got an answer; not with churn */
-	_Atomic int64_t wrong_bytes;
-	_Atomic int64_t errors[LOAD_ERRORS];
+	_Atomic int64_t count[LOAD_COUNTS];
 	_Atomic int last_error; /* an errno; 0 = the server closed */
 	struct span span;       /* the window, or what there was of it */
 	int64_t cpu_ns;         /* until the last answer, so of all requests */

@@ -11,6 +11,20 @@
 
 enum { MANY = 1000 };
 
+static const char *const count_names[LOAD_COUNTS] = {
+	[LOAD_UNANSWERED] = "unanswered",
+	[LOAD_IN_WINDOW] = "in_window",
+	[LOAD_BYTES] = "bytes",
+	[LOAD_SERVED] = "served_connections",
+	[LOAD_WRONG_BYTES] = "wrong_bytes",
+	[LOAD_REFUSED] = "errors_refused",
+	[LOAD_RESET] = "errors_reset",
+	[LOAD_CLOSED] = "errors_closed",
+	[LOAD_TIMED_OUT] = "errors_timed_out",
+	[LOAD_WRONG] = "errors_wrong",
+	[LOAD_OTHER] = "errors_other",
+};
+
 static const double saturated = 0.9; /* of a CPU */
 
 void load_count(struct load_result *result, const struct load_plan *plan,
@@ -23,17 +37,12 @@ void load_count(struct load_result *result, const struct load_plan *plan,
 		const struct load_tally *one = &tallies[i];
 
 		histogram_merge(&all->latency, &one->latency);
-		histogram_bump(&all->unanswered, one->unanswered);
-		histogram_bump(&all->in_window, one->in_window);
-		histogram_bump(&all->bytes, one->bytes);
-		histogram_bump(&all->served, one->served);
-		histogram_bump(&all->wrong_bytes, one->wrong_bytes);
-		for (int k = 0; k < LOAD_ERRORS; k++)
-			histogram_bump(&all->errors[k], one->errors[k]);
+		for (int k = 0; k < LOAD_COUNTS; k++)
+			histogram_bump(&all->count[k], one->count[k]);
 	}
-	result->requests = histogram_count(&all->latency) - all->unanswered;
-	for (int k = 0; k < LOAD_ERRORS; k++)
-		result->errors += all->errors[k];
+	result->requests = histogram_count(&all->latency) - all->count[LOAD_UNANSWERED];
+	for (int k = LOAD_REFUSED; k < LOAD_COUNTS; k++)
+		result->errors += all->count[k];
 }
 
 void load_sum_up(struct load_result *result, const struct load_plan *plan,
@@ -70,20 +79,13 @@ void load_record(json_t *row, const struct load_result *result)
 	const struct histogram *latency = &all->latency;
 
 	rows_add(row, (struct field[]){{"requests", result->requests},
-				       {"unanswered", all->unanswered},
-				       {"in_window", all->in_window},
-				       {"bytes", all->bytes},
 				       {"begin_ns", result->begin_ns},
 				       {"elapsed_ns", result->elapsed_ns},
-				       {"served_connections", all->served},
 				       {"cpu_ns", all->cpu_ns},
 				       {"errors", result->errors},
-				       {"wrong_bytes", all->wrong_bytes},
 				       {0}});
-	for (int k = 0; k < LOAD_ERRORS; k++)
-		rows_add(row,
-			 (struct field[]){
-				 {text_format("errors_%s", load_errors[k]), all->errors[k]}, {0}});
+	for (int k = 0; k < LOAD_COUNTS; k++)
+		rows_add(row, (struct field[]){{count_names[k], all->count[k]}, {0}});
 	if (result->requests)
 		rows_add(row, (struct field[]){{"p50_ns", histogram_quantile(latency, 0.5)},
 					       {"p90_ns", histogram_quantile(latency, 0.9)},
@@ -166,14 +168,15 @@ static void print_errors(FILE *out, const struct load_result *result)
 	const char *comma = "";
 
 	fputs("  errors       ", out);
-	for (int k = 0; k < LOAD_ERRORS; k++) {
-		if (!result->all.errors[k])
+	for (int k = LOAD_REFUSED; k < LOAD_COUNTS; k++) {
+		if (!result->all.count[k])
 			continue;
-		fprintf(out, "%s%s %s", comma, text_count(result->all.errors[k]), load_errors[k]);
+		fprintf(out, "%s%s %s", comma, text_count(result->all.count[k]),
+			count_names[k] + strlen("errors_"));
 		comma = ", ";
 	}
-	if (result->all.wrong_bytes)
-		fprintf(out, " (%s wrong bytes)", text_count(result->all.wrong_bytes));
+	if (result->all.count[LOAD_WRONG_BYTES])
+		fprintf(out, " (%s wrong bytes)", text_count(result->all.count[LOAD_WRONG_BYTES]));
 	fputs(result->errors ? "\n" : "none\n", out);
 }
 
@@ -214,7 +217,7 @@ static void print_notes(FILE *out, const struct load_plan *plan, const struct lo
 		print_note(
 			out,
 			"the generator was the bottleneck, not the server: use more --threads, or CPUs of their own for them.");
-	else if (plan->rate && result->all.unanswered > 0)
+	else if (plan->rate && result->all.count[LOAD_UNANSWERED] > 0)
 		print_note(
 			out,
 			"the server did not keep up with the rate; an unanswered request counts with a latency until the end, at least.");
@@ -236,8 +239,9 @@ void load_print(FILE *out, const struct load_plan *plan, const struct load_resul
 	if (result->requests) {
 		fprintf(out, "  answered     %s requests; in %.2f s %s/s, %.1f MB/s\n",
 			text_count(result->requests), seconds,
-			text_count((int64_t)((double)result->all.in_window / seconds + 0.5)),
-			(double)result->all.bytes / seconds / 1e6);
+			text_count((int64_t)((double)result->all.count[LOAD_IN_WINDOW] / seconds +
+					     0.5)),
+			(double)result->all.count[LOAD_BYTES] / seconds / 1e6);
 		fprintf(out, "  latency      p50 %s, p90 %s, p99 %s, p99.9 %s, max %s\n",
 			text_time((double)histogram_quantile(latency, 0.5)),
 			text_time((double)histogram_quantile(latency, 0.9)),
@@ -247,8 +251,9 @@ void load_print(FILE *out, const struct load_plan *plan, const struct load_resul
 	} else {
 		fprintf(out, "  answered     nothing\n");
 	}
-	if (result->all.unanswered)
-		fprintf(out, "  unanswered   %s requests\n", text_count(result->all.unanswered));
+	if (result->all.count[LOAD_UNANSWERED])
+		fprintf(out, "  unanswered   %s requests\n",
+			text_count(result->all.count[LOAD_UNANSWERED]));
 	print_errors(out, result);
 	fprintf(out, "  generator    %s of CPU a request, %s of a CPU in its busiest thread\n",
 		a_request(result, result->all.span.cpu_ns), text_share(result->own_share));

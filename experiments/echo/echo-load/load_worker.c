@@ -37,10 +37,6 @@ enum {
 	CONNECT_S = 10, /* to open a connection before the start */
 };
 
-const char *const load_errors[LOAD_ERRORS] = {
-	[LOAD_REFUSED] = "refused",     [LOAD_RESET] = "reset", [LOAD_CLOSED] = "closed",
-	[LOAD_TIMED_OUT] = "timed_out", [LOAD_WRONG] = "wrong", [LOAD_OTHER] = "other"};
-
 struct request {
 	int64_t due_ns;
 	uint32_t size, left; /* bytes of the answer: all, and those still missing */
@@ -114,6 +110,12 @@ static int64_t earliest(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* Adds to a count of this worker. */
+static void count(struct worker *w, enum load_count which, int64_t more)
+{
+	histogram_bump(&w->tally->count[which], more);
+}
+
 /* --- times and sizes --------------------------------------------------------- */
 
 static uint32_t draw_size(struct worker *w)
@@ -154,7 +156,7 @@ static void first_due(struct worker *w)
 
 /* --- connections ------------------------------------------------------------- */
 
-static enum load_error kind_of(int error)
+static enum load_count kind_of(int error)
 {
 	switch (error) {
 	case 0:
@@ -247,7 +249,7 @@ static void count_unanswered(struct worker *w, int64_t due_ns, int64_t now)
 {
 	if (now < w->count_ns)
 		return; /* in the warm-up; what is still unanswered at the start counts */
-	histogram_bump(&w->tally->unanswered, 1);
+	count(w, LOAD_UNANSWERED, 1);
 	histogram_add(&w->tally->latency, (now > w->end_ns ? now : w->end_ns) - due_ns);
 }
 
@@ -277,7 +279,7 @@ static void lose(struct worker *w, struct link *link, int error)
 {
 	int64_t live = w->live;
 
-	histogram_bump(&w->tally->errors[kind_of(error)], 1);
+	count(w, kind_of(error), 1);
 	atomic_store(&w->tally->last_error, error);
 	close_link(link);
 	if (w->plan->churn && error == ECONNREFUSED)
@@ -379,24 +381,24 @@ static void found_wrong(struct worker *w, const char *bytes, const char *right, 
 
 	for (size_t i = 0; i < length; i++)
 		wrong += bytes[i] != right[i];
-	histogram_bump(&w->tally->wrong_bytes, wrong);
+	count(w, LOAD_WRONG_BYTES, wrong);
 }
 
 static void answered(struct worker *w, struct link *link, const struct request *request,
 		     int64_t now)
 {
 	if (request->wrong)
-		histogram_bump(&w->tally->errors[LOAD_WRONG], 1);
+		count(w, LOAD_WRONG, 1);
 	if (request->due_ns >= w->count_ns) {
 		histogram_add(&w->tally->latency, now - request->due_ns);
 		if (now <= w->end_ns) {
-			histogram_bump(&w->tally->in_window, 1);
-			histogram_bump(&w->tally->bytes, request->size);
+			count(w, LOAD_IN_WINDOW, 1);
+			count(w, LOAD_BYTES, request->size);
 		}
 	}
 	if (!link->served && !w->plan->churn) {
 		link->served = true;
-		histogram_bump(&w->tally->served, 1);
+		count(w, LOAD_SERVED, 1);
 	}
 	w->waiting--;
 	link->waiting--;
@@ -425,8 +427,8 @@ static void match_answers(struct worker *w, struct link *link, const char *bytes
 			answered(w, link, request, now);
 	}
 	if (length > 0) {
-		histogram_bump(&w->tally->errors[LOAD_WRONG], 1);
-		histogram_bump(&w->tally->wrong_bytes, (int64_t)length);
+		count(w, LOAD_WRONG, 1);
+		count(w, LOAD_WRONG_BYTES, (int64_t)length);
 	}
 }
 
