@@ -17,7 +17,7 @@ from program import (BUILD, environment, finish, kind, left_behind, open_files, 
                      start, until)
 
 LOAD, SERVER = BUILD / "echo" / "echo-load", BUILD / "echo" / "echo-server"
-ERRORS = ("refused", "reset", "closed", "timed_out", "wrong", "other")
+ERRORS = ("refused", "reset", "closed", "timed_out", "wrong", "no_port", "other")
 SHORT = ("-d", "300ms", "--warmup", "50ms")
 
 
@@ -501,6 +501,34 @@ def test_server_that_stops_answering():
         ended = finish(process)
     sample = sample_of(ended, parse(ended.stdout))
     assert (sample["unanswered"], sample["errors"]) == (3, 0)
+
+
+def test_late_sends_are_the_generators_own():
+    """It is stopped once: what was due meanwhile is sent late, with all connections free."""
+    with server() as echo:
+        process = start(LOAD, "-p", echo.port, "--warmup", "0", "-d", "3s", "--rate", "200", "--arrivals", "fixed",
+                        "-o", "-")
+        while '"second"' not in process.stdout.readline():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGSTOP)
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGCONT)
+        ended = finish(process)
+        sample = sample_of(ended, parse(ended.stdout))
+    assert sample["late_sends"] >= 90 and sample["late_ns"] >= 90 * 0.2e9
+
+
+def test_without_a_port_it_ends(tmp_path):
+    """In a network of its own with four ports, each taken for a minute by what was closed."""
+    few = "{ ip link set lo up && echo 40000 40003 >/proc/sys/net/ipv4/ip_local_port_range; } || exit 0"
+    serve = f"{SERVER} --bind ::1 --port 7000 & trap 'kill $!' EXIT"
+    ask = f"until [ -e rows ]; do {LOAD} --host ::1 --port 7000 -c 1 --warmup 0 -d 1s --churn -o rows; done"
+    ended = run("unshare", "--net", "--map-root-user", "sh", "-c", f"{few}; {serve}; {ask}", cwd=tmp_path)
+    if not (tmp_path / "rows").exists():
+        pytest.skip(f"no network of its own: {ended.stderr}")
+    rows = parse((tmp_path / "rows").read_text())
+    assert kind(rows, "sample")[0]["errors_no_port"] == 1 and rows[-1]["controls_held"] is False
+    assert "no port is left" in ended.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

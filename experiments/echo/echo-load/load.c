@@ -590,6 +590,10 @@ int main(int argc, char *argv[])
 		err(EXIT_USAGE, "standard output");
 	if (broken)
 		return EXIT_USAGE; /* the process has printed why */
+	if (!here && result.all.count[LOAD_NO_PORT])
+		errx(1,
+		     "%s: no port is left here for another connection: a lower --rate, or further hosts",
+		     plan.server_name);
 	if (!here)
 		errx(1, "%s went away: %s", plan.server_name, last_error());
 	if (interrupted)

@@ -58,11 +58,14 @@ enum load_count {
 	LOAD_BYTES,      /* of these */
 	LOAD_SERVED,     /* connections that ever got an answer; not with churn */
 	LOAD_WRONG_BYTES,
+	LOAD_LATE_SENDS, /* open loop: requests that the generator itself sent over load_late_ns late */
+	LOAD_LATE_NS, /* open loop: of all sends together, since due and a connection was free */
 	LOAD_REFUSED,
 	LOAD_RESET,
 	LOAD_CLOSED, /* the server ended a connection that was not at its end */
 	LOAD_TIMED_OUT,
-	LOAD_WRONG, /* an answer with wrong bytes */
+	LOAD_WRONG,   /* an answer with wrong bytes */
+	LOAD_NO_PORT, /* this machine had none left for another connection; only with churn */
 	LOAD_OTHER,
 	LOAD_COUNTS
 };
@@ -77,6 +80,7 @@ struct load_tally {
 	_Atomic int64_t count[LOAD_COUNTS];
 	_Atomic int last_error; /* an errno; 0 = the server closed */
 	struct span span;       /* the window, or what there was of it */
+	int64_t ready_ns;       /* in the window: it could have run, but had no CPU */
 	int64_t cpu_ns;         /* until the last answer, so of all requests */
 };
 
@@ -88,6 +92,9 @@ struct load_window {
 
 /* For so long after the end answers are waited for. */
 static const int64_t load_grace_ns = 1000000000;
+
+/* A send that is later is one that a CPU was missing for: a timer alone is some 0.1 ms late. */
+static const int64_t load_late_ns = 1000000;
 
 /* The bytes that are sent; before the fork. */
 void load_prepare(const struct load_plan *plan);
@@ -139,10 +146,15 @@ struct load_result {
 	int64_t requests; /* answered */
 	int64_t errors;
 
-	int64_t begin_ns;                 /* of the window: CLOCK_MONOTONIC */
-	int64_t elapsed_ns;               /* of the window */
-	double own_share;                 /* of a CPU, in the busiest thread */
-	double own_cpus_share;            /* of all CPUs that it may run on */
+	int64_t begin_ns;   /* of the window: CLOCK_MONOTONIC */
+	int64_t elapsed_ns; /* of the window */
+
+	/* of the generator */
+	int64_t cpu_ns;                         /* until the last answer, so of all requests */
+	int64_t window_cpu_ns;                  /* of these, in the window */
+	int64_t thread_cpu_ns, thread_ready_ns; /* in the window: of its busiest thread */
+	int64_t cpus;                           /* that it may run on */
+
 	const struct load_server *server; /* at the end; NULL = without --server-pid */
 	struct load_used used;
 
@@ -159,6 +171,13 @@ void load_count(struct load_result *result, const struct load_plan *plan,
 void load_sum_up(struct load_result *result, const struct load_plan *plan,
 		 const struct load_tally *tallies, const struct load_server *before,
 		 const struct load_server *after);
+
+/*
+ * What of the generator itself limited what was measured: "ports" (none was left), "cpu" (a thread ran, or
+ * waited for a CPU, nearly all the time, or all of its CPUs were used up), "late" (many of its sends were),
+ * "none".
+ */
+const char *load_limit(const struct load_result *result);
 
 /* The keys of a sample row, and of one for what was counted since an earlier count. */
 void load_record(json_t *row, const struct load_result *result);

@@ -17,15 +17,19 @@ static const char *const count_names[LOAD_COUNTS] = {
 	[LOAD_BYTES] = "bytes",
 	[LOAD_SERVED] = "served_connections",
 	[LOAD_WRONG_BYTES] = "wrong_bytes",
+	[LOAD_LATE_SENDS] = "late_sends",
+	[LOAD_LATE_NS] = "late_ns",
 	[LOAD_REFUSED] = "errors_refused",
 	[LOAD_RESET] = "errors_reset",
 	[LOAD_CLOSED] = "errors_closed",
 	[LOAD_TIMED_OUT] = "errors_timed_out",
 	[LOAD_WRONG] = "errors_wrong",
+	[LOAD_NO_PORT] = "errors_no_port",
 	[LOAD_OTHER] = "errors_other",
 };
 
 static const double saturated = 0.9; /* of a CPU */
+static const double many_late = 0.1; /* of the sends: p90 of the latency is wrong by as much */
 
 void load_count(struct load_result *result, const struct load_plan *plan,
 		const struct load_tally *tallies)
@@ -51,24 +55,50 @@ void load_sum_up(struct load_result *result, const struct load_plan *plan,
 {
 	load_count(result, plan, tallies);
 	for (int64_t i = 0; i < plan->workers; i++) {
-		const struct span *span = &tallies[i].span;
-		double share;
+		const struct load_tally *one = &tallies[i];
 
-		if (span_wall(span) <= 0)
+		if (span_wall(&one->span) <= 0)
 			continue; /* it was interrupted in the warm-up */
-		share = (double)span->cpu_ns / (double)span_wall(span);
-		span_cover(&result->all.span, span);
-		result->all.cpu_ns += tallies[i].cpu_ns;
-		result->own_share = share > result->own_share ? share : result->own_share;
+		span_cover(&result->all.span, &one->span);
+		result->cpu_ns += one->cpu_ns;
+		if (one->span.cpu_ns + one->ready_ns >
+		    result->thread_cpu_ns + result->thread_ready_ns) {
+			result->thread_cpu_ns = one->span.cpu_ns;
+			result->thread_ready_ns = one->ready_ns;
+		}
 	}
 	result->elapsed_ns = span_wall(&result->all.span);
-	if (result->elapsed_ns > 0)
-		result->own_cpus_share = (double)result->all.span.cpu_ns /
-					 ((double)result->elapsed_ns * machine_cpus());
+	result->window_cpu_ns = result->all.span.cpu_ns;
+	result->cpus = machine_cpus();
 	if (before) {
 		result->server = after;
 		result->used = load_used(before, after);
 	}
+}
+
+/* A thread of the generator, or all of its CPUs, were saturated. */
+static bool generator_was_busy(const struct load_result *result)
+{
+	double most = saturated * (double)result->elapsed_ns;
+
+	return result->elapsed_ns > 0 &&
+	       ((double)(result->thread_cpu_ns + result->thread_ready_ns) >= most ||
+		(double)result->window_cpu_ns >= most * (double)result->cpus);
+}
+
+static bool generator_was_late(const struct load_result *result)
+{
+	int64_t late = result->all.count[LOAD_LATE_SENDS];
+
+	return late && (double)late >= many_late * (double)histogram_count(&result->all.latency);
+}
+
+const char *load_limit(const struct load_result *result)
+{
+	return result->all.count[LOAD_NO_PORT] ? "ports"
+	       : generator_was_busy(result)    ? "cpu"
+	       : generator_was_late(result)    ? "late"
+					       : "none";
 }
 
 /* --- rows -------------------------------------------------------------------- */
@@ -81,7 +111,11 @@ void load_record(json_t *row, const struct load_result *result)
 	rows_add(row, (struct field[]){{"requests", result->requests},
 				       {"begin_ns", result->begin_ns},
 				       {"elapsed_ns", result->elapsed_ns},
-				       {"cpu_ns", all->cpu_ns},
+				       {"cpu_ns", result->cpu_ns},
+				       {"window_cpu_ns", result->window_cpu_ns},
+				       {"thread_cpu_ns", result->thread_cpu_ns},
+				       {"thread_ready_ns", result->thread_ready_ns},
+				       {"cpus", result->cpus},
 				       {"errors", result->errors},
 				       {0}});
 	for (int k = 0; k < LOAD_COUNTS; k++)
@@ -180,19 +214,13 @@ static void print_errors(FILE *out, const struct load_result *result)
 	fputs(result->errors ? "\n" : "none\n", out);
 }
 
-/* A thread of the generator, or all of its CPUs, were saturated. */
-static bool generator_was_busy(const struct load_result *result)
-{
-	return result->own_share >= saturated || result->own_cpus_share >= saturated;
-}
-
 /* A thread of the server, or all of its CPUs, which may be the generator's, too, were saturated. */
 static bool server_was_busy(const struct load_result *result)
 {
 	const struct load_server *server = result->server;
 	double elapsed = (double)result->used.elapsed_ns;
 	double used = (double)result->used.cpu_ns;
-	double both = used + (double)result->all.cpu_ns;
+	double both = used + (double)result->cpu_ns;
 
 	return (double)result->used.busiest_ns >= saturated * elapsed ||
 	       used >= saturated * elapsed * (double)server->cpus ||
@@ -212,11 +240,18 @@ static void print_notes(FILE *out, const struct load_plan *plan, const struct lo
 	if (busy && !result->server)
 		print_note(
 			out,
-			"the generator's CPU time was used up, so perhaps not the server was the bottleneck: --server-pid shows it.");
+			"a thread of the generator ran, or waited for a CPU, nearly all the time, so perhaps not the server was the bottleneck: --server-pid shows it.");
 	else if (busy && !server_was_busy(result))
 		print_note(
 			out,
 			"the generator was the bottleneck, not the server: use more --threads, or CPUs of their own for them.");
+	else if (generator_was_late(result))
+		print_note(
+			out,
+			text_format(
+				"%s requests were sent more than %s late because the generator did not run before: latencies are partly its own.",
+				text_count(result->all.count[LOAD_LATE_SENDS]),
+				text_time((double)load_late_ns)));
 	else if (plan->rate && result->all.count[LOAD_UNANSWERED] > 0)
 		print_note(
 			out,
@@ -256,7 +291,10 @@ void load_print(FILE *out, const struct load_plan *plan, const struct load_resul
 			text_count(result->all.count[LOAD_UNANSWERED]));
 	print_errors(out, result);
 	fprintf(out, "  generator    %s of CPU a request, %s of a CPU in its busiest thread\n",
-		a_request(result, result->all.span.cpu_ns), text_share(result->own_share));
+		a_request(result, result->window_cpu_ns),
+		text_share(result->elapsed_ns > 0
+				   ? (double)result->thread_cpu_ns / (double)result->elapsed_ns
+				   : 0));
 	if (result->server)
 		print_server(out, result);
 	print_memory(out, plan, result);

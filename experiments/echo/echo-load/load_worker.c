@@ -28,6 +28,7 @@
 #include "load.h"
 #include "pattern.h"
 #include "rng.h"
+#include "thread.h"
 
 enum {
 	PERIOD = 65521,       /* of the stream: a prime */
@@ -54,12 +55,19 @@ struct link {
 	int64_t first, waiting;
 };
 
+/* When requests are due.  Their numbers are apart, so that these depend neither on sizes nor on answers. */
+struct arrivals {
+	struct rng rng;
+	double number; /* of mean distances since the first */
+	int64_t due_ns;
+};
+
 struct worker {
 	const struct load_plan *plan;
 	struct load_window *window;
 	struct load_tally *tally;
 	int64_t number;
-	struct rng sizes, arrivals; /* apart, so that neither depends on the other, or on answers */
+	struct rng sizes;
 	int epoll;
 
 	struct link *links; /* the active ones first */
@@ -71,11 +79,13 @@ struct worker {
 	struct link **
 		free; /* open loop: a ring of those with room for a request, the first one waits longest */
 	int64_t free_first, free_n;
-	int64_t due_ns; /* the next request */
-	double arrival; /* as a number of mean distances since the first */
+	struct arrivals due;  /* the next request to be sent */
+	struct arrivals seen; /* the next one that is not yet due, as far as this thread has seen */
+	bool could_send;      /* it had a free connection when it last waited */
 
 	int64_t count_ns; /* requests that were due from then on count */
 	int64_t end_ns;
+	int64_t ready_ns; /* of the last window: for so long it had no CPU */
 	char buffer[READ_SIZE];
 };
 
@@ -137,21 +147,24 @@ static uint32_t draw_size(struct worker *w)
 }
 
 /* Exponential distances in each worker make Poisson arrivals of all together. */
-static void next_due(struct worker *w)
+static void next_due(const struct worker *w, struct arrivals *arrivals)
 {
 	const struct load_plan *plan = w->plan;
 	double mean_ns = 1e9 * (double)plan->workers / (double)plan->rate;
 
-	w->arrival += plan->fixed ? 1 : -log(rng_uniform(&w->arrivals));
-	w->due_ns = atomic_load(&w->window->begin_ns) + (int64_t)(w->arrival * mean_ns);
+	arrivals->number += plan->fixed ? 1 : -log(rng_uniform(&arrivals->rng));
+	arrivals->due_ns =
+		atomic_load(&w->window->begin_ns) + (int64_t)(arrivals->number * mean_ns);
 }
 
 static void first_due(struct worker *w)
 {
-	w->arrival = (double)w->number / (double)w->plan->workers - 1; /* one after the other */
+	w->due.number = (double)w->number / (double)w->plan->workers - 1; /* one after the other */
 	if (!w->plan->fixed)
-		w->arrival = 0;
-	next_due(w);
+		w->due.number = 0;
+	next_due(w, &w->due);
+	w->seen = w->due;
+	w->could_send = true;
 }
 
 /* --- connections ------------------------------------------------------------- */
@@ -168,6 +181,8 @@ static enum load_count kind_of(int error)
 		return LOAD_RESET;
 	case ETIMEDOUT:
 		return LOAD_TIMED_OUT;
+	case EADDRNOTAVAIL:
+		return LOAD_NO_PORT;
 	default:
 		return LOAD_OTHER;
 	}
@@ -282,8 +297,8 @@ static void lose(struct worker *w, struct link *link, int error)
 	count(w, kind_of(error), 1);
 	atomic_store(&w->tally->last_error, error);
 	close_link(link);
-	if (w->plan->churn && error == ECONNREFUSED)
-		w->live = 0; /* the server listens no longer */
+	if (w->plan->churn && (error == ECONNREFUSED || error == EADDRNOTAVAIL))
+		w->live = 0; /* the server listens no longer, or no port is left */
 	else if (!w->plan->churn && !link->idle)
 		w->live--;
 	if (live && !w->live)
@@ -312,14 +327,23 @@ static void flush(struct worker *w, struct link *link)
 	}
 }
 
-/* With --churn: a connection for the next request, which is sent once it is established. */
-static void reopen(struct worker *w, struct link *link)
+/*
+ * With --churn: a connection for the next request, which is sent once it is established.  False if
+ * no port is left.
+ */
+static bool reopen(struct worker *w, struct link *link)
 {
 	int fd = new_socket(w, SOCK_NONBLOCK);
 
-	if (connect_to(w, fd) != 0 && errno != EINPROGRESS)
-		err(EXIT_USAGE, "connect"); /* no port, no route: this machine's limits */
+	if (connect_to(w, fd) != 0 && errno != EINPROGRESS) {
+		if (errno != EADDRNOTAVAIL)
+			err(EXIT_USAGE, "connect"); /* no route: this machine's limits */
+		link->fd = fd;
+		lose(w, link, errno);
+		return false;
+	}
 	attach(w, link, fd);
+	return true;
 }
 
 static void add_request(struct worker *w, struct link *link, int64_t due_ns)
@@ -340,8 +364,8 @@ static void refill(struct worker *w, struct link *link, int64_t now)
 {
 	if (link->waiting == w->plan->pipeline || !w->live)
 		return;
-	if (link->fd < 0)
-		reopen(w, link);
+	if (link->fd < 0 && !reopen(w, link))
+		return;
 	while (link->waiting < w->plan->pipeline)
 		add_request(w, link, now);
 	flush(w, link);
@@ -353,20 +377,36 @@ static void now_free(struct worker *w, struct link *link)
 		w->free[(w->free_first + w->free_n++) % w->active] = link;
 }
 
+/*
+ * Counts how late this thread is to see what has become due: its own lateness, as it would have sent that
+ * before.  Without a free connection it slept rightly.
+ */
+static void see_due(struct worker *w, int64_t now)
+{
+	for (; w->seen.due_ns <= now && w->seen.due_ns < w->end_ns; next_due(w, &w->seen)) {
+		int64_t late_ns = now - w->seen.due_ns;
+
+		if (!w->could_send || w->seen.due_ns < w->count_ns)
+			continue;
+		count(w, LOAD_LATE_NS, late_ns);
+		count(w, LOAD_LATE_SENDS, late_ns > load_late_ns);
+	}
+}
+
 /* Open loop: sends all that is due, as far as connections are free. */
 static void dispatch(struct worker *w, int64_t now)
 {
-	while (w->due_ns <= now && w->due_ns < w->end_ns && w->free_n > 0 && w->live) {
+	while (w->due.due_ns <= now && w->due.due_ns < w->end_ns && w->free_n > 0 && w->live) {
 		struct link *link = w->free[w->free_first];
 
 		w->free_first = (w->free_first + 1) % w->active;
 		w->free_n--;
 		if (link->fd < 0 && !w->plan->churn)
 			continue; /* lost meanwhile */
-		if (link->fd < 0)
-			reopen(w, link);
-		add_request(w, link, w->due_ns);
-		next_due(w);
+		if (link->fd < 0 && !reopen(w, link))
+			return;
+		add_request(w, link, w->due.due_ns);
+		next_due(w, &w->due);
 		flush(w, link);
 		if (link->waiting < w->plan->pipeline)
 			now_free(w, link);
@@ -496,8 +536,8 @@ static int64_t next_timeout(const struct worker *w, int64_t now)
 {
 	int64_t timeout = now < w->end_ns ? w->end_ns : w->end_ns + load_grace_ns;
 
-	if (w->plan->rate && w->free_n > 0 && w->live && w->due_ns < w->end_ns)
-		timeout = earliest(timeout, w->due_ns);
+	if (w->plan->rate && w->free_n > 0 && w->live && w->due.due_ns < w->end_ns)
+		timeout = earliest(timeout, w->due.due_ns);
 	return timeout;
 }
 
@@ -506,7 +546,7 @@ static bool at_end(const struct worker *w, int64_t now)
 	if (!atomic_load(&w->window->workers) || now >= w->end_ns + load_grace_ns)
 		return true;
 	return now >= w->end_ns && !w->waiting &&
-	       !(w->plan->rate && w->live && w->due_ns < w->end_ns);
+	       !(w->plan->rate && w->live && w->due.due_ns < w->end_ns);
 }
 
 /* All that was due and is unanswered after load_grace_ns. */
@@ -514,8 +554,8 @@ static void count_rest_unanswered(struct worker *w, int64_t now)
 {
 	for (int64_t i = 0; i < w->active; i++)
 		drop_requests(w, &w->links[i], now);
-	for (; w->plan->rate && w->due_ns < earliest(w->end_ns, now); next_due(w))
-		count_unanswered(w, w->due_ns, now);
+	for (; w->plan->rate && w->due.due_ns < earliest(w->end_ns, now); next_due(w, &w->due))
+		count_unanswered(w, w->due.due_ns, now);
 }
 
 /*
@@ -530,9 +570,9 @@ static void begin_load(struct worker *w)
 
 	w->end_ns = end_ns;
 	w->free_n = 0;
-	w->arrivals = w->sizes = (struct rng){(uint64_t)w->plan->seed};
-	w->sizes.state = rng_next(&w->arrivals) + (uint64_t)w->number;
-	w->arrivals.state = rng_next(&w->arrivals) + (uint64_t)w->number;
+	w->due.rng = w->sizes = (struct rng){(uint64_t)w->plan->seed};
+	w->sizes.state = rng_next(&w->due.rng) + (uint64_t)w->number;
+	w->due.rng.state = rng_next(&w->due.rng) + (uint64_t)w->number;
 	if (w->plan->rate)
 		first_due(w);
 	for (int64_t i = 0; i < w->active; i++)
@@ -542,21 +582,39 @@ static void begin_load(struct worker *w)
 			refill(w, &w->links[i], span_now());
 }
 
+/* For how long this thread could have run so far, but had no CPU; 0 where the kernel does not count. */
+static int64_t ready_so_far(void)
+{
+	struct thread_counts counts = {0};
+
+	thread_count(gettid(), &counts);
+	return counts.ready_ns;
+}
+
+static void end_window(struct worker *w, struct span *span)
+{
+	span_end(span);
+	w->ready_ns += ready_so_far();
+}
+
 /* Sends until the window ends, which the span ({0} at first) covers, and waits for the answers. */
 static void run_load(struct worker *w, struct span *span)
 {
 	struct epoll_event events[EVENTS];
 	int64_t now;
 
+	w->ready_ns = -ready_so_far();
 	span_begin(span);
 	now = span->begin_ns;
 	for (begin_load(w); !at_end(w, now); now = span_now()) {
 		int n;
 
 		if (!span->end_ns && now >= w->end_ns)
-			span_end(span);
+			end_window(w, span);
 		if (w->plan->rate) {
+			see_due(w, now);
 			dispatch(w, now);
+			w->could_send = w->free_n > 0;
 			now = span_now();
 		}
 		n = wait_for(w, events, now, next_timeout(w, now));
@@ -567,7 +625,7 @@ static void run_load(struct worker *w, struct span *span)
 				w->end_ns = atomic_load(&w->window->end_ns);
 	}
 	if (!span->end_ns)
-		span_end(span);
+		end_window(w, span);
 }
 
 static void warm_up(struct worker *w)
@@ -587,6 +645,7 @@ static void run_measured(struct worker *w)
 	w->tally->span.begin_ns =
 		w->count_ns; /* the same for all workers, whenever this one was scheduled */
 	w->tally->cpu_ns = all.cpu_ns;
+	w->tally->ready_ns = w->ready_ns;
 	count_rest_unanswered(w, all.end_ns);
 }
 
