@@ -13,6 +13,7 @@
 #ifndef HISTOGRAM_H
 #define HISTOGRAM_H
 
+#include <jansson.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,14 @@ static inline size_t histogram_slot(int64_t ns)
 		return HISTOGRAM_SLOTS - 1;
 	octave = 63 - __builtin_clzll((unsigned long long)ns) - HISTOGRAM_BITS;
 	return ((size_t)octave << HISTOGRAM_BITS) + (size_t)(ns >> octave);
+}
+
+/* The lowest time in a slot. */
+static inline int64_t histogram_low(size_t slot)
+{
+	size_t octave = slot >> HISTOGRAM_BITS ? (slot >> HISTOGRAM_BITS) - 1 : 0;
+
+	return (int64_t)(slot - (octave << HISTOGRAM_BITS)) << octave;
 }
 
 /* For a counter that has one writer and many readers: no locked instruction. */
@@ -72,6 +81,18 @@ int64_t histogram_count(const struct histogram *h);
  * maximum is exact.  0 for an empty histogram.
  */
 int64_t histogram_quantile(const struct histogram *h, double q);
+
+/*
+ * Adds all of it to an object: "low_ns", an array of the lowest time in each slot that is not empty, ascending,
+ * "counts", an array of as many numbers above 0, and "max_ns".
+ */
+void histogram_record(const struct histogram *h, json_t *object);
+
+/*
+ * The same histogram, to the last count, from such an object.  0; EINVAL for what histogram_record() would
+ * not have written, with these slots: then it is empty.
+ */
+int histogram_read(struct histogram *h, const json_t *object);
 
 /*
  * Writes it as HdrHistogram's percentile distribution (.hgrm), which its plotters read: values in

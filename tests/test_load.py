@@ -78,8 +78,8 @@ def load(port, *arguments, short=SHORT):
     ended = run(LOAD, "-p", port, *short, "-o", "-", *arguments)
     rows = parse(ended.stdout)
     if rows:
-        assert [rows[0]["row"], rows[-2]["row"], rows[-1]["row"]] == ["run", "sample", "end"]
-        assert [row["row"] for row in rows[1:-2]] == ["window"] + ["second"] * (len(rows) - 4)
+        assert [row["row"] for row in rows] == ["run", "window"] + ["second"] * (len(rows) - 5) + ["sample", "histogram",
+                                                                                                  "end"]
     return ended, rows
 
 
@@ -165,6 +165,15 @@ def test_every_answer_is_right(arguments):
 def test_other_models(model):
     with server("--model", model) as echo:
         assert_right(sample_of(*load(echo.port)))
+
+
+def test_the_histogram_holds_every_request():
+    with server("--model", "iterative") as echo:
+        ended, rows = load(echo.port, "-c", "3")
+    sample, latency = sample_of(ended, rows), kind(rows, "histogram")[0]
+    assert sum(latency["counts"]) == sample["requests"] + sample["unanswered"]
+    assert latency["low_ns"] == sorted(set(latency["low_ns"])) and min(latency["counts"]) > 0
+    assert latency["low_ns"][-1] <= latency["max_ns"] == sample["max_ns"] <= latency["low_ns"][-1] * 129 / 128
 
 
 def test_fixed_arrivals_are_all_counted():

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "histogram.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdbool.h>
+#include <string.h>
 
 enum { PER_OCTAVE = 1 << HISTOGRAM_BITS, STEPS = 5 };
+
+static const int64_t most = (int64_t)1 << 53; /* in all that are read: sums of many such fit */
 
 static int64_t at(const _Atomic int64_t *count)
 {
@@ -13,9 +18,8 @@ static int64_t at(const _Atomic int64_t *count)
 /* The middle of a slot, but never beyond the maximum. */
 static int64_t value_of(const struct histogram *h, size_t slot)
 {
-	size_t octave = slot < PER_OCTAVE ? 0 : slot / PER_OCTAVE - 1;
-	int64_t low = (int64_t)(slot - octave * PER_OCTAVE) << octave;
-	int64_t middle = low + ((((int64_t)1 << octave) - 1) >> 1);
+	int64_t low = histogram_low(slot);
+	int64_t middle = low + ((histogram_low(slot + 1) - low - 1) >> 1);
 	int64_t max = at(&h->max_ns);
 
 	return middle < max ? middle : max;
@@ -65,6 +69,64 @@ int64_t histogram_quantile(const struct histogram *h, double q)
 			return value_of(h, i);
 	}
 	return at(&h->max_ns);
+}
+
+void histogram_record(const struct histogram *h, json_t *object)
+{
+	json_t *low = json_array();
+	json_t *counts = json_array();
+
+	for (size_t i = 0; i < HISTOGRAM_SLOTS; i++) {
+		if (!at(&h->count[i]))
+			continue;
+		json_array_append_new(low, json_integer(histogram_low(i)));
+		json_array_append_new(counts, json_integer(at(&h->count[i])));
+	}
+	json_object_set_new(object, "low_ns", low);
+	json_object_set_new(object, "counts", counts);
+	json_object_set_new(object, "max_ns", json_integer(at(&h->max_ns)));
+}
+
+/* Adds a slot, which comes after the one before; false if it cannot be one. */
+static bool read_slot(struct histogram *h, int64_t low, int64_t count, int64_t *before,
+		      int64_t *all)
+{
+	size_t slot = histogram_slot(low);
+
+	if (low <= *before || histogram_low(slot) != low || count < 1 || count > most - *all)
+		return false;
+	*before = low;
+	*all += count;
+	histogram_bump(&h->count[slot], count);
+	return true;
+}
+
+int histogram_read(struct histogram *h, const json_t *object)
+{
+	const json_t *low = json_object_get(object, "low_ns");
+	const json_t *counts = json_object_get(object, "counts");
+	const json_t *max = json_object_get(object, "max_ns");
+	int64_t max_ns = json_integer_value(max);
+	size_t n = json_array_size(low);
+	int64_t before = -1;
+	int64_t all = 0;
+	bool right = json_is_array(low) && json_is_array(counts) && json_array_size(counts) == n &&
+		     json_is_integer(max) && max_ns >= 0;
+
+	memset(h, 0, sizeof(*h));
+	for (size_t i = 0; i < n && right; i++) {
+		const json_t *one = json_array_get(low, i);
+
+		right = json_is_integer(one) &&
+			read_slot(h, json_integer_value(one),
+				  json_integer_value(json_array_get(counts, i)), &before, &all);
+	}
+	/* the longest time is in the last slot */
+	right = right && (n ? histogram_slot(max_ns) == histogram_slot(before) : max_ns == 0);
+	if (!right)
+		memset(h, 0, sizeof(*h));
+	atomic_store(&h->max_ns, right ? max_ns : 0);
+	return right ? 0 : EINVAL;
 }
 
 static double square(double x)

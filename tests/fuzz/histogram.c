@@ -11,6 +11,17 @@
 
 static struct histogram even, odd, all, sum, rest;
 
+/* As JSON and back. */
+static void check_record(const struct histogram *h)
+{
+	json_t *object = json_object();
+
+	histogram_record(h, object);
+	FUZZ_ASSERT(histogram_read(&rest, object) == 0);
+	FUZZ_ASSERT(memcmp(&rest, h, sizeof(rest)) == 0);
+	json_decref(object);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t n = size / 8;
@@ -38,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		last = ns;
 	}
 	FUZZ_ASSERT(last == highest);
+	check_record(&sum);
 	memcpy(&rest, &sum, sizeof(rest));
 	histogram_since(&rest, &even);
 	FUZZ_ASSERT(memcmp(rest.count, odd.count, sizeof(odd.count)) == 0);

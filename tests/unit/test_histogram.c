@@ -2,6 +2,7 @@
 /*
  * test_histogram - quantiles against the exact ones of the same values, sums, and the text format.
  */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,78 @@ static void test_maximum_since(void **state)
 	assert_int_equal(histogram_quantile(&one, 1), 600000000);
 }
 
+static void test_the_lowest_time_of_each_slot(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < HISTOGRAM_SLOTS; i++) {
+		assert_int_equal(histogram_slot(histogram_low(i)), i);
+		if (i > 0)
+			assert_int_equal(histogram_slot(histogram_low(i) - 1), i - 1);
+	}
+}
+
+/* As one line of JSON and back it is the same, also when it is empty or beyond the range. */
+static void test_record_and_read(void **state)
+{
+	struct rng rng = {11};
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		json_t *object = json_object();
+
+		histogram_record(&one, object);
+		memset(&other, 1, sizeof(other));
+		assert_int_equal(histogram_read(&other, object), 0);
+		assert_memory_equal(&one, &other, sizeof(one));
+		json_decref(object);
+		for (int k = 0; k < N / 20; k++, i++)
+			histogram_add(&one, draw(i % 4, &rng));
+		histogram_add(&one, i % 2 ? INT64_MAX : -1);
+	}
+}
+
+static void test_what_is_none_is_not_read(void **state)
+{
+	static const char *const bad[] = {
+		"[]",
+		"{}",
+		"{'low_ns': 1, 'counts': 1, 'max_ns': 1}",
+		"{'low_ns': [1], 'counts': [1]}",
+		"{'low_ns': [1], 'counts': [1, 1], 'max_ns': 1}",
+		"{'low_ns': [1], 'counts': [], 'max_ns': 1}",
+		"{'low_ns': [], 'counts': [], 'max_ns': 1}",
+		"{'low_ns': [1], 'counts': [0], 'max_ns': 1}",
+		"{'low_ns': [1], 'counts': [-1], 'max_ns': 1}",
+		"{'low_ns': [1], 'counts': ['1'], 'max_ns': 1}",
+		"{'low_ns': ['1'], 'counts': [1], 'max_ns': 1}",
+		"{'low_ns': [1.5], 'counts': [1], 'max_ns': 1}",
+		"{'low_ns': [-1], 'counts': [1], 'max_ns': 1}",
+		"{'low_ns': [2, 1], 'counts': [1, 1], 'max_ns': 1}",
+		"{'low_ns': [1, 1], 'counts': [1, 1], 'max_ns': 1}",
+		"{'low_ns': [257], 'counts': [1], 'max_ns': 257}", /* of finer slots */
+		"{'low_ns': [1], 'counts': [1], 'max_ns': 2}",
+		"{'low_ns': [1], 'counts': [1], 'max_ns': -1}",
+		"{'low_ns': [1, 2], 'counts': [9007199254740992, 1], 'max_ns': 2}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char text[128];
+		json_t *object;
+
+		snprintf(text, sizeof(text), "%s", bad[i]);
+		for (char *c = text; *c; c++)
+			if (*c == '\'')
+				*c = '"';
+		object = json_loads(text, 0, NULL);
+		assert_non_null(object);
+		if (histogram_read(&other, object) != EINVAL)
+			fail_msg("%s was read", bad[i]);
+		assert_memory_equal(&one, &other, sizeof(one));
+		json_decref(object);
+	}
+}
+
 /* The text, line by line, as a reader of the format takes it. */
 static void test_percentile_format(void **state)
 {
@@ -227,6 +300,9 @@ int main(void)
 		cmocka_unit_test_setup(test_empty, clear),
 		cmocka_unit_test_setup(test_merge_and_since, clear),
 		cmocka_unit_test_setup(test_maximum_since, clear),
+		cmocka_unit_test(test_the_lowest_time_of_each_slot),
+		cmocka_unit_test_setup(test_record_and_read, clear),
+		cmocka_unit_test_setup(test_what_is_none_is_not_read, clear),
 		cmocka_unit_test_setup(test_percentile_format, clear),
 		cmocka_unit_test_setup(test_percentile_format_of_nothing, clear),
 	};

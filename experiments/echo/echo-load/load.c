@@ -580,6 +580,9 @@ int main(int argc, char *argv[])
 	row = json_pack("{s:s,s:i}", "row", "sample", "trial", 0);
 	load_record(row, &result);
 	write_row(row);
+	row = json_pack("{s:s,s:i}", "row", "histogram", "trial", 0);
+	histogram_record(&result.all.latency, row);
+	write_row(row);
 	write_end_row(&begin, here && !broken && !result.errors);
 	write_hgrm(&result.all.latency);
 	on_stdout = !output || strcmp(output, "-") != 0;
