@@ -31,6 +31,12 @@ struct address address_empty(void);
  */
 struct address address_find(const char *option, const char *host, int64_t port);
 
+/*
+ * The same from one text: "192.0.2.1:80", "name:80", "[::1]:80", ":80".  Ends the process likewise if it is
+ * not one of these.
+ */
+struct address address_parse(const char *option, const char *text);
+
 /* The address that a socket has here (getsockname). */
 struct address address_of(int fd);
 

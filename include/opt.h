@@ -69,6 +69,13 @@ struct opt_page {
  */
 void opt_parse(const struct opt_page *page, int argc, char *argv[]);
 
+/*
+ * For arguments behind the options (.rest): the process ends, as above, if it is one that a message cannot repeat in a
+ * line; if there is any.
+ */
+void opt_readable(const char *what, const char *arg);
+_Noreturn void opt_unexpected(const char *arg);
+
 /* Adds every option of a table with its value to a row's parameters. */
 void opt_record(json_t *params, const struct opt *opts);
 

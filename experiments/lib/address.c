@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "address.h"
 
+#include <ctype.h>
 #include <err.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "text.h"
+
+enum { NAME = 256 }; /* bytes of a host's name; DNS has no longer ones */
 
 struct address address_empty(void)
 {
@@ -40,6 +44,25 @@ struct address address_find(const char *option, const char *host, int64_t port)
 	memcpy(&address.any, chosen->ai_addr, chosen->ai_addrlen);
 	freeaddrinfo(found);
 	return address;
+}
+
+struct address address_parse(const char *option, const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	size_t length = colon ? (size_t)(colon - text) : 0;
+	bool brackets = length > 1 && text[0] == '[' && colon[-1] == ']';
+	char host[NAME] = "";
+	char *end = NULL;
+	unsigned long port = 0;
+
+	if (colon && isdigit((unsigned char)colon[1]))
+		port = strtoul(colon + 1, &end, 10);
+	if (!end || *end || port > UINT16_MAX || length >= sizeof(host))
+		errx(2, "%s: '%s' is not HOST:PORT", option, text);
+	memcpy(host, text + brackets, length - 2 * (size_t)brackets);
+	if (!brackets && strchr(host, ':'))
+		errx(2, "%s: '%s': an address of IPv6 is written [ADDRESS]:PORT", option, text);
+	return address_find(option, host, (int64_t)port);
 }
 
 struct address address_of(int fd)

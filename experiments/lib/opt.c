@@ -109,6 +109,17 @@ static void refuse_unreadable(const char *what, const char *arg, size_t length)
 			errx(EXIT_USAGE, "%s: a line break or control character", what);
 }
 
+void opt_readable(const char *what, const char *arg)
+{
+	refuse_unreadable(what, arg, strlen(arg));
+}
+
+void opt_unexpected(const char *arg)
+{
+	opt_readable("unexpected argument", arg);
+	errx(EXIT_USAGE, "unexpected argument '%s'", arg);
+}
+
 static bool takes_value(const struct parse *parse, int letter)
 {
 	for (size_t i = 0; i < parse->n; i++)
@@ -205,10 +216,8 @@ static error_t parse_one(int key, char *arg, struct argp_state *state)
 		*parse->rest = state->next;
 		return 0;
 	}
-	if (key == ARGP_KEY_ARG) {
-		refuse_unreadable("unexpected argument", arg, strlen(arg));
-		errx(EXIT_USAGE, "unexpected argument '%s'", arg);
-	}
+	if (key == ARGP_KEY_ARG)
+		opt_unexpected(arg);
 	for (size_t i = 0; i < parse->n; i++) {
 		const struct opt *opt = parse->opts[i];
 

@@ -46,6 +46,53 @@ static void test_no_host(void **state)
 	}
 }
 
+static void test_one_text(void **state)
+{
+	static const char *const texts[][2] = {{"127.0.0.1:80", "127.0.0.1:80"},
+					       {"localhost:0", "127.0.0.1:0"},
+					       {"[::1]:65535", "[::1]:65535"},
+					       {":7", "0.0.0.0:7"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct address address = address_parse("--at", texts[i][0]);
+		char text[ADDRESS_TEXT];
+
+		assert_string_equal(address_text(&address, text), texts[i][1]);
+	}
+}
+
+static int parse_wrong(const void *text)
+{
+	address_parse("--at", text);
+	return 0;
+}
+
+static void test_what_is_no_address(void **state)
+{
+	static const char *const wrong[] = {"",
+					    "80",
+					    "127.0.0.1",
+					    "127.0.0.1:",
+					    "127.0.0.1:x",
+					    "127.0.0.1:65536",
+					    "::1:80",
+					    "[::1]",
+
+					    "127.0.0.1:-1",
+
+					    "127.0.0.1:80 ",
+					    "127.0.0.1:99999999999999999999"};
+	struct child child;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		child_run(&child, parse_wrong, wrong[i]);
+		assert_error(&child, "--at: '");
+		assert_holds_text(child.err, wrong[i]);
+	}
+}
+
 static void test_of_a_socket(void **state)
 {
 	char text[ADDRESS_TEXT];
@@ -89,10 +136,9 @@ static void test_loopback(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hosts),
-		cmocka_unit_test(test_no_host),
-		cmocka_unit_test(test_of_a_socket),
-		cmocka_unit_test(test_loopback),
+		cmocka_unit_test(test_hosts),       cmocka_unit_test(test_no_host),
+		cmocka_unit_test(test_one_text),    cmocka_unit_test(test_what_is_no_address),
+		cmocka_unit_test(test_of_a_socket), cmocka_unit_test(test_loopback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
