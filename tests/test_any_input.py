@@ -150,7 +150,7 @@ def test_any_settings(program, opts, quick):
 def test_any_arguments_of_a_tool(tool):
     """But for addresses, which could be anybody's."""
     opts = [option for option in options(start(tool, "--help").communicate()[0])
-            if option.name not in ("bind", "host")]
+            if option.name not in ("bind", "host", "barrier")]
 
     @examples(10)
     @given(command_lines(opts))

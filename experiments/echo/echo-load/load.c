@@ -37,6 +37,8 @@
 #include "exp.h"
 #include "files.h"
 #include "load.h"
+#include "load_barrier.h"
+#include "load_merge.h"
 #include "machine.h"
 #include "opt.h"
 #include "rows.h"
@@ -60,7 +62,9 @@ static const char *arrival = "poisson";
 static int64_t threads = 1, processes = 1;
 static int64_t duration_ms = 10000, warmup_ms = 500, ramp_ms;
 static int64_t server_pid;
-static const char *output, *hgrm;
+static const char *output, *hgrm, *barrier_at;
+static int64_t serve, wait_ms = 60000;
+static bool merge;
 static struct load_plan plan = {.connections = 16, .pipeline = 1, .seed = 42};
 
 static const struct opt opts[] = {
@@ -88,7 +92,7 @@ static const struct opt opts[] = {
 	{'d', "duration", "measure for so long, such as 10s", .num = &duration_ms, .min = 20,
 	 .max = 86400000, .unit = OPT_MS},
 	{0, "warmup", "make the load for so long before measuring", .num = &warmup_ms,
-	 .max = 3600000, .unit = OPT_MS},
+	 .max = LOAD_WARMUP_MS, .unit = OPT_MS},
 	{0, "seed", "of arrivals and sizes", .num = &plan.seed, .max = INT32_MAX},
 	{0, "server-pid", "report what this process and its children use, too", .num = &server_pid,
 	 .max = 1 << 22, .zero = "none"},
@@ -96,6 +100,16 @@ static const struct opt opts[] = {
 	 .metavar = "FILE"},
 	{0, "hgrm", "write the latencies there, in HdrHistogram's percentile format", .text = &hgrm,
 	 .metavar = "FILE"},
+	{0}};
+
+static const struct opt host_opts[] = {
+	{0, "barrier", "begin together with the other generators of the barrier there",
+	 .text = &barrier_at, .metavar = "HOST:PORT"},
+	{0, "serve", "make no load, but be that barrier for so many generators", .num = &serve,
+	 .max = BARRIER_GENERATORS, .zero = "make a load"},
+	{0, "wait", "for the other generators, at most", .num = &wait_ms, .min = 100,
+	 .max = 3600000, .unit = OPT_MS},
+	{0, "merge", "make no load, but add up what these wrote into each FILE", .flag = &merge},
 	{0}};
 
 /* In memory that all processes share. */
@@ -113,6 +127,11 @@ static int interrupted;  /* by this signal; 0 = not */
 static int64_t running;  /* processes */
 static int64_t ready;    /* workers that wait in load_work() */
 static bool broken;      /* a process was killed or failed */
+
+static struct barrier barrier = {.fd = -1};
+static struct address barrier_address;
+static struct barrier_answer answer; /* the last one */
+static json_t *common;               /* NULL = without a barrier */
 
 static struct load_server server_before, server_after; /* the measured window */
 static int64_t kernel_empty, server_empty;             /* bytes, without connections */
@@ -237,7 +256,7 @@ static void write_row(json_t *row)
 		rows_lost(error);
 }
 
-static void write_run_row(void)
+static json_t *describe_run(void)
 {
 	json_t *params = json_object();
 	json_t *row = json_pack("{s:s,s:i,s:s,s:s,s:{},s:[],s:o}", "row", "run", "schema",
@@ -246,7 +265,7 @@ static void write_run_row(void)
 
 	opt_record(params, opts);
 	machine_describe(row);
-	write_row(row);
+	return row;
 }
 
 static void write_end_row(const struct machine_load *begin, bool right)
@@ -316,6 +335,7 @@ static void start_processes(void)
 
 	shared = child_share(size);
 	shared->window.workers = plan.workers;
+	shared->window.generators = 1;
 	plan.ready = check_fd(eventfd(0, EFD_CLOEXEC), "eventfd");
 	plan.warm = check_fd(eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE), "eventfd");
 	plan.start = check_fd(eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE), "eventfd");
@@ -383,26 +403,34 @@ static void read_ready(void)
 	ready += (int64_t)more;
 }
 
+/* Looks after signals and workers for so long at most, or until fd (-1: none) is readable: true. */
+static bool wait_for(int64_t ns, int fd)
+{
+	struct pollfd polled[] = {{.fd = signals, .events = POLLIN},
+				  {.fd = plan.ready, .events = POLLIN},
+				  {.fd = fd, .events = POLLIN}};
+	struct timespec timeout = {ns / second_ns, ns % second_ns};
+
+	check_fd(ppoll(polled, 3, &timeout, NULL), "ppoll");
+	if (polled[0].revents)
+		read_signal();
+	if (polled[1].revents)
+		read_ready();
+	return polled[2].revents;
+}
+
 /*
  * Waits until this time of CLOCK_MONOTONIC.  False if something happens before: all workers are
  * ready, or have ended, one failed, or a signal was received.
  */
 static bool wait_until(int64_t ns)
 {
-	struct pollfd polled[] = {{.fd = signals, .events = POLLIN},
-				  {.fd = plan.ready, .events = POLLIN}};
-
 	for (;;) {
 		int64_t left = ns - span_now();
-		struct timespec timeout = {left / second_ns, left % second_ns};
 
 		if (left <= 0)
 			return true;
-		check_fd(ppoll(polled, 2, &timeout, NULL), "ppoll");
-		if (polled[0].revents)
-			read_signal();
-		if (polled[1].revents)
-			read_ready();
+		wait_for(left, -1);
 		if (interrupted || broken || !running || ready == plan.workers)
 			return false;
 	}
@@ -426,20 +454,101 @@ static int64_t memory_of(const struct load_server *server)
 	return server->pss_bytes >= 0 ? server->pss_bytes : server->rss_bytes;
 }
 
+/* Before the window there is nothing to keep. */
+static void end_if_interrupted(void)
+{
+	if (!interrupted)
+		return;
+	drop_files();
+	end_by_signal(interrupted);
+}
+
 /* Waits until all connections are open. */
 static void await_ready(void)
 {
 	wait_until(INT64_MAX);
-	if (interrupted) {
-		drop_files();
-		end_by_signal(interrupted);
-	}
+	end_if_interrupted();
 	if (ready == plan.workers)
 		return;
 	if (!atomic_load(&shared->open_error))
 		exit(EXIT_USAGE); /* the process has printed why */
 	errno = atomic_load(&shared->open_error);
 	err(1, "%s", plan.server_name);
+}
+
+/* --- the barrier ------------------------------------------------------------- */
+
+enum { AGAIN_MS = 50 };
+
+/* As wait_for(), where a signal or a broken process ends this one. */
+static bool wait_for_others(int64_t ns, int fd)
+{
+	bool readable = wait_for(ns, fd);
+
+	end_if_interrupted();
+	if (broken || !running)
+		exit(EXIT_USAGE); /* the process has printed why */
+	return readable;
+}
+
+/* Waits for the answer, which all generators get together. */
+static void await_answer(void)
+{
+	int64_t deadline_ns = span_now() + wait_ms * 1000000;
+	int error = EAGAIN;
+
+	while (error == EAGAIN) {
+		int64_t left = deadline_ns - span_now();
+
+		if (left <= 0)
+			errx(EXIT_USAGE, "--barrier: %s: not all generators came within %s",
+			     barrier_at, text_time((double)wait_ms * 1e6));
+		if (wait_for_others(left, barrier.fd))
+			error = barrier_read(&barrier, &answer);
+	}
+	if (error == EBADMSG)
+		errx(EXIT_USAGE, "--barrier: %s is no barrier", barrier_at);
+	if (error)
+		errx(EXIT_USAGE, "--barrier: %s ended before all generators were there",
+		     barrier_at);
+}
+
+static void meet(void)
+{
+	if (!common)
+		return;
+	barrier_arrive(&barrier, common);
+	await_answer();
+}
+
+/* With all connections open: connects, as soon as it is served, and learns which generator this is. */
+static void join_barrier(const json_t *run)
+{
+	int64_t deadline_ns = span_now() + wait_ms * 1000000;
+	int error;
+
+	if (!barrier_at)
+		return;
+	common = load_common(run);
+	while ((error = barrier_connect(&barrier, &barrier_address, wait_ms)) == ECONNREFUSED &&
+	       span_now() < deadline_ns)
+		wait_for_others(AGAIN_MS * 1000000, -1);
+	errno = error;
+	if (error)
+		err(EXIT_USAGE, "--barrier: %s", barrier_at);
+	meet();
+	atomic_store(&shared->window.generator, answer.generator);
+	atomic_store(&shared->window.generators, answer.generators);
+}
+
+/* All windows began within the time from the answer before, which the barrier's clock has measured. */
+static void write_barrier_row(void)
+{
+	await_answer();
+	write_row(json_pack("{s:s,s:s,s:I,s:I,s:I}", "row", "barrier", "id", answer.id, "generator",
+			    (json_int_t)answer.generator, "generators",
+			    (json_int_t)answer.generators, "began_within_ns",
+			    (json_int_t)answer.since_ns));
 }
 
 /* --- what was measured ------------------------------------------------------- */
@@ -499,11 +608,19 @@ static bool measure(struct load_result *result)
 	bool whole = make_load(begin, begin + warmup_ms * 1000000, false);
 	bool seen = server_pid && load_snapshot((pid_t)server_pid, &server_before);
 	int64_t kernel_grown;
+	bool began;
 
+	if (whole)
+		meet();
 	write_row(json_pack("{s:s}", "row", "window")); /* for who waits for its begin */
 	begin = whole ? span_now() : never_ns;          /* no request is due after that */
+	began = common && whole;
+	if (began)
+		barrier_arrive(&barrier, common);
 	whole = make_load(begin, whole ? begin + duration_ms * 1000000 : 0, true) && whole;
 	write_second(begin, span_now());
+	if (began && !interrupted && !broken)
+		write_barrier_row();
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
 	seen = seen && load_snapshot((pid_t)server_pid, &server_after);
@@ -552,22 +669,45 @@ static const char *last_error(void)
 	return "it closed the connections";
 }
 
-int main(int argc, char *argv[])
+/* Where the text goes: standard output, unless the rows do. */
+static FILE *text_out(void)
+{
+	return output && strcmp(output, "-") == 0 ? stderr : stdout;
+}
+
+static void end_text(void)
+{
+	if (output && text_out() == stdout)
+		printf("  rows: %s\n", output);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		err(EXIT_USAGE, "standard output");
+}
+
+static int merge_files(int n, char *const paths[])
+{
+	static struct load_merged merged; /* it is large */
+	struct machine_load begin;
+	size_t i;
+	json_t *row;
+
+	machine_load(&begin);
+	load_merge(&merged, n, paths, describe_run());
+	open_files();
+	json_array_foreach(merged.rows, i, row) write_row(json_incref(row));
+	write_end_row(&begin, merged.right);
+	write_hgrm(&merged.result.all.latency);
+	load_merge_print(text_out(), &merged);
+	end_text();
+	return merged.right ? 0 : 1;
+}
+
+static int make_whole_load(void)
 {
 	static struct load_result result; /* it is large */
-	const struct opt_page page = {
-		.doc = "Makes echo requests and measures the answers.\v"
-		       "Closed loop: a connection that waits for an answer sends nothing, so a server that pauses gets no requests meanwhile, and its pause is hardly seen.  "
-		       "Open loop (--rate): latency counts from when a request was due.\n\n"
-		       "Exit status: 0 measured, 1 errors or wrong bytes, or the server went away, 2 bad usage or environment.",
-		.tables = {{"The load:", opts}}};
 	struct machine_load begin;
 	json_t *row;
-	bool here, on_stdout;
+	bool here;
 
-	opt_parse(&page, argc, argv);
-	setlocale(LC_CTYPE, "");
-	signal(SIGPIPE, SIG_IGN);
 	make_plan();
 	open_files();
 	machine_load(&begin);
@@ -575,22 +715,23 @@ int main(int argc, char *argv[])
 	server_empty = memory_of(&server_before);
 	start_processes();
 	await_ready();
-	write_run_row();
+	row = describe_run();
+	write_row(json_incref(row));
+	join_barrier(row);
+	json_decref(row);
 	here = measure(&result);
 	row = json_pack("{s:s,s:i}", "row", "sample", "trial", 0);
 	load_record(row, &result);
+	load_record_machine(row, &result);
 	write_row(row);
 	row = json_pack("{s:s,s:i}", "row", "histogram", "trial", 0);
 	histogram_record(&result.all.latency, row);
 	write_row(row);
 	write_end_row(&begin, here && !broken && !result.errors);
 	write_hgrm(&result.all.latency);
-	on_stdout = !output || strcmp(output, "-") != 0;
-	load_print(on_stdout ? stdout : stderr, &plan, &result);
-	if (output && on_stdout)
-		printf("  rows: %s\n", output);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		err(EXIT_USAGE, "standard output");
+	load_print(text_out(), &plan, &result);
+	load_print_notes(text_out(), &plan, &result);
+	end_text();
 	if (broken)
 		return EXIT_USAGE; /* the process has printed why */
 	if (!here && result.all.count[LOAD_NO_PORT])
@@ -602,4 +743,41 @@ int main(int argc, char *argv[])
 	if (interrupted)
 		end_by_signal(interrupted);
 	return result.errors ? 1 : 0;
+}
+
+/* Options that exclude each other, or need another one. */
+static void check_modes(int argc, char *const argv[], int rest)
+{
+	if (!merge && rest < argc)
+		opt_unexpected(argv[rest]);
+	if (merge && (serve || barrier_at))
+		errx(EXIT_USAGE, "--merge: it makes no load, so it has no --%s",
+		     serve ? "serve" : "barrier");
+	if (serve && !barrier_at)
+		errx(EXIT_USAGE, "--serve: --barrier says where, such as 192.0.2.1:7001");
+	if (barrier_at)
+		barrier_address = address_parse("--barrier", barrier_at);
+}
+
+int main(int argc, char *argv[])
+{
+	int rest;
+	const struct opt_page page = {
+		.doc = "Makes echo requests and measures the answers.\v"
+		       "Closed loop: a connection that waits for an answer sends nothing, so a server that pauses gets no requests meanwhile, and its pause is hardly seen.  "
+		       "Open loop (--rate): latency counts from when a request was due.\n\n"
+		       "Exit status: 0 measured, 1 errors or wrong bytes, or the server went away, 2 bad usage or environment.",
+		.tables = {{"The load:", opts}, {"From several hosts (docs/loads.md):", host_opts}},
+		.arguments = "[--merge FILE...]",
+		.rest = &rest};
+
+	opt_parse(&page, argc, argv);
+	setlocale(LC_CTYPE, "");
+	signal(SIGPIPE, SIG_IGN);
+	check_modes(argc, argv, rest);
+	if (serve) {
+		barrier_serve(&barrier_address, serve, wait_ms);
+		return 0;
+	}
+	return merge ? merge_files(argc - rest, argv + rest) : make_whole_load();
 }

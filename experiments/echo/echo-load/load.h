@@ -88,6 +88,8 @@ struct load_tally {
 struct load_window {
 	_Atomic int64_t begin_ns, end_ns;
 	_Atomic int64_t workers; /* those that have a connection left */
+	_Atomic int64_t generator,
+		generators; /* which one of a barrier's this is, from 0; of how many */
 };
 
 /* For so long after the end answers are waited for. */
@@ -179,12 +181,28 @@ void load_sum_up(struct load_result *result, const struct load_plan *plan,
  */
 const char *load_limit(const struct load_result *result);
 
-/* The keys of a sample row, and of one for what was counted since an earlier count. */
+/*
+ * The keys of a sample row: what adds up over generators, and what is of one machine.  And those of a row for what was
+ * counted since an earlier count.
+ */
 void load_record(json_t *row, const struct load_result *result);
+void load_record_machine(json_t *row, const struct load_result *result);
 void load_record_since(json_t *row, const struct load_result *now,
 		       const struct load_result *before);
 
-/* A table for people. */
+/*
+ * Reads what load_record() and histogram_record() have written: the tally's counts and histogram, and the result of it
+ * alone.  NULL; or the key whose value is none, or does not agree with the others.
+ */
+const char *load_read(const json_t *sample, const json_t *histogram, struct load_tally *tally,
+		      struct load_result *result);
+
+/* Adds to the result what its generator took for it; the time becomes the longer one. */
+void load_add_generator(struct load_result *result, const struct load_result *one);
+
+/* A table for people, and what to take from it. */
 void load_print(FILE *out, const struct load_plan *plan, const struct load_result *result);
+void load_print_notes(FILE *out, const struct load_plan *plan, const struct load_result *result);
+void load_print_note(FILE *out, const char *note);
 
 #endif

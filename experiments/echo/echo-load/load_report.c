@@ -2,6 +2,7 @@
 /*
  * What the workers of the load generator counted, summed up: for rows and for people.
  */
+#include <stddef.h>
 #include <string.h>
 
 #include "load.h"
@@ -28,7 +29,27 @@ static const char *const count_names[LOAD_COUNTS] = {
 	[LOAD_OTHER] = "errors_other",
 };
 
+/* What else is of a generator, and is read again. */
+static const struct {
+	const char *name;
+	size_t offset;
+} measures[] = {
+	{"elapsed_ns", offsetof(struct load_result, elapsed_ns)},
+	{"cpu_ns", offsetof(struct load_result, cpu_ns)},
+	{"window_cpu_ns", offsetof(struct load_result, window_cpu_ns)},
+	{"thread_cpu_ns", offsetof(struct load_result, thread_cpu_ns)},
+	{"thread_ready_ns", offsetof(struct load_result, thread_ready_ns)},
+	{"cpus", offsetof(struct load_result, cpus)},
+};
+
+enum { MEASURES = sizeof(measures) / sizeof(measures[0]) };
+
+static const int64_t most_read = (int64_t)1
+				 << 53; /* a number that is read: the sum of a thousand fits */
+
 static const double saturated = 0.9; /* of a CPU */
+static const double starved =
+	0.5; /* of the window, in which a thread could have run but had no CPU */
 static const double many_late = 0.1; /* of the sends: p90 of the latency is wrong by as much */
 
 void load_count(struct load_result *result, const struct load_plan *plan,
@@ -49,6 +70,14 @@ void load_count(struct load_result *result, const struct load_plan *plan,
 		result->errors += all->count[k];
 }
 
+static void add_busiest(struct load_result *result, int64_t cpu_ns, int64_t ready_ns)
+{
+	if (cpu_ns + ready_ns <= result->thread_cpu_ns + result->thread_ready_ns)
+		return;
+	result->thread_cpu_ns = cpu_ns;
+	result->thread_ready_ns = ready_ns;
+}
+
 void load_sum_up(struct load_result *result, const struct load_plan *plan,
 		 const struct load_tally *tallies, const struct load_server *before,
 		 const struct load_server *after)
@@ -61,11 +90,7 @@ void load_sum_up(struct load_result *result, const struct load_plan *plan,
 			continue; /* it was interrupted in the warm-up */
 		span_cover(&result->all.span, &one->span);
 		result->cpu_ns += one->cpu_ns;
-		if (one->span.cpu_ns + one->ready_ns >
-		    result->thread_cpu_ns + result->thread_ready_ns) {
-			result->thread_cpu_ns = one->span.cpu_ns;
-			result->thread_ready_ns = one->ready_ns;
-		}
+		add_busiest(result, one->span.cpu_ns, one->ready_ns);
 	}
 	result->elapsed_ns = span_wall(&result->all.span);
 	result->window_cpu_ns = result->all.span.cpu_ns;
@@ -83,6 +108,7 @@ static bool generator_was_busy(const struct load_result *result)
 
 	return result->elapsed_ns > 0 &&
 	       ((double)(result->thread_cpu_ns + result->thread_ready_ns) >= most ||
+		(double)result->thread_ready_ns >= starved * (double)result->elapsed_ns ||
 		(double)result->window_cpu_ns >= most * (double)result->cpus);
 }
 
@@ -108,16 +134,14 @@ void load_record(json_t *row, const struct load_result *result)
 	const struct load_tally *all = &result->all;
 	const struct histogram *latency = &all->latency;
 
-	rows_add(row, (struct field[]){{"requests", result->requests},
-				       {"begin_ns", result->begin_ns},
-				       {"elapsed_ns", result->elapsed_ns},
-				       {"cpu_ns", result->cpu_ns},
-				       {"window_cpu_ns", result->window_cpu_ns},
-				       {"thread_cpu_ns", result->thread_cpu_ns},
-				       {"thread_ready_ns", result->thread_ready_ns},
-				       {"cpus", result->cpus},
-				       {"errors", result->errors},
-				       {0}});
+	rows_add(row,
+		 (struct field[]){{"requests", result->requests}, {"errors", result->errors}, {0}});
+	for (int i = 0; i < MEASURES; i++) {
+		int64_t number;
+
+		memcpy(&number, (const char *)result + measures[i].offset, sizeof(number));
+		rows_add(row, (struct field[]){{measures[i].name, number}, {0}});
+	}
 	for (int k = 0; k < LOAD_COUNTS; k++)
 		rows_add(row, (struct field[]){{count_names[k], all->count[k]}, {0}});
 	if (result->requests)
@@ -127,7 +151,13 @@ void load_record(json_t *row, const struct load_result *result)
 					       {"p999_ns", histogram_quantile(latency, 0.999)},
 					       {"max_ns", histogram_quantile(latency, 1)},
 					       {0}});
-	rows_add(row, (struct field[]){{"kernel_grown_bytes", result->kernel_grown}, {0}});
+}
+
+void load_record_machine(json_t *row, const struct load_result *result)
+{
+	rows_add(row, (struct field[]){{"begin_ns", result->begin_ns},
+				       {"kernel_grown_bytes", result->kernel_grown},
+				       {0}});
 	if (result->server)
 		rows_add(row,
 			 (struct field[]){{"server_elapsed_ns", result->used.elapsed_ns},
@@ -141,6 +171,53 @@ void load_record(json_t *row, const struct load_result *result)
 					  {"server_voluntary_switches", result->used.voluntary},
 					  {"server_involuntary_switches", result->used.involuntary},
 					  {0}});
+}
+
+/* A number of a row in [0, most_read]; false if it is none. */
+static bool read_number(const json_t *row, const char *name, int64_t *number)
+{
+	const json_t *value = json_object_get(row, name);
+
+	*number = json_integer_value(value);
+	return json_is_integer(value) && *number >= 0 && *number <= most_read;
+}
+
+const char *load_read(const json_t *sample, const json_t *histogram, struct load_tally *tally,
+		      struct load_result *result)
+{
+	const struct load_plan alone = {.workers = 1};
+	int64_t number;
+
+	if (histogram_read(&tally->latency, histogram) != 0)
+		return "histogram";
+	for (int k = 0; k < LOAD_COUNTS; k++) {
+		if (!read_number(sample, count_names[k], &number))
+			return count_names[k];
+		histogram_bump(&tally->count[k], number);
+	}
+	load_count(result, &alone, tally);
+	for (int i = 0; i < MEASURES; i++) {
+		if (!read_number(sample, measures[i].name, &number))
+			return measures[i].name;
+		memcpy((char *)result + measures[i].offset, &number, sizeof(number));
+	}
+	if (!read_number(sample, "requests", &number) || number != result->requests)
+		return "requests";
+	if (!read_number(sample, "errors", &number) || number != result->errors)
+		return "errors";
+	if (tally->count[LOAD_IN_WINDOW] > result->requests)
+		return count_names[LOAD_IN_WINDOW];
+	return result->elapsed_ns ? NULL : "elapsed_ns";
+}
+
+void load_add_generator(struct load_result *result, const struct load_result *one)
+{
+	if (one->elapsed_ns > result->elapsed_ns)
+		result->elapsed_ns = one->elapsed_ns;
+	result->cpu_ns += one->cpu_ns;
+	result->window_cpu_ns += one->window_cpu_ns;
+	result->cpus += one->cpus;
+	add_busiest(result, one->thread_cpu_ns, one->thread_ready_ns);
 }
 
 void load_record_since(json_t *row, const struct load_result *now, const struct load_result *before)
@@ -227,33 +304,33 @@ static bool server_was_busy(const struct load_result *result)
 	       (server->with_own && both >= saturated * elapsed * (double)server->with_own);
 }
 
-static void print_note(FILE *out, const char *note)
+void load_print_note(FILE *out, const char *note)
 {
 	fputs("  NOTE: ", out);
 	text_wrap(out, 8, 2, note);
 }
 
-static void print_notes(FILE *out, const struct load_plan *plan, const struct load_result *result)
+void load_print_notes(FILE *out, const struct load_plan *plan, const struct load_result *result)
 {
 	bool busy = generator_was_busy(result);
 
 	if (busy && !result->server)
-		print_note(
+		load_print_note(
 			out,
 			"a thread of the generator ran, or waited for a CPU, nearly all the time, so perhaps not the server was the bottleneck: --server-pid shows it.");
 	else if (busy && !server_was_busy(result))
-		print_note(
+		load_print_note(
 			out,
 			"the generator was the bottleneck, not the server: use more --threads, or CPUs of their own for them.");
 	else if (generator_was_late(result))
-		print_note(
+		load_print_note(
 			out,
 			text_format(
 				"%s requests were sent more than %s late because the generator did not run before: latencies are partly its own.",
 				text_count(result->all.count[LOAD_LATE_SENDS]),
 				text_time((double)load_late_ns)));
 	else if (plan->rate && result->all.count[LOAD_UNANSWERED] > 0)
-		print_note(
+		load_print_note(
 			out,
 			"the server did not keep up with the rate; an unanswered request counts with a latency until the end, at least.");
 }
@@ -298,5 +375,4 @@ void load_print(FILE *out, const struct load_plan *plan, const struct load_resul
 	if (result->server)
 		print_server(out, result);
 	print_memory(out, plan, result);
-	print_notes(out, plan, result);
 }

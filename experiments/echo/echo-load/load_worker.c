@@ -34,8 +34,9 @@ enum {
 	PERIOD = 65521,       /* of the stream: a prime */
 	READ_SIZE = 64 << 10, /* of one recv */
 	EVENTS = 256,
-	SOURCES = 4096, /* addresses of 127/8 that connections are bound to */
-	CONNECT_S = 10, /* to open a connection before the start */
+	SOURCES = 4096,   /* addresses of 127/8 that connections are bound to */
+	WORKER_BITS = 16, /* of a worker's number: MAX_THREADS * MAX_PROCESSES are not more */
+	CONNECT_S = 10,   /* to open a connection before the start */
 };
 
 struct request {
@@ -157,9 +158,13 @@ static void next_due(const struct worker *w, struct arrivals *arrivals)
 		atomic_load(&w->window->begin_ns) + (int64_t)(arrivals->number * mean_ns);
 }
 
+/* Fixed ones come one after the other, from all workers of all generators. */
 static void first_due(struct worker *w)
 {
-	w->due.number = (double)w->number / (double)w->plan->workers - 1; /* one after the other */
+	double turn = (double)atomic_load(&w->window->generator) /
+		      (double)atomic_load(&w->window->generators);
+
+	w->due.number = ((double)w->number + turn) / (double)w->plan->workers - 1;
 	if (!w->plan->fixed)
 		w->due.number = 0;
 	next_due(w, &w->due);
@@ -568,11 +573,15 @@ static void begin_load(struct worker *w)
 	int64_t end_ns = atomic_load(&w->window->end_ns);
 	bool in_any_case = w->count_ns == INT64_MAX && begin_ns < end_ns;
 
+	/* generators of one barrier would all send at the same times */
+	uint64_t apart =
+		((uint64_t)atomic_load(&w->window->generator) << WORKER_BITS) + (uint64_t)w->number;
+
 	w->end_ns = end_ns;
 	w->free_n = 0;
 	w->due.rng = w->sizes = (struct rng){(uint64_t)w->plan->seed};
-	w->sizes.state = rng_next(&w->due.rng) + (uint64_t)w->number;
-	w->due.rng.state = rng_next(&w->due.rng) + (uint64_t)w->number;
+	w->sizes.state = rng_next(&w->due.rng) + apart;
+	w->due.rng.state = rng_next(&w->due.rng) + apart;
 	if (w->plan->rate)
 		first_due(w);
 	for (int64_t i = 0; i < w->active; i++)
