@@ -10,6 +10,7 @@ import socket
 import subprocess
 
 import pytest
+from hosts import hosts, needs_hosts
 from program import BUILD, ROOT, TIMEOUT, environment, kind, parse, run, until
 
 MATRIX = ROOT / "scripts" / "matrix"
@@ -75,44 +76,6 @@ def test_bad_cells_are_refused(arguments, word):
 
 
 # --- GNU parallel, over ssh -----------------------------------------------------------------------
-
-SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-needs_hosts = pytest.mark.skipif(not (SSHD and shutil.which("ssh") and shutil.which("parallel")),
-                                 reason="GNU parallel, ssh or sshd is missing")
-
-
-def key(path):
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
-    return path
-
-
-@contextlib.contextmanager
-def hosts(folder):
-    """Two hosts, which are this one: what --sshloginfile reads."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    own = key(folder / "own")
-    (folder / "sshd").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nListenAddress 127.0.0.2\nHostKey {key(folder / 'host')}\nUsePAM no\n"
-        f"AuthorizedKeysFile {own}.pub\nStrictModes no\nPidFile none\nPermitRootLogin yes\nAllowTcpForwarding no\n")
-    (folder / "ssh").write_text(
-        f"Host one\n  HostName 127.0.0.1\nHost two\n  HostName 127.0.0.2\nHost *\n  Port {port}\n  IdentityFile {own}\n"
-        "  IdentitiesOnly yes\n  UserKnownHostsFile /dev/null\n  StrictHostKeyChecking no\n  LogLevel ERROR\n")
-    (folder / "hosts").write_text("".join(f"ssh -F {folder}/ssh {name}\n" for name in ("one", "two")))
-    server = [SSHD, "-D", "-e", "-f", folder / "sshd"]
-    if os.geteuid() == 0:  # it wants an empty folder of that name, which only an installed service has
-        mount = 'mount -t tmpfs none /run && mkdir /run/sshd && exec "$@"'
-        server = ["unshare", "--mount", "sh", "-c", mount, "sh", *server]
-    with subprocess.Popen(server, stderr=subprocess.PIPE, start_new_session=True) as process:
-        try:
-            until(lambda: subprocess.run(["ssh", "-F", folder / "ssh", "two", "true"], stderr=subprocess.DEVNULL,
-                                         check=False).returncode == 0 or process.poll() is not None, "listen")
-            if process.poll() is not None:
-                pytest.skip(f"sshd does not start here: {process.stderr.read().decode().strip()}")
-            yield folder / "hosts"
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-
 
 def logged(folder):
     """How often each cell was logged as done."""
