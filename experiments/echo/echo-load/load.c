@@ -478,7 +478,7 @@ static void await_ready(void)
 
 /* --- the barrier ------------------------------------------------------------- */
 
-enum { AGAIN_MS = 50 };
+static const int64_t again_ns = 50000000; /* until the barrier may be there */
 
 /* As wait_for(), where a signal or a broken process ends this one. */
 static bool wait_for_others(int64_t ns, int fd)
@@ -532,7 +532,7 @@ static void join_barrier(const json_t *run)
 	common = load_common(run);
 	while ((error = barrier_connect(&barrier, &barrier_address, wait_ms)) == ECONNREFUSED &&
 	       span_now() < deadline_ns)
-		wait_for_others(AGAIN_MS * 1000000, -1);
+		wait_for_others(again_ns, -1);
 	errno = error;
 	if (error)
 		err(EXIT_USAGE, "--barrier: %s", barrier_at);

@@ -241,7 +241,9 @@ static void read_party(struct server *server, struct party *party)
 
 static void accept_party(struct server *server, struct party *party)
 {
-	party->fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
+	struct address from = address_empty();
+
+	party->fd = accept4(server->listener, &from.any, &from.size, SOCK_CLOEXEC);
 }
 
 static void await_all(struct server *server, struct pollfd *polled, int64_t deadline_ns)
@@ -267,7 +269,7 @@ static void await_all(struct server *server, struct pollfd *polled, int64_t dead
 		for (int64_t i = 0; i < server->n; i++)
 			if (polled[i].revents)
 				read_party(server, &server->parties[i]);
-		if (polled[server->n].revents)
+		if (room && polled[server->n].revents)
 			accept_party(server, room);
 	}
 }
