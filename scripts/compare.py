@@ -16,7 +16,7 @@ from results import findings, newest, read_all
 from sentence import parts_of, value
 
 DECLARED = {"row", "schema", "experiment", "group", "order", "timed", "summary", "sham", "claims", "fields", "bounds",
-            "shams"}
+            "shams", "simulated"}
 NO_SETTING = DECLARED | {"variants", "params", "sysctl", "flags", "utc", "load"}  # or a setting of its own, below
 MEASURED_WITH = ("python", "compiler")  # fields of samples
 
@@ -53,17 +53,28 @@ def differing_numbers(here, there):
 
 # --- settings -------------------------------------------------------------------------------------
 
-def settings_of(result):
-    """{name: setting, or a list of some} of what a run recorded that was not measured: its machine, its options."""
-    run, params = result.run, result.run.get("params", {})
+def machine_settings(result):
+    """{name: setting, or a list of some} of the machine and of what the programs were built with."""
+    run = result.run
     return {
         **{name: setting for name, setting in run.items() if name not in NO_SETTING},
         "flags": run.get("flags", "").split(),
+        **run.get("sysctl", {})}
+
+
+def own_settings(result):
+    """The same of what is the experiment's: its options, variants and interpreters."""
+    run, params = result.run, result.run.get("params", {})
+    return {
         **{f"option {name}": setting for name, setting in params.items() if style.matters(name, setting)},
         "variants": [name for name in run.get("variants", {}) if name not in params.get("left_out", {})],
         **{f"{name} of the trials": list(dict.fromkeys(sample[name] for sample in result.all_samples if name in sample))
-           for name in MEASURED_WITH},
-        **run.get("sysctl", {})}
+           for name in MEASURED_WITH}}
+
+
+def settings_of(result):
+    """All that a run recorded and did not measure."""
+    return {**machine_settings(result), **own_settings(result)}
 
 
 def setting_text(name, setting):

@@ -19,11 +19,11 @@ STAMPED = re.compile(r"(.+)-(\d{8}T\d{6}Z)$")
 
 
 def is_aside(path):
-    """Whether a file is no result of this machine: of a run in which something was taken away, or whose other half
-    was on another host."""
+    """Whether a file is no result of this machine: of a run in which something was taken away, of one whose other half
+    was on another host, or of a simulated one."""
     with open(path, "rb") as file:
         row = rows.parse(file.readline())
-    return isinstance(row, dict) and bool(row.get("sham") or row.get("peer"))
+    return isinstance(row, dict) and any(row.get(why) for why in ("sham", "peer", "simulated"))
 
 
 def group_of(path):

@@ -50,6 +50,11 @@ class Measured:
         """The claim or control that was taken away, or None: such a run is no result."""
         return self.run.get("sham")
 
+    @property
+    def simulated(self):
+        """Whether nothing of it was measured: such a run is no result either."""
+        return bool(self.run.get("simulated"))
+
 
 class Result(Measured):
     """One run of one experiment."""

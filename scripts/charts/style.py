@@ -101,6 +101,8 @@ class Page:
 
 
 def warnings_of(result):
+    if result.simulated:
+        yield translated("SIMULATED: nothing of this run was measured")
     if result.sham:
         yield say("SHAM: what {name} is about was taken away in this run", name=result.sham)
     if not result.controls_held and not result.interrupted:
