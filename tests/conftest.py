@@ -120,3 +120,11 @@ def runs_here(quick):
     """For tests of what happens in the midst of trials."""
     if quick.status == 77:
         pytest.skip("this machine cannot run it")
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A browser (tests/browser.py), for modules that import it: where there is none they are skipped."""
+    from browser import chromium as opened
+    with opened(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver

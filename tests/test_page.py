@@ -1,34 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The page of scripts/report.py in a browser: Debian's chromium, driven by selenium; skipped where one is absent.
-
-axe-core, if there ($AXE, or node_modules/axe-core/axe.min.js), looks for what a screen reader or a keyboard cannot use.
-"""
+"""The page of scripts/report.py in a browser (tests/browser.py)."""
 import json
-import os
-import pathlib
 import re
-import shutil
 import subprocess
 
 import pytest
+from browser import AXE, SIZES, By, check_accessible, contrast, find, look, until, visible
+from program import ROOT
+from selenium.webdriver.common.keys import Keys
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="python3-selenium is missing")
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "results" / "reference"
 SHOWN = ("counter", "zero", "stall", "backlog")
-AXE = pathlib.Path(os.environ.get("AXE") or ROOT / "node_modules" / "axe-core" / "axe.min.js")
-SIZES = ((1280, 800), (390, 844))
-
-pytestmark = [
-    pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("chromedriver")),
-                       reason="chromium or chromium-driver is missing"),
-    pytest.mark.skipif(subprocess.run([ROOT / "scripts" / "python", "matplotlib,numpy,jinja2"],
-                                      stderr=subprocess.DEVNULL).returncode != 0,
-                       reason="no python3 here has matplotlib and jinja2")]
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +29,6 @@ def page(tmp_path_factory):
     return (folder / "report.html").as_uri()
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                 "--disable-background-networking", "--force-prefers-reduced-motion",
-                 f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
-    yield driver
-    driver.quit()
-
-
 @pytest.fixture
 def browser(chromium, page):
     """The page as it is opened, in a wide window and light."""
@@ -69,34 +37,6 @@ def browser(chromium, page):
         chromium.get_log(log)  # what came before
     chromium.get(page)
     return chromium
-
-
-def look(driver, width, height, scheme="light", media=""):
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-        "width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
-        "media": media, "features": [{"name": "prefers-color-scheme", "value": scheme}]})
-
-
-def find(driver, selector):
-    return driver.find_elements(By.CSS_SELECTOR, selector)
-
-
-def visible(driver, selector):
-    return driver.execute_script(
-        "return [...document.querySelectorAll(arguments[0])].filter(found => found.checkVisibility())", selector)
-
-
-def contrast(driver, selector):
-    """Of the first such element's text to the page."""
-    return driver.execute_script("""
-        const light = colour => colour.match(/[0-9.]+/g).slice(0, 3).map(part => part / 255)
-            .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
-            .reduce((sum, part, at) => sum + part * [0.2126, 0.7152, 0.0722][at], 0);
-        const style = getComputedStyle(document.querySelector(arguments[0]));
-        const both = [arguments[0].includes("svg") ? style.fill : style.color,
-                      getComputedStyle(document.body).backgroundColor].map(light).sort((a, b) => b - a);
-        return (both[0] + 0.05) / (both[1] + 0.05);""", selector)
 
 
 def test_nothing_is_asked_for_and_nothing_complains(browser, page):
@@ -231,13 +171,6 @@ def test_a_command_is_copied(browser):
         browser, "#race-counter .again code")[0].text
 
 
-def until(browser, script, *arguments):
-    for _ in range(200):
-        if browser.execute_script(script, *arguments):
-            return
-    raise AssertionError(script)
-
-
 def test_a_chart_enlarged(browser):
     chart = find(browser, "#tcp-backlog svg.chart")[0]
     before = chart.rect
@@ -263,15 +196,11 @@ def test_looks(width, height, scheme, browser):
     dark = browser.execute_script("return getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     assert dark == (scheme == "dark")
     if AXE.is_file() and (scheme == "dark") == (width == 390):  # each once: it takes seconds
-        browser.execute_script(AXE.read_text(encoding="utf-8"))
         for summary in find(browser, "#race-zero summary"):
             summary.click()
         find(browser, "#race-counter summary")[0].click()
         find(browser, "#race-counter .prediction button")[0].click()
-        found = browser.execute_async_script(  # a chart's inside is a picture
-            "axe.run({exclude: [['.drawing']]}, {resultTypes: ['violations']}).then(arguments[0])")
-        assert [(rule["id"], rule["nodes"][0]["target"], rule["nodes"][0]["failureSummary"])
-                for rule in found["violations"]] == []
+        check_accessible(browser, ".drawing")  # a chart's inside is a picture
 
 
 def test_by_keyboard(browser):
