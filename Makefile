@@ -142,6 +142,9 @@ claims: ## every claim with its verdict, the number behind it and its newest row
 report: ## a page of all claims, their verdicts, charts and data: results/report.html
 	@scripts/report.py
 
+fleet: ## a page of many machines' results, ARGS='DIR...': results/fleet.html
+	@scripts/fleet.py $(ARGS)
+
 reference: all ## for maintainers: measure results/reference/ anew, and what the README says of it
 	@scripts/reference $(BUILD)
 
@@ -280,6 +283,6 @@ prune:
 -include $(wildcard $(addprefix $(BUILD)/obj/,*.d */*.d */*/*.d */*/*/*.d))
 
 FORCE:
-.PHONY: all help demo test smoke bench shams fuzz soak kernels plots quiz claims report reference messages fields deps doctor format lint memcheck \
+.PHONY: all help demo test smoke bench shams fuzz soak kernels plots quiz claims report fleet reference messages fields deps doctor format lint memcheck \
 	coverage install uninstall clean units fuzzers prune FORCE \
 	$(GROUPS:%=run-%)
