@@ -127,7 +127,7 @@ def test_looks(width, height, scheme, browser):
     look(browser, width, height, scheme)
     for details in find(browser, ".claim details"):
         browser.execute_script("arguments[0].open = true", details)
-    find(browser, "#list summary")[0].click()
+    find(browser, "#list summary")[0].send_keys(Keys.ENTER)
     until(browser, "return document.querySelector('#list dl')")
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     for selector in ("body", ".soft", "a", ".word.holds", ".word.refuted", ".word.not-seen", "svg.strip text"):

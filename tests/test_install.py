@@ -67,6 +67,8 @@ def test_a_program_leaves_its_rows_in_the_current_folder(installed):
     if ended.returncode == 0:
         page = (installed.work / "results/report.html").read_text(encoding="utf-8")
         assert f"stallrace run race/{CHEAP} --quick" in page and "reference run" in page
+        ended = installed.run("fleet", "results")
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "fleet: results/fleet.html\n", "")
 
 
 def test_rows_go_elsewhere_if_asked_for(installed, tmp_path):
