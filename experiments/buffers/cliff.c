@@ -2,8 +2,8 @@
 /*
  * cliff - is a bigger receive buffer never slower?
  *
- * A sender and a receiver, each as fast as it can, over TCP on loopback, for every combination of
- * sizes asked for as SO_SNDBUF and SO_RCVBUF:
+ * A sender and a receiver, each as fast as it can, over TCP, for every combination of sizes asked for
+ * as SO_SNDBUF and SO_RCVBUF:
  *
  *	as-is      as a program would do it;
  *	quickack   the same, but the receiver asks for immediate acknowledgements (TCP_QUICKACK)
@@ -21,6 +21,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "exp.h"
@@ -28,13 +29,14 @@
 #include "language.h"
 #include "net.h"
 #include "pattern.h"
+#include "peer.h"
 #include "rng.h"
 #include "span.h"
 #include "tcpinfo.h"
-#include "team.h"
 
 enum { AS_IS, QUICKACK, VARIANTS };
-enum { SIZES = 8, CELLS = SIZES * SIZES, CHUNK = 64 << 10, PAUSE_NS = 10000000 };
+enum { SIZES = 8, CELLS = SIZES * SIZES, CHUNK = 64 << 10 };
+enum { MS = 1000000, PAUSE_NS = 10 * MS /* and a round trip */ };
 
 static const struct variant variants[] = {
 	[AS_IS] = {"as-is", "the receiver reads"},
@@ -55,14 +57,14 @@ static const struct row_field fields[] = {
 	{"moved_bytes", "received before the limit", .per = "elapsed_ns"},
 	{"elapsed_ns", "from the receiver's begin to its last byte, or the limit"},
 	{"acks", "sent by the receiver meanwhile"},
-	{"pauses", "reads that took 10 ms or longer"},
+	{"pauses", "reads that took 10 ms and a round trip or longer"},
 	{"paused_ns", "in such reads: of elapsed_ns"},
 	{"pause_acks", "ACKs sent in a pause, or by the read that ended it"},
 	{"segments", "sent with data"},
 	{"missing_bytes", "sent and not received", .zero = true, .sham = "lose"},
 	{"misplaced_bytes", "received at another place than sent", .zero = true,
 	 .sham = "disorder"},
-	{"cpu_ns", "CPU time of both threads"},
+	{"cpu_ns", "CPU time of both sides"},
 	{0}};
 
 static const struct bound bounds[] = {
@@ -89,92 +91,103 @@ static const struct opt opts[] = {
 	{0, "congestion", "congestion control of the sender, such as cubic", .text = &congestion},
 	{0}};
 
-/* --- one transfer ------------------------------------------------------------ */
+static struct peer *far;
 
-struct transfer {
-	struct net_pair fd;
-	bool quickack;
-	int64_t deadline_ns; /* CLOCK_MONOTONIC */
-	int64_t sent, received, misplaced;
-	int64_t first_ns, last_ns; /* when the receiver began, and had all or ran out of time */
-	int64_t in_time;           /* bytes it had by then */
-	int64_t acks;              /* it sent meanwhile */
-	int64_t pauses, paused_ns; /* when nothing came in for PAUSE_NS or more */
-	int64_t pause_acks;        /* of these, sent in a pause or by the read that ended it */
+/* --- the receiver: the far half ----------------------------------------------- */
+
+/* What it saw of a transfer. */
+struct seen {
+	int64_t granted_rcvbuf, received, misplaced;
+	int64_t in_time, elapsed_ns; /* what it had by then: when it had all, or at the limit */
+	int64_t acks;                /* it sent meanwhile */
+	int64_t pauses, paused_ns;   /* when nothing came in for PAUSE_NS or more */
+	int64_t pause_acks;          /* of these, sent in a pause or by the read that ended it */
+	int64_t cpu_ns;
 };
 
-/* Until all is sent or the time is over; then the end of the stream ends the receiver. */
-static void send_all(void *argument)
+/* Counts what a read has brought since then; what comes after the limit is only compared. */
+static void count_in(struct seen *seen, int fd, int64_t read_ns, int64_t elapsed_ns)
 {
-	struct transfer *t = argument;
-	uint8_t buffer[CHUNK];
+	struct tcpinfo info;
 
-	while (t->sent < total && span_now() < t->deadline_ns && !run_stopped()) {
-		int64_t left = total - t->sent < CHUNK ? total - t->sent : CHUNK;
-		ssize_t n;
-
-		pattern_fill(buffer, (size_t)left, (uint64_t)t->sent);
-		n = net_send_now(t->fd.tx, buffer, (size_t)left);
-		if (n < 0)
-			run_wait_fd(t->fd.tx, POLLOUT, t->deadline_ns);
-		else
-			t->sent += n;
-	}
-	shutdown(t->fd.tx, SHUT_WR);
-}
-
-/* Acknowledgements, as the receiver sends nothing else. */
-static int64_t acks_of(int fd)
-{
-	return tcpinfo_read(fd).segs_out;
-}
-
-/* Counts what a read that began then brought; what comes after the limit is only compared. */
-static void count_in(struct transfer *t, int64_t begin_ns)
-{
-	int64_t now_ns = span_now();
-	int64_t acks;
-
-	if (t->in_time == total || t->last_ns >= t->deadline_ns)
+	if (seen->in_time == total || seen->elapsed_ns == limit_ms * MS)
 		return;
-	if (now_ns > t->deadline_ns) {
-		t->last_ns = t->deadline_ns;
+	if (elapsed_ns >= limit_ms * MS) {
+		seen->elapsed_ns = limit_ms * MS;
 		return;
 	}
-	acks = acks_of(t->fd.rx);
-	if (now_ns - begin_ns >= PAUSE_NS) {
-		t->pauses++;
-		t->paused_ns += now_ns - begin_ns;
-		t->pause_acks += acks - t->acks;
+	info = tcpinfo_read(fd);
+	if (read_ns >= PAUSE_NS + info.min_rtt) {
+		seen->pauses++;
+		seen->paused_ns += read_ns;
+		seen->pause_acks += info.segs_out - seen->acks;
 	}
-	t->acks = acks;
-	t->in_time = t->received;
-	t->last_ns = now_ns;
+	seen->acks = info.segs_out;
+	seen->in_time = seen->received;
+	seen->elapsed_ns = elapsed_ns;
 }
 
-static void receive_all(void *argument)
+/* Begins, says so, and reads to the end of the stream. */
+static void receive_all(struct peer *near)
 {
-	struct transfer *t = argument;
+	struct seen seen = {0};
 	uint8_t buffer[CHUNK];
-	int64_t before = acks_of(t->fd.rx);
+	int64_t quickack, before;
+	struct span all;
 	ssize_t n = 1;
+	int fd;
 
-	t->acks = before;
-	t->first_ns = t->last_ns = span_now();
+	peer_hear(near, &quickack, sizeof(quickack));
+	fd = peer_accept(near);
+	seen.granted_rcvbuf = net_rcvbuf(fd);
+	seen.acks = before = tcpinfo_read(fd).segs_out; /* it sends nothing but ACKs */
+	span_begin(&all);
+	peer_say(near, NULL, 0);
 	while (n > 0) {
-		int64_t begin_ns = span_now();
+		int64_t begin_ns = span_now(), now_ns;
 
-		if (t->quickack)
-			net_set(t->fd.rx, IPPROTO_TCP, TCP_QUICKACK, 1);
-		n = recv(t->fd.rx, buffer, CHUNK, 0);
+		if (quickack)
+			net_set(fd, IPPROTO_TCP, TCP_QUICKACK, 1);
+		n = recv(fd, buffer, CHUNK, 0);
 		if (n < 0)
 			err(EXIT_USAGE, "recv");
-		t->misplaced +=
-			(int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)t->received);
-		t->received += n;
-		count_in(t, begin_ns);
+		seen.misplaced +=
+			(int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)seen.received);
+		seen.received += n;
+		now_ns = span_now();
+		count_in(&seen, fd, now_ns - begin_ns, now_ns - all.begin_ns);
 	}
-	t->acks -= before;
+	span_end(&all);
+	seen.acks -= before;
+	seen.cpu_ns = all.cpu_ns;
+	peer_say(near, &seen, sizeof(seen));
+	close(fd);
+}
+
+static void (*const halves[])(struct peer *near) = {receive_all, NULL};
+
+/* --- the sender: the near half ------------------------------------------------ */
+
+/* Until all is sent or the time is over, later than the receiver's; then the end of the stream ends it. */
+static int64_t send_all(int fd)
+{
+	int64_t deadline_ns = span_now() + limit_ms * MS;
+	uint8_t buffer[CHUNK];
+	int64_t sent = 0;
+
+	while (sent < total && span_now() < deadline_ns && !run_stopped()) {
+		int64_t left = total - sent < CHUNK ? total - sent : CHUNK;
+		ssize_t n;
+
+		pattern_fill(buffer, (size_t)left, (uint64_t)sent);
+		n = net_send_now(fd, buffer, (size_t)left);
+		if (n < 0)
+			run_wait_fd(fd, POLLOUT, deadline_ns);
+		else
+			sent += n;
+	}
+	shutdown(fd, SHUT_WR);
+	return sent;
 }
 
 static int64_t size_of(int64_t i)
@@ -184,32 +197,40 @@ static int64_t size_of(int64_t i)
 
 static void measure(struct run *run, size_t variant, int64_t sndbuf, int64_t rcvbuf)
 {
-	struct transfer t = {.fd = net_pair(NET_TCP, (struct net_ask){sndbuf, rcvbuf, congestion}),
-			     .quickack = variant == QUICKACK,
-			     .deadline_ns = span_now() + limit_ms * 1000000};
-	int64_t granted[] = {net_sndbuf(t.fd.tx), net_rcvbuf(t.fd.rx)};
-	struct team team;
+	struct net_ask ask = {sndbuf, rcvbuf, congestion};
+	int64_t quickack = variant == QUICKACK;
+	struct net_pair fd;
+	int64_t granted_sndbuf, sent;
+	struct seen seen;
 	struct span all;
 
-	team_start_two(&team, TEAM_SPREAD, send_all, receive_all, &t);
-	all = team_join(&team);
-	t.sent += run_sham(run, "lose");
-	run_record(run, (struct field[]){{"asked_sndbuf_bytes", sndbuf},
-					 {"asked_rcvbuf_bytes", rcvbuf},
-					 {"granted_sndbuf_bytes", granted[0]},
-					 {"granted_rcvbuf_bytes", granted[1]},
-					 {"moved_bytes", t.in_time},
-					 {"elapsed_ns", t.last_ns - t.first_ns},
-					 {"acks", t.acks},
-					 {"pauses", t.pauses},
-					 {"paused_ns", t.paused_ns},
-					 {"pause_acks", t.pause_acks},
-					 {"segments", tcpinfo_read(t.fd.tx).data_out},
-					 {"missing_bytes", t.sent - t.received},
-					 {"misplaced_bytes", t.misplaced},
-					 {"cpu_ns", all.cpu_ns},
-					 {0}});
-	net_close(&t.fd);
+	peer_begin(far, receive_all, TEAM_SPREAD);
+	peer_say(far, &quickack, sizeof(quickack));
+	fd = peer_connect(far, NULL, NET_TCP, ask);
+	granted_sndbuf = net_sndbuf(fd.tx);
+	peer_hear(far, NULL, 0);
+	span_begin(&all);
+	sent = send_all(fd.tx);
+	span_end(&all);
+	peer_hear(far, &seen, sizeof(seen));
+	peer_end(far);
+	run_record(run,
+		   (struct field[]){{"asked_sndbuf_bytes", sndbuf},
+				    {"asked_rcvbuf_bytes", rcvbuf},
+				    {"granted_sndbuf_bytes", granted_sndbuf},
+				    {"granted_rcvbuf_bytes", seen.granted_rcvbuf},
+				    {"moved_bytes", seen.in_time},
+				    {"elapsed_ns", seen.elapsed_ns},
+				    {"acks", seen.acks},
+				    {"pauses", seen.pauses},
+				    {"paused_ns", seen.paused_ns},
+				    {"pause_acks", seen.pause_acks},
+				    {"segments", tcpinfo_read(fd.tx).data_out},
+				    {"missing_bytes", sent + run_sham(run, "lose") - seen.received},
+				    {"misplaced_bytes", seen.misplaced},
+				    {"cpu_ns", all.cpu_ns + seen.cpu_ns},
+				    {0}});
+	net_close(&fd);
 }
 
 /* All cells of the grid, in random order. */
@@ -301,6 +322,7 @@ static void judge(struct run *run)
 	struct share cut =
 		share_within(run_values(run, AS_IS, "moved_bytes"), 0, (double)total - 1);
 	struct interval worst = {NAN, NAN, NAN, 0};
+	bool cut_off;
 	int64_t slow = 0;
 	int64_t at = 1;
 
@@ -316,8 +338,9 @@ static void judge(struct run *run)
 			at = cell;
 		}
 	}
-	/* What was cut off may have been slower still; a machine may be too slow to tell. */
-	if (never == HOLDS && cut.k > 0)
+	/* What was cut off may have been slower still; a machine or a link may be too slow to tell. */
+	cut_off = never == HOLDS && cut.k > 0;
+	if (cut_off)
 		never = UNCLEAR;
 	never = run_judge(
 		run, "buf-cliff", never,
@@ -332,6 +355,11 @@ static void judge(struct run *run)
 		number_real("moved_bytes_per_s", stats_quantile(speeds(run, AS_IS, at), 0.5)));
 	if (never == REFUTED)
 		note_pauses(run, at);
+	if (cut_off)
+		run_note(
+			run,
+			"{cut} transfers were cut off after {limit_ms}: a longer --limit may decide",
+			number_share("cut", cut), number_int("limit_ms", limit_ms));
 }
 
 static void draw(struct run *run)
@@ -353,7 +381,7 @@ static const struct experiment about = {
 	.order = 305,
 	.summary = "Is a bigger receive buffer never slower?",
 	.intro =
-		"TCP on loopback, both sides as fast as they can: {total_bytes} a transfer, cut off after {limit_ms}.",
+		"TCP {where}, both sides as fast as they can: {total_bytes} a transfer, cut off after {limit_ms}.",
 	.claims = claims,
 	.fields = fields,
 	.bounds = bounds,
@@ -361,7 +389,9 @@ static const struct experiment about = {
 	.variants = variants,
 	.trials = 7,
 	.quick_trials = 7,
+	.limit_s = 3600,
 	.timed = true,
+	.halves = halves,
 	.judge = judge,
 	.draw = draw,
 };
@@ -370,6 +400,7 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	far = peer_open(run);
 	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure_all(run);
