@@ -90,6 +90,9 @@ int net_silent(struct sockaddr_in *where, int fillers[NET_FILLERS]);
 ssize_t net_send_now(int fd, const void *bytes, size_t length);
 ssize_t net_recv_now(int fd, void *buffer, size_t size);
 
+/* After such a call has failed: returns if the other end has closed the connection, else ends the process. */
+void net_must_be_closed(const char *call);
+
 /*
  * Whether a line of "/proc/net/tcp", "/proc/net/udp6" ... has this local port, in this state of
  * <netinet/tcp.h>.  False where there is no such file.

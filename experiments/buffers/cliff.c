@@ -17,6 +17,7 @@
  * A slow cell is cut off after a while, and its speed is that of the bytes it moved until then.
  */
 #include <err.h>
+#include <errno.h>
 #include <math.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -55,7 +56,8 @@ static const struct row_field fields[] = {
 	{"granted_sndbuf_bytes", "SO_SNDBUF granted"},
 	{"granted_rcvbuf_bytes", "SO_RCVBUF granted"},
 	{"moved_bytes", "received before the limit", .per = "elapsed_ns"},
-	{"elapsed_ns", "from the receiver's begin to its last byte, or the limit"},
+	{"elapsed_ns",
+	 "from the receiver's begin, of which it tells the sender, to its last byte, or the limit"},
 	{"acks", "sent by the receiver meanwhile"},
 	{"pauses", "reads that took 10 ms and a round trip or longer"},
 	{"paused_ns", "in such reads: of elapsed_ns"},
@@ -64,7 +66,7 @@ static const struct row_field fields[] = {
 	{"missing_bytes", "sent and not received", .zero = true, .sham = "lose"},
 	{"misplaced_bytes", "received at another place than sent", .zero = true,
 	 .sham = "disorder"},
-	{"cpu_ns", "CPU time of both sides"},
+	{"cpu_ns", "CPU time of both threads"},
 	{0}};
 
 static const struct bound bounds[] = {
@@ -180,11 +182,15 @@ static int64_t send_all(int fd)
 		ssize_t n;
 
 		pattern_fill(buffer, (size_t)left, (uint64_t)sent);
-		n = net_send_now(fd, buffer, (size_t)left);
-		if (n < 0)
-			run_wait_fd(fd, POLLOUT, deadline_ns);
-		else
+		n = send(fd, buffer, (size_t)left, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n >= 0) {
 			sent += n;
+		} else if (errno == EAGAIN) {
+			run_wait_fd(fd, POLLOUT, deadline_ns);
+		} else {
+			net_must_be_closed("send");
+			break;
+		}
 	}
 	shutdown(fd, SHUT_WR);
 	return sent;

@@ -153,6 +153,12 @@ ssize_t net_recv_now(int fd, void *buffer, size_t size)
 	return n;
 }
 
+void net_must_be_closed(const char *call)
+{
+	if (errno != EPIPE && errno != ECONNRESET)
+		err(2, "%s", call);
+}
+
 bool net_port_listed(const char *path, unsigned long port, unsigned long state)
 {
 	FILE *file = fopen(path, "re");

@@ -14,7 +14,8 @@
  *
  * Over loopback nothing but the CPU is the limit, which both ways share.  So the connection goes
  * over a slow cable of two hosts of its own (link.h), with the same rate in each direction.  Where this
- * machine allows none, it goes over loopback and each end sends at that rate by its own clock.
+ * machine allows none, it goes over loopback and each end sends at that rate by its own clock.  To another
+ * host it goes as fast as the link between the two allows.
  */
 #include <err.h>
 #include <math.h>
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "exp.h"
@@ -29,9 +31,9 @@
 #include "link.h"
 #include "net.h"
 #include "pattern.h"
+#include "peer.h"
 #include "span.h"
 #include "team.h"
-#include "text.h"
 
 enum { THERE, BACK, BOTH, TURNS };
 
@@ -49,18 +51,19 @@ static const struct claim claims[] = {
 	{0}};
 
 static const struct row_field fields[] = {
-	{"there_ns", "from the begin to the last byte one way; 0: not used", "one|way"},
+	{"there_ns", "from its receiver's begin to the last byte one way; 0: not used", "one|way"},
 	{"back_ns", "the same the other way", "the other|way"},
 	{"elapsed_ns", "until both have ended", "in all"},
 	{"received_bytes", "both ways", "both ways,|a second", SHOW_SUM, "elapsed_ns"},
-	{"overlap_ns", "both under way; means little for turns", "at one|time"},
-	{"cable", "1: over a cable; 0: loopback"},
+	{"overlap_ns", "both under way, since each end began; means little for turns",
+	 "at one|time"},
+	{"cable", "1: over a cable; 0: loopback; absent between two hosts"},
 	{"missing_bytes", "sent and not received", .zero = true, .sham = "lose"},
 	{"misplaced_bytes", "received at another place than sent", .zero = true,
 	 .sham = "disorder"},
 	{"cpu_ns", "CPU time of all threads"},
 	{"way", "there or back", .row = "progress", .text = true},
-	{"at_ns", "since the trial began", .row = "progress"},
+	{"at_ns", "since its receiver began", .row = "progress"},
 	{"received_bytes", "by then", .row = "progress"},
 	{0}};
 
@@ -92,173 +95,223 @@ static const struct opt opts[] = {
 static struct link *cable;
 static const char *no_cable;
 
-/* --- one trial ------------------------------------------------------------- */
+static struct peer *far;
 
-/* One direction of a connection: a stream of total bytes, and what its receiver saw of it. */
-struct direction {
-	int from, to; /* sockets */
-	int64_t sent, received, misplaced;
-	int64_t sent_ns; /* time that it took to send them, but for the other's turns */
+/* --- an end of the connection: either half is one ----------------------------- */
+
+struct orders {
+	int64_t variant;
+	int64_t pace; /* to send at by its own clock, bytes a second; 0 = as fast as it can */
+};
+
+/* What an end saw of the stream that it received. */
+struct seen {
+	int64_t received, misplaced;
+	int64_t cpu_ns; /* of all that the end did */
 	int64_t looks_n;
 	struct {
 		int64_t at_ns, received;
-	} looks[MARKS + 1]; /* CLOCK_MONOTONIC */
+	} looks[MARKS + 1]; /* since the end began */
 };
 
-struct trial {
-	size_t variant;
-	struct direction way[2]; /* there and back */
+struct end {
+	int fd;
+	bool near;
+	struct orders orders;
+	int64_t begin_ns; /* CLOCK_MONOTONIC */
+	int64_t sent;
+	struct seen seen;
 };
 
-/* Sends up to `until`; over loopback no faster than the rate. */
-static void send_part(struct direction *d, int64_t until)
+static void send_part(struct end *e, int64_t until)
 {
-	int64_t begin_ns = span_now(), base = d->sent;
+	int64_t begin_ns = span_now(), base = e->sent, pace = e->orders.pace;
 	uint8_t page[PAGE];
 
-	while (d->sent < until && !run_stopped()) {
-		size_t length = (size_t)(until - d->sent < PAGE ? until - d->sent : PAGE);
+	while (e->sent < until && !run_stopped()) {
+		size_t length = (size_t)(until - e->sent < PAGE ? until - e->sent : PAGE);
 		ssize_t n;
 
-		if (!cable && !run_sleep_until(begin_ns + (d->sent - base) * 1000000000 / rate))
-			break;
-		pattern_fill(page, length, (uint64_t)d->sent);
-		n = send(d->from, page, length, MSG_NOSIGNAL);
-		if (n < 0)
-			err(EXIT_USAGE, "send");
-		d->sent += n;
+		if (pace && !run_sleep_until(begin_ns + (e->sent - base) * 1000000000 / pace))
+			return;
+		pattern_fill(page, length, (uint64_t)e->sent);
+		n = send(e->fd, page, length, MSG_NOSIGNAL);
+		if (n < 0) {
+			net_must_be_closed("send");
+			return;
+		}
+		e->sent += n;
 	}
 }
 
-static void receive_part(struct direction *d, int64_t until)
+static void receive_part(struct end *e, int64_t until)
 {
+	struct seen *seen = &e->seen;
 	uint8_t page[PAGE];
 
-	while (d->received < until && !run_stopped()) {
-		size_t room = (size_t)(until - d->received < PAGE ? until - d->received : PAGE);
-		ssize_t n = recv(d->to, page, room, 0);
+	while (seen->received < until && !run_stopped()) {
+		size_t room =
+			(size_t)(until - seen->received < PAGE ? until - seen->received : PAGE);
+		ssize_t n = recv(e->fd, page, room, 0);
 
 		if (n < 0)
-			err(EXIT_USAGE, "recv");
-		if (n == 0)
-			break;
-		d->misplaced += (int64_t)pattern_misplaced(page, (size_t)n, (uint64_t)d->received);
-		d->received += n;
-		if (d->received * MARKS >= (d->looks_n + 1) * total && d->looks_n < MARKS) {
-			d->looks[d->looks_n].at_ns = span_now();
-			d->looks[d->looks_n++].received = d->received;
+			net_must_be_closed("recv");
+		if (n <= 0)
+			return;
+		seen->misplaced +=
+			(int64_t)pattern_misplaced(page, (size_t)n, (uint64_t)seen->received);
+		seen->received += n;
+		if (seen->received * MARKS >= (seen->looks_n + 1) * total &&
+		    seen->looks_n < MARKS) {
+			seen->looks[seen->looks_n].at_ns = span_now() - e->begin_ns;
+			seen->looks[seen->looks_n++].received = seen->received;
 		}
 	}
 }
 
-static void one_side(int member, void *argument)
+static void receive_all(int member, void *argument)
 {
-	struct trial *t = argument;
-	struct direction *d = &t->way[t->variant == BACK ? 1 : member / 2];
-
-	if (member % 2 == 0)
-		send_part(d, total);
-	else
-		receive_part(d, total);
+	(void)member;
+	receive_part(argument, total);
 }
 
-/* The end `member`: one thread that sends, then receives, and so on; the other one the reverse. */
-static void by_turns(int member, void *argument)
+/* The near end sends, then receives, and so on; the far one the reverse. */
+static void by_turns(struct end *e)
 {
-	struct trial *t = argument;
-
 	for (int64_t turn = 1; turn <= turns; turn++)
-		for (int i = 0; i < 2; i++) {
-			struct direction *d = &t->way[i];
-
-			if (i == member)
-				send_part(d, total * turn / turns);
+		for (int i = 0; i < 2; i++)
+			if (e->near == (i == 0))
+				send_part(e, total * turn / turns);
 			else
-				receive_part(d, total * turn / turns);
-		}
+				receive_part(e, total * turn / turns);
 }
 
-static struct net_pair open_pair(void)
+/* From the begin on.  In a run that was stopped it ends early, which ends the other end's sender and receiver. */
+static void take_part(struct end *e)
 {
-	struct net_ask ask = {.sndbuf = buffers};
-	struct net_pair pair = cable ? link_pair(cable, NET_TCP, ask) : net_pair(NET_TCP, ask);
+	int64_t variant = e->orders.variant;
+	struct team receiver;
+	struct span all = {0}, own;
 
-	net_set(pair.rx, SOL_SOCKET, SO_SNDBUF, (int)buffers);
-	net_set(pair.tx, IPPROTO_TCP, TCP_NODELAY,
-		1); /* a turn's end waits for no acknowledgement */
-	net_set(pair.rx, IPPROTO_TCP, TCP_NODELAY, 1);
-	return pair;
+	if (variant == BOTH)
+		team_start(&receiver, 1, TEAM_FREE, receive_all, e);
+	span_begin(&own);
+	if (variant == TURNS)
+		by_turns(e);
+	else if (variant == BOTH || e->near == (variant == THERE))
+		send_part(e, total);
+	else
+		receive_part(e, total);
+	span_end(&own);
+	shutdown(e->fd, SHUT_WR);
+	if (variant == BOTH)
+		all = team_join(&receiver);
+	shutdown(e->fd, SHUT_RD);
+	span_cover(&all, &own);
+	e->seen.cpu_ns = all.cpu_ns;
 }
+
+static void prepare(const struct end *e)
+{
+	net_set(e->fd, SOL_SOCKET, SO_SNDBUF, (int)buffers);
+	net_set(e->fd, IPPROTO_TCP, TCP_NODELAY, 1); /* a turn's end waits for no acknowledgement */
+}
+
+static void far_end(struct peer *near)
+{
+	struct end e = {.near = false};
+
+	peer_hear(near, &e.orders, sizeof(e.orders));
+	e.fd = peer_accept(near);
+	prepare(&e);
+	peer_hear(near, NULL, 0);
+	e.begin_ns = span_now();
+	take_part(&e);
+	peer_say(near, &e.seen, sizeof(e.seen));
+	close(e.fd);
+}
+
+static void (*const halves[])(struct peer *near) = {far_end, NULL};
+
+/* --- one trial ------------------------------------------------------------- */
 
 /* Until the cable's token buckets, which the last trial has emptied, are full again. */
-static bool rest(void)
+static void rest(void)
 {
-	return !cable || run_sleep_until(span_now() + (int64_t)LINK_BURST * 1000000000 / rate);
+	if (cable)
+		run_sleep_until(span_now() + (int64_t)LINK_BURST * 1000000000 / rate);
 }
 
-/* When the last byte of a direction came, since the trial began; 0 for none. */
-static int64_t took(const struct direction *d, int64_t begin_ns)
+/* When the last byte came; 0 for none. */
+static int64_t took(const struct seen *seen)
 {
-	return d->looks_n ? d->looks[d->looks_n - 1].at_ns - begin_ns : 0;
+	return seen->looks_n ? seen->looks[seen->looks_n - 1].at_ns : 0;
 }
 
-static void record(struct run *run, const struct trial *t, const struct span *all)
+/* For how long both streams were under way. */
+static int64_t overlap(const struct seen *there, const struct seen *back)
 {
-	static const char *const names[] = {"there", "back"};
-	int64_t there_ns = took(&t->way[0], all->begin_ns),
-		back_ns = took(&t->way[1], all->begin_ns);
-	int64_t begin_ns = 0, end_ns = INT64_MAX, asked = 0, received = 0, misplaced = 0;
+	int64_t begin_ns, end_ns;
 
-	for (int i = 0; i < 2; i++) {
-		const struct direction *d = &t->way[i];
+	if (!there->looks_n || !back->looks_n)
+		return 0;
+	begin_ns = there->looks[0].at_ns > back->looks[0].at_ns ? there->looks[0].at_ns
+								: back->looks[0].at_ns;
+	end_ns = took(there) < took(back) ? took(there) : took(back);
+	return end_ns > begin_ns ? end_ns - begin_ns : 0;
+}
 
-		for (int64_t k = 0; k < d->looks_n; k++)
-			run_row(run, "progress",
-				(struct field[]){{"way", .text = names[i]},
-						 {"at_ns", d->looks[k].at_ns - all->begin_ns},
-						 {"received_bytes", d->looks[k].received},
-						 {0}});
-		if (d->looks_n && d->looks[0].at_ns > begin_ns)
-			begin_ns = d->looks[0].at_ns;
-		if (d->looks_n && d->looks[d->looks_n - 1].at_ns < end_ns)
-			end_ns = d->looks[d->looks_n - 1].at_ns;
-		received += d->received;
-		misplaced += d->misplaced;
-	}
-	asked = total * (t->variant >= BOTH ? 2 : 1);
+static void record_progress(struct run *run, const char *way, const struct seen *seen)
+{
+	for (int64_t k = 0; k < seen->looks_n; k++)
+		run_row(run, "progress",
+			(struct field[]){{"way", .text = way},
+					 {"at_ns", seen->looks[k].at_ns},
+					 {"received_bytes", seen->looks[k].received},
+					 {0}});
+}
+
+static void record(struct run *run, int64_t variant, const struct seen *there,
+		   const struct seen *back)
+{
+	int64_t asked = total * (variant >= BOTH ? 2 : 1);
+	int64_t received = there->received + back->received;
+
+	record_progress(run, "there", there);
+	record_progress(run, "back", back);
 	run_record(run, (struct field[]){
-				{"cable", cable != NULL},
 				{"received_bytes", received},
 				{"missing_bytes", asked - received + run_sham(run, "lose")},
-				{"misplaced_bytes", misplaced},
-				{"there_ns", there_ns},
-				{"back_ns", back_ns},
-				{"overlap_ns",
-				 t->variant >= BOTH && end_ns > begin_ns ? end_ns - begin_ns : 0},
-				{"elapsed_ns", there_ns > back_ns ? there_ns : back_ns},
-				{"cpu_ns", all->cpu_ns},
+				{"misplaced_bytes", there->misplaced + back->misplaced},
+				{"there_ns", took(there)},
+				{"back_ns", took(back)},
+				{"overlap_ns", overlap(there, back)},
+				{"elapsed_ns", took(there) > took(back) ? took(there) : took(back)},
+				{"cpu_ns", there->cpu_ns + back->cpu_ns},
+				{peer_remote(far) ? NULL : "cable", cable != NULL},
 				{0}});
 }
 
 static void measure(struct run *run)
 {
-	struct trial t = {.variant = run_variant(run)};
-	struct net_pair pair = open_pair();
-	struct team team;
-	struct span all;
+	struct end e = {.near = true,
+			.orders = {.variant = (int64_t)run_variant(run),
+				   .pace = cable || peer_remote(far) ? 0 : rate}};
+	struct net_pair pair;
+	struct seen there;
 
-	t.way[0].from = t.way[1].to = pair.tx;
-	t.way[0].to = t.way[1].from = pair.rx;
-	if (!rest()) {
-		net_close(&pair);
-		return;
-	}
-	if (t.variant == TURNS)
-		team_start(&team, 2, TEAM_FREE, by_turns, &t);
-	else
-		team_start(&team, t.variant == BOTH ? 4 : 2, TEAM_FREE, one_side, &t);
-	all = team_join(&team);
-	record(run, &t, &all);
+	peer_begin(far, far_end, TEAM_FREE);
+	peer_say(far, &e.orders, sizeof(e.orders));
+	pair = peer_connect(far, cable, NET_TCP, (struct net_ask){0});
+	e.fd = pair.tx;
+	prepare(&e);
+	rest();
+	e.begin_ns = span_now();
+	peer_say(far, NULL, 0);
+	take_part(&e);
+	peer_hear(far, &there, sizeof(there));
+	peer_end(far);
+	record(run, e.orders.variant, &there, &e.seen);
 	net_close(&pair);
 }
 
@@ -280,7 +333,7 @@ static void judge(struct run *run)
 		"with both ways at once one way has {there} of its speed alone, the other {back}; by turns it takes {turns} times as long as at once",
 		number_interval("there", there), number_interval("back", back),
 		number_interval("turns", turns_times));
-	if (!cable)
+	if (!cable && !peer_remote(far))
 		run_note(run, "over loopback, at a rate that the ends keep: {why}",
 			 number_text("why", no_cable));
 }
@@ -291,7 +344,7 @@ static const struct experiment about = {
 	.order = 409,
 	.summary = "Do both ends of a TCP connection send and receive at the same time?",
 	.intro =
-		"{total_bytes} each way over one TCP connection, at {rate_bytes_per_s} in each direction.",
+		"{total_bytes} each way over one TCP connection; on one host at {rate_bytes_per_s} in each direction.",
 	.claims = claims,
 	.fields = fields,
 	.bounds = bounds,
@@ -299,7 +352,9 @@ static const struct experiment about = {
 	.variants = variants,
 	.trials = 7,
 	.quick_trials = 7,
+	.limit_s = 3600,
 	.timed = true,
+	.halves = halves,
 	.judge = judge,
 };
 
@@ -307,8 +362,11 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	far = peer_open(run);
+	if (loopback && peer_remote(far))
+		errx(EXIT_USAGE, "--loopback is of one host, without --peer");
 	no_cable = "as asked for";
-	if (!loopback)
+	if (!loopback && !peer_remote(far))
 		cable = link_open((struct link_ask){.rate = rate, .both_ways = true}, &no_cable);
 	no_cable = strdup(no_cable);
 	pattern_disorder(run_sham(run, "disorder"));
