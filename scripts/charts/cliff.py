@@ -54,7 +54,8 @@ def note_of(result):
     slow = steep_cells(result, speeds(result, "as-is"))
     samples = [s for s in result.samples if s["variant"] == "as-is"
                and (s["asked_sndbuf_bytes"], s["asked_rcvbuf_bytes"]) in slow]
-    note = translated("TCP on loopback, both sides as fast as they can: MB/s, the median of all trials.")
+    note = say("TCP {where}, both sides as fast as they can: MB/s, the median of all trials.",
+               where=style.where_of(result))
     pauses = sum(s["pauses"] for s in samples)
     if pauses:
         paused = sum(s["paused_ns"] for s in samples)

@@ -50,7 +50,8 @@ def draw(result):
     params = result.run["params"]
     first = result.samples[0]
     rate = style.figures(params["rate_bytes_per_s"] * 8 / 1e6)
-    path = (MESSAGE("a cable that carries {rate} Mbit/s in each direction") if first["cable"] else
+    path = (MESSAGE("the link to another host") if "peer" in result.run else
+            MESSAGE("a cable that carries {rate} Mbit/s in each direction") if first["cable"] else
             MESSAGE("loopback, each end sending at {rate} Mbit/s"))
     total = params["total_bytes"]
     page = style.Page(result, title_of(result), say(

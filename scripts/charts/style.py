@@ -144,6 +144,11 @@ def host_parts(result):
     )
 
 
+def where_of(result):
+    """Where the other half of the experiment was, as in what the program prints."""
+    return translated("to another host") if "peer" in result.run else translated("over loopback")
+
+
 def made_by(result):
     """When, and how to get the same picture there."""
     run = result.run
