@@ -13,10 +13,12 @@
  *
  *	slow-link    a slow link and a send buffer smaller than its queue: send blocks.
  *
- * The link is a cable between two network namespaces (link.h); without it those are skipped.
+ * The link is a cable between two network namespaces (link.h); without it those are skipped.  To
+ * another host (peer.h) it is the link that there is, whose queue nobody can ask.
  */
 #include <err.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,10 +30,13 @@
 #include "judge.h"
 #include "link.h"
 #include "net.h"
+#include "peer.h"
 #include "span.h"
 
 enum { RECEIVER, SLOW_LINK, QUEUE, QUEUE_TOLD, NO_LISTENER };
 enum { DATAGRAM = 1000, LINK_QUEUE = 32 << 10, SMALL = 4 << 10, LARGE = 1 << 20, MS = 1000000 };
+/* Datagrams to another host, ten more beside: 416 KiB, granted by default, hold them, 4 KiB each. */
+enum { MOST_REMOTE = 90 };
 
 struct place {
 	int64_t sndbuf, rcvbuf; /* bytes to ask for */
@@ -85,36 +90,96 @@ static int64_t burst = 300;
 
 static const struct opt opts[] = {{0, "link-rate", "of the slow link", .num = &link_rate,
 				   .min = 64 << 10, .max = 1 << 30, .unit = OPT_BYTES_PER_S},
-				  {'n', "burst", "datagrams sent at once", .num = &burst, .min = 50,
-				   .max = 100000, .quick = 100},
+				  {'n', "burst",
+				   "datagrams sent at once; to another host 90 at most",
+				   .num = &burst, .min = 50, .max = 100000, .quick = 100},
 				  {0}};
 
 static struct link *cable;   /* NULL = not allowed here, */
 static const char *no_cable; /* and why */
 
-/* --- one burst ----------------------------------------------------------- */
+static struct peer *far;
+
+/* What the receiver saw. */
+struct seen {
+	int64_t arrived; /* datagrams */
+	int64_t drops;   /* counted by its socket */
+};
 
 /* What became of the calls, and of the datagrams. */
 struct trial {
-	int64_t sent;                        /* send said that it was sent */
-	int64_t again, no_buffers, refused;  /* send said EAGAIN, ENOBUFS, ECONNREFUSED */
-	int64_t blocked_calls, blocked_ns;   /* send slept */
-	int64_t arrived;                     /* at the receiver */
-	int64_t receiver_drops, queue_drops; /* that the kernel counted */
+	int64_t sent;                       /* send said that it was sent */
+	int64_t again, no_buffers, refused; /* send said EAGAIN, ENOBUFS, ECONNREFUSED */
+	int64_t blocked_calls, blocked_ns;  /* send slept */
+	int64_t queue_drops;                /* counted by the kernel */
+	int64_t granted_sndbuf;
+	struct seen seen;
 };
 
-static struct net_pair pair_for(const struct place *place)
-{
-	struct net_ask ask = {place->sndbuf, place->rcvbuf, NULL};
-	struct net_pair fd = place->link ? link_pair(cable, NET_UDP, ask) : net_pair(NET_UDP, ask);
+/* --- the receiver: the far half ---------------------------------------------- */
 
-	if (place->closed) {
-		close(fd.rx);
-		fd.rx = -1;
-	}
-	net_set(fd.tx, IPPROTO_IP, IP_RECVERR, place->recverr);
-	return fd;
+/* Reads all there is; how many datagrams. */
+static int64_t drain(int fd)
+{
+	uint8_t bytes[DATAGRAM];
+	int64_t datagrams = 0;
+
+	while (net_recv_now(fd, bytes, sizeof(bytes)) >= 0)
+		datagrams++;
+	return datagrams;
 }
+
+/*
+ * Reads until no more comes: nothing is there long after the last one that is not accounted for yet.
+ * What the queue drops can be another protocol's, so the count of those that are due does not say
+ * that all have come.
+ */
+static struct seen collect(int fd, int64_t due)
+{
+	int64_t frame_ns = 1000000000LL * DATAGRAM / link_rate;
+	int64_t quiet_ns = span_now();
+	int64_t patience_ns, now_ns;
+	struct seen seen = {0};
+
+	do {
+		int64_t more;
+
+		now_ns = span_now(); /* before the look: whoever wakes late looks once more */
+		more = drain(fd);
+		seen.arrived += more;
+		seen.drops = net_memory(fd).drops;
+		if (more)
+			quiet_ns = span_now();
+		patience_ns = 4 * frame_ns + 20LL * MS;
+		if (seen.arrived + seen.drops < due)
+			patience_ns += 200LL * MS;
+	} while (now_ns < quiet_ns + patience_ns && run_sleep_until(span_now() + MS));
+	return seen;
+}
+
+/* Reads nothing before the burst is over, and closes its socket before it begins if told so. */
+static void receive(struct peer *near)
+{
+	struct seen seen = {0};
+	int64_t closed, due;
+	int fd;
+
+	peer_hear(near, &closed, sizeof(closed));
+	fd = peer_accept(near);
+	if (closed)
+		close(fd);
+	peer_say(near, NULL, 0);
+	peer_hear(near, &due, sizeof(due));
+	if (!closed) {
+		seen = collect(fd, due);
+		close(fd);
+	}
+	peer_say(near, &seen, sizeof(seen));
+}
+
+static void (*const halves[])(struct peer *near) = {receive, NULL};
+
+/* --- the sender -------------------------------------------------------------- */
 
 static void send_one(struct trial *t, int fd, int flags)
 {
@@ -136,17 +201,6 @@ static void send_one(struct trial *t, int fd, int flags)
 		err(EXIT_USAGE, "send");
 }
 
-/* Reads all there is; how many datagrams. */
-static int64_t drain(int fd)
-{
-	uint8_t bytes[DATAGRAM];
-	int64_t datagrams = 0;
-
-	while (net_recv_now(fd, bytes, sizeof(bytes)) >= 0)
-		datagrams++;
-	return datagrams;
-}
-
 /* What the queue in front of the link has dropped since there is the link. */
 static int64_t queue_drops(void)
 {
@@ -158,74 +212,79 @@ static int64_t queue_drops(void)
 	return strtoll(said + strlen("(dropped "), NULL, 10);
 }
 
-/*
- * Reads until no more comes: nothing is there long after the last one that is not accounted for yet.
- * What the queue drops can be another protocol's, so its count alone does not say that all have come.
- */
-static void collect(struct trial *t, int rx)
+static int connect_to_receiver(const struct place *place)
 {
-	int64_t frame_ns = 1000000000LL * DATAGRAM / link_rate;
-	int64_t quiet_ns = span_now();
-	int64_t patience_ns, now_ns;
+	struct net_pair fd = peer_connect(far, place->link ? cable : NULL, NET_UDP,
+					  (struct net_ask){place->sndbuf, place->rcvbuf, NULL});
 
-	do {
-		int64_t more;
-
-		now_ns = span_now(); /* before the look: whoever wakes late looks once more */
-		more = drain(rx);
-		t->arrived += more;
-		t->receiver_drops = net_memory(rx).drops;
-		if (more)
-			quiet_ns = span_now();
-		patience_ns = 4 * frame_ns + 20LL * MS;
-		if (t->arrived + t->receiver_drops + t->queue_drops < t->sent + t->no_buffers)
-			patience_ns += 200LL * MS;
-	} while (now_ns < quiet_ns + patience_ns && run_sleep_until(span_now() + MS));
+	if (fd.rx >= 0)
+		close(fd.rx); /* the far half has a descriptor of its own */
+	net_set(fd.tx, IPPROTO_IP, IP_RECVERR, place->recverr);
+	return fd.tx;
 }
 
-static struct trial send_burst(const struct place *place, const struct net_pair *fd)
+static void send_burst(struct trial *t, const struct place *place, int fd)
 {
-	struct trial t = {0};
 	int64_t drops = 0;
 
-	if (place->link)
+	if (place->link && cable)
 		drops = queue_drops();
 	for (int64_t i = 0; i < burst && !run_stopped(); i++)
-		send_one(&t, fd->tx, 0);
+		send_one(t, fd, 0);
 	/* the send buffer is full now: what does a call say that must not wait? */
 	for (int i = 0; place->sndbuf == SMALL && i < 10; i++)
-		send_one(&t, fd->tx, MSG_DONTWAIT);
-	if (place->link)
-		t.queue_drops = queue_drops() - drops;
-	if (fd->rx >= 0)
-		collect(&t, fd->rx);
+		send_one(t, fd, MSG_DONTWAIT);
+	/* from another host an error comes later: to the next call */
+	if (place->closed && !t->refused && run_wait_fd(fd, POLLERR, span_now() + 1000LL * MS))
+		send_one(t, fd, 0);
+	if (place->link && cable)
+		t->queue_drops = queue_drops() - drops;
+	while (net_outq(fd) > 0 && run_sleep_until(span_now() + MS))
+		; /* until all have left this host */
+}
+
+static struct trial send_and_collect(const struct place *place)
+{
+	int64_t closed = place->closed, due;
+	struct trial t = {0};
+	int fd;
+
+	peer_begin(far, receive, TEAM_FREE);
+	peer_say(far, &closed, sizeof(closed));
+	fd = connect_to_receiver(place);
+	peer_hear(far, NULL, 0);
+	send_burst(&t, place, fd);
+	due = t.sent + t.no_buffers - t.queue_drops;
+	peer_say(far, &due, sizeof(due));
+	peer_hear(far, &t.seen, sizeof(t.seen));
+	peer_end(far);
+	t.granted_sndbuf = net_sndbuf(fd);
+	close(fd);
 	return t;
 }
 
 static void measure(struct run *run, const struct place *place)
 {
-	struct net_pair fd = pair_for(place);
-	struct trial t = send_burst(place, &fd);
+	struct trial t = send_and_collect(place);
 	int64_t lost;
 
-	t.arrived += (run_sham(run, "double") ? 2 * burst : 0);
-	lost = t.sent + t.no_buffers - t.arrived;
+	t.seen.arrived += (run_sham(run, "double") ? 2 * burst : 0);
+	lost = t.sent + t.no_buffers - t.seen.arrived;
 	run_record(run, (struct field[]){{"sent_datagrams", t.sent},
 					 {"eagain_calls", t.again},
 					 {"enobufs_calls", t.no_buffers},
 					 {"econnrefused_calls", t.refused},
 					 {"blocked_calls", t.blocked_calls},
 					 {"blocked_ns", t.blocked_ns},
-					 {"arrived_datagrams", t.arrived},
+					 {"arrived_datagrams", t.seen.arrived},
 					 {"lost_datagrams", lost},
 					 {"doubled_datagrams", lost < 0 ? -lost : 0},
-					 {"receiver_drops", t.receiver_drops},
+					 {"receiver_drops", t.seen.drops},
 					 {"queue_drops", t.queue_drops},
-					 {"granted_sndbuf_bytes", net_sndbuf(fd.tx)},
+					 {"granted_sndbuf_bytes", t.granted_sndbuf},
 					 {lost > 0 || t.blocked_calls > 0 ? "loses" : NULL,
 					  t.blocked_calls == 0},
 					 {0}});
-	net_close(&fd);
 }
 
 /* --- judge --------------------------------------------------------------- */
@@ -235,10 +294,23 @@ static void judge(struct run *run)
 	int64_t enough = (int64_t)run_bound(run, "enough_bursts");
 	struct share receiver = run_nonzero(run, RECEIVER, "loses");
 	struct share slow = run_nonzero(run, SLOW_LINK, "loses");
+	enum verdict here = always_happens(receiver, enough);
+	enum verdict there = always_happens(slow, enough);
 
+	if (peer_remote(far)) {
+		struct share drops = run_nonzero(run, RECEIVER, "receiver_drops");
+
+		run_judge(
+			run, "buf-udp-loses",
+			by_case(only_if(always_happens(drops, enough), here), there),
+			"a full receiver on another host lost datagrams, and no send waited, in {receiver} bursts; with a small send buffer before the link there that was so in {slow}: {blocked} calls waited and {lost} datagrams were lost",
+			number_share("receiver", receiver), number_share("slow", slow),
+			number_real("blocked", run_sum(run, SLOW_LINK, "blocked_calls")),
+			number_real("lost", run_sum(run, SLOW_LINK, "lost_datagrams")));
+		return;
+	}
 	run_judge(
-		run, "buf-udp-loses",
-		by_case(always_happens(receiver, enough), always_happens(slow, enough)),
+		run, "buf-udp-loses", by_case(here, there),
 		"a full receiver lost datagrams, and no send waited, in {receiver} bursts; before a slow link with a small send buffer that was so in {slow}: there {blocked} calls waited and {lost} datagrams were lost",
 		number_share("receiver", receiver), number_share("slow", slow),
 		number_real("blocked", run_sum(run, SLOW_LINK, "blocked_calls")),
@@ -265,14 +337,25 @@ static const struct experiment about = {
 	.trials = 2,
 	.quick_trials = 2,
 	.judge = judge,
+	.halves = halves,
 };
+
+static void leave_to_one_host(struct run *run)
+{
+	burst = burst < MOST_REMOTE ? burst : MOST_REMOTE;
+	run_leave_out(run, QUEUE, "the queue of a link to another host is not counted");
+	run_leave_out(run, QUEUE_TOLD, "the queue of a link to another host is not counted");
+}
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	if (run_selected(run, SLOW_LINK) || run_selected(run, QUEUE) ||
-	    run_selected(run, QUEUE_TOLD))
+	far = peer_open(run);
+	if (peer_remote(far))
+		leave_to_one_host(run);
+	else if (run_selected(run, SLOW_LINK) || run_selected(run, QUEUE) ||
+		 run_selected(run, QUEUE_TOLD))
 		cable = link_open((struct link_ask){.rate = link_rate, .queue = LINK_QUEUE},
 				  &no_cable);
 	for (size_t v = SLOW_LINK; no_cable && v <= QUEUE_TOLD; v++)
