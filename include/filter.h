@@ -9,6 +9,7 @@
 #define FILTER_H
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "link.h"
@@ -18,6 +19,9 @@ struct filter_place {
 	struct link *own;    /* whose sockets to use; NULL = this process's own will do */
 	const char *refused; /* nowhere, and why, in words that end a sentence; NULL = it can */
 };
+
+/* Whether this process may filter TCP in the network namespace that it is in. */
+bool filter_allowed(void);
 
 /* From the main thread. */
 struct filter_place filter_find(void);

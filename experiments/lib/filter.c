@@ -3,7 +3,6 @@
 
 #include <err.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,11 +42,16 @@ static bool may_filter(const struct filter_place *place)
 	return may;
 }
 
+bool filter_allowed(void)
+{
+	return may_filter(&(struct filter_place){0});
+}
+
 struct filter_place filter_find(void)
 {
 	struct filter_place place = {0};
 
-	if (may_filter(&place))
+	if (filter_allowed())
 		return place;
 	place.own = link_open((struct link_ask){0}, &place.refused);
 	if (place.own && !may_filter(&place))
