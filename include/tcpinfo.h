@@ -26,6 +26,8 @@ struct tcpinfo {
 	int64_t segs_out, segs_in; /* all segments, pure acknowledgements too */
 	int64_t data_out, data_in; /* segments with data */
 	int64_t acked;             /* bytes that the peer has acknowledged */
+	int64_t unacked;           /* segments under way: sent and not acknowledged yet */
+	int64_t rto;               /* after so long these are sent again, ns */
 };
 
 /* Ends the process with status 2 if fd is no TCP socket. */

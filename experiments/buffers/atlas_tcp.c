@@ -11,7 +11,8 @@
  *	connected   what share of the receive buffer is offered as window.
  *
  * What each cell of the grid will hold is computed from that and from the sizes granted, and
- * compared with what it then held: on loopback, and over a cable with Ethernet's frames (link.h).
+ * compared with what it then held: on loopback, or to another host, and over a cable with Ethernet's
+ * frames (link.h).
  */
 #include <linux/tcp.h>
 #include <math.h>
@@ -27,13 +28,14 @@
 #include "link.h"
 #include "net.h"
 #include "pattern.h"
+#include "peer.h"
 #include "tcpinfo.h"
 
 enum { TCP, VETH, VARIANTS };
 enum { SIZES = 12, WRITES = 2, CELLS = SIZES * SIZES * WRITES };
 
 static const struct variant variants[] = {
-	[TCP] = {"tcp", "TCP on loopback"},
+	[TCP] = {"tcp", "TCP on loopback, or to another host"},
 	[VETH] = {"tcp-veth", "TCP over a cable with frames of 1,500 bytes"},
 	{0}};
 
@@ -104,13 +106,44 @@ static int64_t size_of(int64_t i)
 	return net_grid_size(least, most, i, sizes);
 }
 
-static void begin(struct filling *f, size_t variant, int64_t sndbuf, int64_t rcvbuf, int64_t write)
-{
-	struct net_ask ask = {sndbuf, rcvbuf, congestion};
+static struct peer *far;
 
-	filling_begin(f, NET_TCP,
-		      variant == VETH ? link_pair(cable, NET_TCP, ask) : net_pair(NET_TCP, ask),
-		      write);
+/* What the far half is told: how many receivers it holds; a sham. */
+struct orders {
+	int64_t pairs, loses;
+};
+
+/* The far half: receivers that read nothing until the senders have filled them all. */
+static void hold(struct peer *near)
+{
+	struct filling_receiver *receivers;
+	struct orders orders;
+	char byte;
+
+	peer_hear(near, &orders, sizeof(orders));
+	receivers = check_alloc(calloc((size_t)orders.pairs, sizeof(*receivers)));
+	for (int64_t i = 0; i < orders.pairs; i++)
+		filling_accept(&receivers[i], near);
+	filling_answer(near, receivers, (size_t)orders.pairs);
+	if (orders.loses)
+		check_fd((int)read(receivers[0].fd, &byte, 1), "read");
+	filling_empty(near, receivers, (size_t)orders.pairs);
+	free(receivers);
+}
+
+static void begin(int64_t pairs, bool loses)
+{
+	struct orders orders = {pairs, loses};
+
+	peer_begin(far, hold, TEAM_FREE);
+	peer_say(far, &orders, sizeof(orders));
+}
+
+static void connect_one(struct filling *f, size_t variant, int64_t sndbuf, int64_t rcvbuf,
+			int64_t write)
+{
+	filling_connect(f, far, variant == VETH ? cable : NULL, NET_TCP,
+			(struct net_ask){sndbuf, rcvbuf, congestion}, write);
 }
 
 /* --- calibration and prediction ---------------------------------------------- */
@@ -141,12 +174,13 @@ static void calibrate(size_t variant)
 	struct filling fillings[WRITES][PAIRS];
 	int64_t large = most / 4 * 3;
 
+	begin(WRITES * PAIRS, false);
 	for (size_t w = 0; w < WRITES; w++) {
 		struct filling *f = fillings[w];
 
-		begin(&f[NARROW], variant, 1, large, writes[w]);
-		begin(&f[WIDE], variant, large, large, writes[w]);
-		begin(&f[CONNECTED], variant, 1, least, writes[w]);
+		connect_one(&f[NARROW], variant, 1, large, writes[w]);
+		connect_one(&f[WIDE], variant, large, large, writes[w]);
+		connect_one(&f[CONNECTED], variant, 1, least, writes[w]);
 		scales[variant][w].window_share =
 			(double)window_of(f[CONNECTED].fd.tx) / (double)f[CONNECTED].rcvbuf;
 	}
@@ -159,9 +193,11 @@ static void calibrate(size_t variant)
 		scale->overhead = f[NARROW].tx.send - f[NARROW].outq;
 		scale->mss = tcpinfo_read(f[NARROW].fd.tx).mss;
 		scale->share = (double)f[WIDE].inq / (double)f[WIDE].rcvbuf;
-		for (size_t i = 0; i < PAIRS; i++)
-			filling_end(&f[i]);
 	}
+	filling_drain(fillings[0], (size_t)WRITES * PAIRS);
+	peer_end(far);
+	for (size_t i = 0; i < (size_t)WRITES * PAIRS; i++)
+		filling_end(&fillings[0][i]);
 }
 
 /*
@@ -203,7 +239,8 @@ static size_t open_cells(size_t variant, struct cell *cells, struct filling *fil
 				struct cell *cell = &cells[n];
 
 				*cell = (struct cell){size_of(i), size_of(j), &scales[variant][w]};
-				begin(&fillings[n], variant, cell->sndbuf, cell->rcvbuf, writes[w]);
+				connect_one(&fillings[n], variant, cell->sndbuf, cell->rcvbuf,
+					    writes[w]);
 				cell->predicted = predict(cell->scale, &fillings[n]);
 				n++;
 			}
@@ -249,13 +286,13 @@ static void measure(struct run *run, size_t variant)
 {
 	static struct cell cells[CELLS];
 	static struct filling fillings[CELLS];
-	size_t n = open_cells(variant, cells, fillings);
-	char byte;
+	size_t n;
 
+	begin(sizes * sizes * WRITES, run_sham(run, "lose"));
+	n = open_cells(variant, cells, fillings);
 	filling_fill(fillings, n, settle_ms);
-	if (run_sham(run, "lose"))
-		check_fd((int)read(fillings[0].fd.rx, &byte, 1), "read");
 	filling_drain(fillings, n);
+	peer_end(far);
 	for (size_t i = 0; i < n; i++) {
 		record(run, &cells[i], &fillings[i]);
 		filling_end(&fillings[i]);
@@ -264,35 +301,53 @@ static void measure(struct run *run, size_t variant)
 
 /* --- judge --------------------------------------------------------------- */
 
+static struct number off_by(struct run *run, const char *name, size_t variant)
+{
+	return number_real(name,
+			   run_share(run, variant, "predicted_error_bytes", "held_bytes", 0.5));
+}
+
 static void judge(struct run *run)
 {
+	int64_t enough = (int64_t)run_bound(run, "enough_fillings");
+	const struct scale *scale = &scales[TCP][WRITES - 1];
 	struct share literal = {0};
 
 	for (size_t v = 0; v < VARIANTS; v++)
 		if (run_selected(run, v))
 			literal = share_add(literal, run_nonzero(run, v, "literal"));
+	if (peer_remote(far)) {
+		run_judge(
+			run, "buf-tcp-capacity", always_happens(literal, enough),
+			"held just what was granted in {literal} fillings to another host. The prediction was off by {tcp_share} (median); a segment of {segment_bytes} is charged with {overhead_bytes} more",
+			number_share("literal", literal), off_by(run, "tcp_share", TCP),
+			number_int("segment_bytes", scale->segment),
+			number_int("overhead_bytes", scale->overhead));
+		return;
+	}
 	run_judge(
-		run, "buf-tcp-capacity",
-		always_happens(literal, (int64_t)run_bound(run, "enough_fillings")),
+		run, "buf-tcp-capacity", always_happens(literal, enough),
 		"held just what was granted in {literal} fillings. The prediction was off by {tcp_share} on loopback (median) and {veth_share} over veth; a segment of {segment_bytes} is charged with {overhead_bytes} more",
-		number_share("literal", literal),
-		number_real("tcp_share",
-			    run_share(run, TCP, "predicted_error_bytes", "held_bytes", 0.5)),
-		number_real("veth_share",
-			    run_share(run, VETH, "predicted_error_bytes", "held_bytes", 0.5)),
-		number_int("segment_bytes", scales[TCP][WRITES - 1].segment),
-		number_int("overhead_bytes", scales[TCP][WRITES - 1].overhead));
+		number_share("literal", literal), off_by(run, "tcp_share", TCP),
+		off_by(run, "veth_share", VETH), number_int("segment_bytes", scale->segment),
+		number_int("overhead_bytes", scale->overhead));
 }
 
 static void draw(struct run *run)
 {
 	if (!run_selected(run, TCP))
 		return;
-	run_say(run,
-		"On loopback: bytes held, by SO_SNDBUF (down) and SO_RCVBUF (across) asked for:");
+	if (peer_remote(far))
+		run_say(run,
+			"To another host: bytes held, by SO_SNDBUF (down) and SO_RCVBUF (across) asked for:");
+	else
+		run_say(run,
+			"On loopback: bytes held, by SO_SNDBUF (down) and SO_RCVBUF (across) asked for:");
 	run_grid(run, TCP, "held_bytes", "asked_sndbuf_bytes", "asked_rcvbuf_bytes");
 	fputc('\n', run_out(run));
 }
+
+static void (*const halves[])(struct peer *near) = {hold, NULL};
 
 static const struct experiment about = {
 	.name = "atlas_tcp",
@@ -308,6 +363,8 @@ static const struct experiment about = {
 	.variants = variants,
 	.trials = 2,
 	.quick_trials = 1,
+	.limit_s = 600,
+	.halves = halves,
 	.judge = judge,
 	.draw = draw,
 };
@@ -316,7 +373,10 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	if (run_selected(run, VETH))
+	far = peer_open(run);
+	if (peer_remote(far))
+		no_cable = "the peer is on another host";
+	else if (run_selected(run, VETH))
 		cable = link_open((struct link_ask){0}, &no_cable);
 	if (no_cable)
 		run_leave_out(run, VETH, "%s", no_cable);

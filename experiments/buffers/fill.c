@@ -9,7 +9,8 @@
  *
  * Each kind of socket, and the pipe, is filled with buffers of the default size and of three
  * sizes asked for. UDP has no EAGAIN on loopback: it takes every datagram and drops what does not
- * fit, so there the first drop is what is counted.
+ * fit, so there the first drop is what is counted.  To another host there are TCP and UDP; the network
+ * may lose and reorder datagrams, so of these only what the receiver holds is counted then.
  */
 #include <err.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include "judge.h"
 #include "net.h"
 #include "pattern.h"
+#include "peer.h"
 #include "span.h"
 
 enum { MIB = 1 << 20, NAME = 24, KINDS = 5, SIZES = 4, CELLS = KINDS * SIZES };
@@ -70,7 +72,9 @@ static const struct row_field fields[] = {
 	{"inq_bytes", "in the receive queue when settled"},
 	{"outq_bytes", "in the send queue when settled"},
 	{"dropped_bytes", "accepted and dropped, by UDP"},
-	{"missing_bytes", "accepted and neither read nor dropped", .zero = true, .sham = "lose"},
+	{"missing_bytes",
+	 "accepted and neither read nor dropped; absent of UDP to another host, where the network may lose it",
+	 .zero = true, .sham = "lose"},
 	{"misplaced_bytes", "read at another place than written"},
 	{"elapsed_ns", "of the whole trial"},
 	{0}};
@@ -94,64 +98,75 @@ static const struct opt opts[] = {
 	{0, "congestion", "congestion control of TCP, such as cubic", .text = &congestion},
 	{0}};
 
+static struct peer *far;
+
 /* --- one trial ----------------------------------------------------------- */
 
-/* Whether one datagram is not too large for the send buffer; it is taken out again. */
-static bool fits(const struct filling *f)
+/* The far half: a receiver that reads nothing until the sender has filled it. */
+static void hold(struct peer *near)
 {
-	static char bytes[65507];
+	struct filling_receiver receiver;
+	int64_t loses; /* a sham */
+	char byte;
 
-	if (send(f->fd.tx, bytes, (size_t)f->write, MSG_DONTWAIT) < 0) {
-		if (errno != EMSGSIZE)
-			err(EXIT_USAGE, "send");
-		return false;
+	peer_hear(near, &loses, sizeof(loses));
+	filling_accept(&receiver, near);
+	filling_answer(near, &receiver, 1);
+	if (loses)
+		check_fd((int)read(receiver.fd, &byte, 1), "read");
+	filling_empty(near, &receiver, 1);
+}
+
+static void record(struct run *run, const struct kind *kind, const struct size *size,
+		   const struct filling *f, int64_t elapsed_ns)
+{
+	bool may_lose = kind->net == NET_UDP && peer_remote(far);
+
+	if (f->refused) {
+		run_record(run, (struct field[]){{"kind", .text = kind->name},
+						 {"asked_bytes", size->bytes},
+						 {"granted_sndbuf_bytes", f->sndbuf},
+						 {"granted_rcvbuf_bytes", f->rcvbuf},
+						 {"write_bytes", f->write},
+						 {"refused_errno", EMSGSIZE},
+						 {0}});
+		return;
 	}
-	net_recv_now(f->fd.rx, bytes, sizeof(bytes));
-	return true;
+	run_record(run, (struct field[]){{"kind", .text = kind->name},
+					 {"asked_bytes", size->bytes},
+					 {"granted_sndbuf_bytes", f->sndbuf},
+					 {"granted_rcvbuf_bytes", f->rcvbuf},
+					 {"grown_sndbuf_bytes", f->grown_sndbuf},
+					 {"capacity_bytes", filling_capacity(f)},
+					 {"write_bytes", f->write},
+					 {"first_full_bytes", f->first_full},
+					 {"settled_bytes", f->accepted},
+					 {"inq_bytes", f->inq},
+					 {"outq_bytes", f->outq},
+					 {"drained_bytes", f->drained},
+					 {"dropped_bytes", f->dropped},
+					 {"misplaced_bytes", f->misplaced},
+					 {"refused_errno", 0},
+					 {"elapsed_ns", elapsed_ns},
+					 {may_lose ? NULL : "missing_bytes", filling_missing(f)},
+					 {0}});
 }
 
 static void measure(struct run *run, const struct kind *kind, const struct size *size)
 {
 	struct net_ask ask = {size->bytes, size->bytes, congestion};
+	int64_t loses = run_sham(run, "lose") && run_label(run) == 0; /* all would be waited for */
 	int64_t begin_ns = span_now();
 	struct filling f;
-	char byte;
 
-	filling_begin(&f, kind->net, net_pair(kind->net, ask),
-		      filling_datagrams(kind->net) ? datagram : write_size);
-	if (filling_datagrams(kind->net) && !fits(&f)) {
-		run_record(run, (struct field[]){{"kind", .text = kind->name},
-						 {"asked_bytes", size->bytes},
-						 {"granted_sndbuf_bytes", f.sndbuf},
-						 {"granted_rcvbuf_bytes", f.rcvbuf},
-						 {"write_bytes", f.write},
-						 {"refused_errno", EMSGSIZE},
-						 {0}});
-		filling_end(&f);
-		return;
-	}
+	peer_begin(far, hold, TEAM_FREE);
+	peer_say(far, &loses, sizeof(loses));
+	filling_connect(&f, far, NULL, kind->net, ask,
+			filling_datagrams(kind->net) ? datagram : write_size);
 	filling_fill(&f, 1, settle_ms);
-	if (run_sham(run, "lose") && run_label(run) == 0) /* all would be waited for */
-		check_fd((int)read(f.fd.rx, &byte, 1), "read");
 	filling_drain(&f, 1);
-	run_record(run, (struct field[]){{"kind", .text = kind->name},
-					 {"asked_bytes", size->bytes},
-					 {"granted_sndbuf_bytes", f.sndbuf},
-					 {"granted_rcvbuf_bytes", f.rcvbuf},
-					 {"grown_sndbuf_bytes", f.grown_sndbuf},
-					 {"capacity_bytes", filling_capacity(&f)},
-					 {"write_bytes", f.write},
-					 {"first_full_bytes", f.first_full},
-					 {"settled_bytes", f.accepted},
-					 {"inq_bytes", f.inq},
-					 {"outq_bytes", f.outq},
-					 {"drained_bytes", f.drained},
-					 {"dropped_bytes", f.dropped},
-					 {"missing_bytes", filling_missing(&f)},
-					 {"misplaced_bytes", f.misplaced},
-					 {"refused_errno", 0},
-					 {"elapsed_ns", span_now() - begin_ns},
-					 {0}});
+	peer_end(far);
+	record(run, kind, size, &f, span_now() - begin_ns);
 	filling_end(&f);
 }
 
@@ -159,17 +174,26 @@ static void measure(struct run *run, const struct kind *kind, const struct size 
 
 static void judge(struct run *run)
 {
-	struct share ordered = share_rest(run_nonzero_in(run, 0, CELLS - 1, "misplaced_bytes"));
+	size_t last = peer_remote(far) ? SIZES - 1 : CELLS - 1; /* TCP comes first */
+	struct share ordered = share_rest(run_nonzero_in(run, 0, last, "misplaced_bytes"));
+	enum verdict fifo = always_happens(ordered, (int64_t)run_bound(run, "enough_fillings"));
 	double bytes = 0;
 
-	for (size_t cell = 0; cell < CELLS; cell++)
+	for (size_t cell = 0; cell <= last; cell++)
 		bytes += run_sum(run, cell, "drained_bytes");
-	run_judge(
-		run, "buf-fifo",
-		always_happens(ordered, (int64_t)run_bound(run, "enough_fillings")),
-		"{ordered} fillings came out in the order in which they were written, {compared_bytes} in all",
-		number_share("ordered", ordered), number_real("compared_bytes", bytes));
+	if (peer_remote(far))
+		run_judge(
+			run, "buf-fifo", fifo,
+			"{ordered} fillings by TCP came out of another host in the order in which they were written, {compared_bytes} in all",
+			number_share("ordered", ordered), number_real("compared_bytes", bytes));
+	else
+		run_judge(
+			run, "buf-fifo", fifo,
+			"{ordered} fillings came out in the order in which they were written, {compared_bytes} in all",
+			number_share("ordered", ordered), number_real("compared_bytes", bytes));
 }
+
+static void (*const halves[])(struct peer *near) = {hold, NULL};
 
 static const struct experiment about = {
 	.name = "fill",
@@ -186,6 +210,7 @@ static const struct experiment about = {
 	.trials = 2,
 	.quick_trials = 1,
 	.judge = judge,
+	.halves = halves,
 };
 
 int main(int argc, char *argv[])
@@ -201,6 +226,15 @@ int main(int argc, char *argv[])
 					      : "a stream of bytes";
 	}
 	run = run_begin(&about, argc, argv);
+	far = peer_open(run);
+	for (size_t cell = 0; cell < CELLS; cell++) {
+		enum net_kind kind = kinds[cell / SIZES].net;
+
+		if (peer_remote(far) && kind == NET_PIPE)
+			run_leave_out(run, cell, "a pipe is for one host");
+		else if (peer_remote(far) && kind != NET_TCP && kind != NET_UDP)
+			run_leave_out(run, cell, "AF_UNIX is for one host");
+	}
 	pattern_disorder(run_sham(run, "disorder"));
 	while (run_next(run))
 		measure(run, &kinds[run_variant(run) / SIZES], &sizes[run_variant(run) % SIZES]);

@@ -27,5 +27,7 @@ struct tcpinfo tcpinfo_read(int fd)
 				.segs_in = info.tcpi_segs_in,
 				.data_out = info.tcpi_data_segs_out,
 				.data_in = info.tcpi_data_segs_in,
-				.acked = (int64_t)info.tcpi_bytes_acked};
+				.acked = (int64_t)info.tcpi_bytes_acked,
+				.unacked = info.tcpi_unacked,
+				.rto = (int64_t)info.tcpi_rto * 1000};
 }
