@@ -375,7 +375,7 @@ int main(int argc, char *argv[])
 
 	far = peer_open(run);
 	if (peer_remote(far))
-		no_cable = "the peer is on another host";
+		run_leave_out(run, VETH, "the peer is on another host");
 	else if (run_selected(run, VETH))
 		cable = link_open((struct link_ask){0}, &no_cable);
 	if (no_cable)

@@ -12,6 +12,9 @@ TITLES = {
     ("tcp", "tcp-veth"): MESSAGE("What TCP's buffers will hold can be told beforehand to {tcp} on loopback "
                                  "and {tcp_veth} with Ethernet's frames"),
 }
+# of rows with a peer
+FAR_NAME = MESSAGE("TCP, two hosts")
+FAR_TITLE = MESSAGE("What TCP's buffers will hold between two hosts can be told beforehand to {tcp}")
 FLOOR = 1e-4  # a smaller error is drawn as this
 
 
@@ -19,6 +22,17 @@ def errors(samples):
     """Predicted against held, as a share of what was held."""
     held = style.column(samples, "held_bytes")
     return np.abs(style.column(samples, "predicted_bytes") - held) / np.maximum(held, 1)
+
+
+def name_of(result, kind):
+    name = FAR_NAME if "peer" in result.run else NAMES.get(kind, kind)
+    return translated(name)
+
+
+def title_of(result, kinds):
+    off = {kind.replace("-", "_"): percent(np.median(errors(samples))) for kind, samples in kinds.items()}
+    title = FAR_TITLE if "peer" in result.run else TITLES[tuple(kinds)]
+    return say(title, **off)
 
 
 def percent(share):
@@ -61,9 +75,9 @@ def draw_map(axes, samples, scale):
     axes.set_xlabel(translated("receive buffer asked for (granted)"))
 
 
-def draw_errors(axes, kinds):
+def draw_errors(axes, result, kinds):
     """All predictions of each kind, one dot a cell and trial."""
-    style.rows_of(axes, [translated(NAMES.get(kind, kind)) for kind in kinds])
+    style.rows_of(axes, [name_of(result, kind) for kind in kinds])
     axes.set_xscale("log")
     for at, (kind, samples) in enumerate(kinds.items()):
         off = np.maximum(errors(samples), FLOOR)
@@ -77,16 +91,15 @@ def draw_errors(axes, kinds):
 
 def draw(result):
     kinds = style.of_variants(result.samples, *NAMES)
-    off = {kind.replace("-", "_"): percent(np.median(errors(samples))) for kind, samples in kinds.items()}
-    page = style.Page(result, say(TITLES[tuple(kinds)], **off), note_of(result.samples))
+    page = style.Page(result, title_of(result, kinds), note_of(result.samples))
     held = style.column(result.samples, "held_bytes")
     grid = page.grid(1, len(kinds), left=0.1, above=0.06, below=0.3, wspace=0.04)
     for place, (kind, samples) in enumerate(kinds.items()):
         axes = page.fig.add_subplot(grid[place])
-        axes.set_title(translated(NAMES.get(kind, kind)))
+        axes.set_title(name_of(result, kind))
         draw_map(axes, samples, (held.min(), held.max()))
         axes.tick_params(labelleft=place == 0)
         if place == 0:
             axes.set_ylabel(translated("send buffer asked for (granted)"))
-    draw_errors(page.fig.add_axes([0.205, page.bottom + 0.09, 0.625, 0.1]), kinds)
+    draw_errors(page.fig.add_axes([0.205, page.bottom + 0.09, 0.625, 0.1]), result, kinds)
     return page.fig
