@@ -89,7 +89,7 @@ void filling_connect(struct filling *f, struct peer *far, struct link *cable, en
 /*
  * Fills pairs of one kind one after the other, then all together until nothing has fitted into any
  * of TCP's for settle_ms, nor arrived, and their queues account for every byte.  Ends early when the
- * run is stopped.  Pairs of a far half: all that it has accepted.
+ * run is stopped.  Pairs of a far half: all that it has accepted, of UDP a single one.
  */
 void filling_fill(struct filling *fillings, size_t n, int64_t settle_ms);
 

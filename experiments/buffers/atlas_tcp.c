@@ -196,8 +196,9 @@ static void calibrate(size_t variant)
 	}
 	filling_drain(fillings[0], (size_t)WRITES * PAIRS);
 	peer_end(far);
-	for (size_t i = 0; i < (size_t)WRITES * PAIRS; i++)
-		filling_end(&fillings[0][i]);
+	for (size_t w = 0; w < WRITES; w++)
+		for (size_t i = 0; i < PAIRS; i++)
+			filling_end(&fillings[w][i]);
 }
 
 /*

@@ -51,7 +51,6 @@ static int64_t dropped(const struct filling_receiver *r)
 
 static void look_at(struct filling_receiver *r)
 {
-	r->held.rcvbuf = net_rcvbuf(r->fd);
 	if (!filling_datagrams(r->kind))
 		r->held.inq = net_inq(r->fd);
 	if (r->kind != NET_PIPE)
