@@ -73,6 +73,12 @@ struct net_pair peer_connect(struct peer *peer, struct link *cable, enum net_kin
 			     struct net_ask ask);
 int peer_accept(struct peer *peer);
 
+/*
+ * After a call on a measured socket has failed: ends the process with status 2 and a line, which is that
+ * of a peer that has gone, if it has.
+ */
+_Noreturn void peer_failed(const char *call);
+
 /* Where a half has its own sockets: its address, which the other one reaches, and the other's. */
 struct in_addr peer_here(const struct peer *peer);
 struct in_addr peer_there(const struct peer *peer);

@@ -113,8 +113,8 @@ def test_a_peer_that_goes_away(tmp_path):
         near = start(STALL, "--sleep", "60s", "--trials", "1", "--variants", "sleep", "-o", rows, "--peer", other.address)
         assert "to the peer" in near.stdout.readline() + near.stdout.readline()
     ended = finish(near)
-    assert ended.returncode == 2 and ended.stderr.count("\n") == 1, ended.stderr
-    assert re.match("stall: (the peer .* went away|send: |connect: )", ended.stderr)
+    assert ended.returncode == 2
+    assert re.fullmatch(f"stall: the peer {other.address} went away(: [A-Z][a-z ]+)?\n", ended.stderr), ended.stderr
     assert not rows.exists() and not left_behind(near)
 
 
@@ -140,13 +140,13 @@ def test_a_peer_of_another_kind(answer, words):
 
 @pytest.mark.parametrize("arguments, words", [
     (["--peer", "127.0.0.1:1"], "--peer: 127.0.0.1:1: Connection refused"),
-    (["--peer", "127.0.0.1:99999"], "--peer: '99999' is not a port"), (["--peer", "::1"], "--peer: '1' is"),
-    (["--serve=127.0.0.1:x"], "--serve: 'x' is not a port"), (["--serve=192.0.2.1:0"], "Cannot assign requested address"),
+    (["--peer", "127.0.0.1:99999"], "--peer: '127.0.0.1:99999' is not HOST:PORT"), (["--peer", "::1"], "[ADDRESS]:PORT"), (["--peer", "[::1]:1"], "is no address of IPv4"),
+    (["--serve=127.0.0.1:x"], "--serve: '127.0.0.1:x' is not HOST:PORT"), (["--serve=192.0.2.1:0"], "Cannot assign requested address"),
     (["--peer", "127.0.0.1:1", "--sham", "missing_bytes"], "--sham is of one host, without --peer")])
 def test_usage(arguments, words):
     ended = run(STALL, "--quick", *arguments)
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
-    assert words in ended.stderr or arguments[1:] == ["::1"]
+    assert words in ended.stderr
 
 
 def test_a_port_in_use():

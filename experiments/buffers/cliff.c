@@ -152,7 +152,7 @@ static void receive_all(struct peer *near)
 			net_set(fd, IPPROTO_TCP, TCP_QUICKACK, 1);
 		n = recv(fd, buffer, CHUNK, 0);
 		if (n < 0)
-			err(EXIT_USAGE, "recv");
+			peer_failed("recv");
 		seen.misplaced +=
 			(int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)seen.received);
 		seen.received += n;
@@ -395,7 +395,6 @@ static const struct experiment about = {
 	.variants = variants,
 	.trials = 7,
 	.quick_trials = 7,
-	.limit_s = 3600,
 	.timed = true,
 	.halves = halves,
 	.judge = judge,

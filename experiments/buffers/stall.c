@@ -15,7 +15,6 @@
  * Every send is timed, both queues are sampled meanwhile (trace.h), and the cause of each blocked
  * call is named from what TCP says of itself, not from what the experiment set up.
  */
-#include <err.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -164,7 +163,7 @@ static void send_all(struct trial *t)
 			memset(buffer, 0, length);
 		n = trace_send(&t->trace, buffer, length);
 		if (n < 0)
-			err(EXIT_USAGE, "send");
+			peer_failed("send");
 		memset(buffer, 0, length); /* the copy in the kernel must not mind */
 		sent += n;
 	}
@@ -191,7 +190,7 @@ static void receive_all(struct peer *near)
 	while (n > 0) {
 		n = recv(fd, buffer, (size_t)write_size, 0);
 		if (n < 0)
-			err(EXIT_USAGE, "recv");
+			peer_failed("recv");
 		seen.misplaced +=
 			(int64_t)pattern_misplaced(buffer, (size_t)n, (uint64_t)seen.received);
 		seen.received += n;

@@ -198,7 +198,7 @@ static void send_one(struct trial *t, int fd, int flags)
 	t->no_buffers += error == ENOBUFS;
 	t->refused += error == ECONNREFUSED;
 	if (error && error != EAGAIN && error != ENOBUFS && error != ECONNREFUSED)
-		err(EXIT_USAGE, "send");
+		peer_failed("send");
 }
 
 /* What the queue in front of the link has dropped since there is the link. */

@@ -41,7 +41,7 @@ struct peer {
 	pthread_t thread;
 };
 
-static const char *other; /* the other host, for messages */
+static const char *other; /* the other host, for messages; NULL = there is none */
 
 /* --- messages ---------------------------------------------------------------- */
 
@@ -90,6 +90,16 @@ void peer_hear(struct peer *peer, void *message, size_t size)
 		     (unsigned long long)length, size);
 	if (!heard || !read_whole(peer, message, size))
 		await_the_end();
+}
+
+_Noreturn void peer_failed(const char *call)
+{
+	int error = errno;
+
+	if (other)
+		sleep(PATIENCE_S);
+	errno = error;
+	err(EXIT_USAGE, "%s", call);
 }
 
 /* --- another host: what both ends do ------------------------------------------- */
@@ -166,18 +176,11 @@ static json_t *hear_object(struct peer *peer)
 /* "HOST" or "HOST:PORT". */
 static struct address find(const char *option, const char *text)
 {
-	const char *colon = strrchr(text, ':');
-	char host[ADDRESS_HOST];
-	int64_t port = PORT;
-	struct address found;
+	struct address found =
+		address_parse(option, strchr(text, ':') ? text : text_format("%s:%d", text, PORT));
 
-	if (colon && (opt_number(colon + 1, OPT_COUNT, &port) != 0 || port < 0 || port > 65535))
-		errx(EXIT_USAGE, "%s: '%s' is not a port", option, colon + 1);
-	snprintf(host, sizeof(host), "%.*s", (int)(colon ? colon - text : (ptrdiff_t)strlen(text)),
-		 text);
-	found = address_find(option, host, port);
 	if (found.any.sa_family != AF_INET)
-		errx(EXIT_USAGE, "%s: '%s' has no address of IPv4", option, host);
+		errx(EXIT_USAGE, "%s: '%s' is no address of IPv4", option, text);
 	return found;
 }
 
@@ -359,6 +362,7 @@ void peer_end(struct peer *peer)
 		peer_hear(peer, NULL, 0);
 	else
 		check(pthread_join(peer->far->thread, NULL), "pthread_join");
+	stop_progress(); /* to a far host a trial of many takes long */
 	run_pin(-1);
 }
 
@@ -387,7 +391,8 @@ static struct net_pair connect_far(struct peer *peer, enum net_kind kind, struct
 	where.sin_port = (in_port_t)port;
 	pair.tx = net_socket(type_of(kind));
 	net_prepare(pair.tx, (struct net_ask){.sndbuf = ask.sndbuf, .congestion = ask.congestion});
-	check_fd(connect(pair.tx, (struct sockaddr *)&where, sizeof(where)), "connect");
+	if (connect(pair.tx, (struct sockaddr *)&where, sizeof(where)) != 0)
+		peer_failed("connect");
 	return pair;
 }
 
@@ -502,6 +507,7 @@ static _Noreturn void serve_run(struct run *run, int channel, int turn)
 		_exit(0);
 	}
 	say_object(&peer, introduce(run->about));
+	other = "of that run";
 	start_watch(&peer);
 	for (;;) {
 		peer_hear(&peer, &number, sizeof(number));

@@ -352,7 +352,6 @@ static const struct experiment about = {
 	.variants = variants,
 	.trials = 7,
 	.quick_trials = 7,
-	.limit_s = 3600,
 	.timed = true,
 	.halves = halves,
 	.judge = judge,

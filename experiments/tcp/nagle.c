@@ -114,14 +114,14 @@ static bool read_whole(int fd, uint8_t *buffer, size_t length)
 	ssize_t n = recv(fd, buffer, length, MSG_WAITALL);
 
 	if (n < 0)
-		err(EXIT_USAGE, "recv");
+		peer_failed("recv");
 	return (size_t)n == length;
 }
 
 static void write_whole(int fd, const uint8_t *buffer, int flags)
 {
 	if (send(fd, buffer, (size_t)part, flags) != part)
-		err(EXIT_USAGE, "send");
+		peer_failed("send");
 }
 
 /* --- the client ---------------------------------------------------------- */
@@ -134,7 +134,7 @@ static void exchange(const struct talk *t, uint8_t *request, uint8_t *answer)
 	switch (t->variant) {
 	case WRITEV:
 		if (writev(fd, both, 2) != 2 * part)
-			err(EXIT_USAGE, "writev");
+			peer_failed("writev");
 		break;
 	case CORK:
 		net_set(fd, IPPROTO_TCP, TCP_CORK, 1);

@@ -113,17 +113,6 @@ static const struct opt opts[] = {
 static struct peer *far;
 static struct filter_place place; /* where TCP can be filtered */
 
-/* Ends the process, because a call failed; if the peer has gone it is for the library to say so. */
-static _Noreturn void failed(const char *call)
-{
-	int error = errno;
-
-	if (peer_remote(far))
-		run_sleep_until(span_now() + INT64_C(10000) * MS);
-	errno = error;
-	err(EXIT_USAGE, "%s", call);
-}
-
 /* --- the filter: at the far half ------------------------------------------- */
 
 /* Drops what comes in with this probability. */
@@ -249,7 +238,7 @@ static int connect_filtered(int64_t in_percent)
 	peer_say(far, &orders, sizeof(orders));
 	peer_hear(far, &where, sizeof(where));
 	if (connect(fd, (struct sockaddr *)&where, sizeof(where)) != 0)
-		failed("connect");
+		peer_failed("connect");
 	peer_hear(far, NULL, 0);
 	return fd;
 }
@@ -269,7 +258,7 @@ static int64_t send_all(int fd, int64_t deadline_ns)
 		if (n >= 0)
 			sent += n;
 		else if (errno != EAGAIN)
-			failed("send");
+			peer_failed("send");
 		else if (!run_wait_fd(fd, POLLOUT, deadline_ns))
 			break;
 	}
@@ -393,7 +382,7 @@ static void send_datagram(int fd, int64_t number)
 	memcpy(buffer, &number, head);
 	pattern_fill(buffer + head, (size_t)segment - head, (uint64_t)(number * segment));
 	if (send(fd, buffer, (size_t)segment, 0) != segment)
-		failed("send");
+		peer_failed("send");
 }
 
 /*

@@ -168,12 +168,12 @@ static bool serve_stream(int fd, struct served *served)
 
 	while ((n = recv(fd, buffer, (size_t)size, MSG_WAITALL)) == size) {
 		if (send(fd, buffer, (size_t)size, 0) != size)
-			err(EXIT_USAGE, "send");
+			peer_failed("send");
 		served->calls += 2;
 		any = true;
 	}
 	if (n < 0)
-		err(EXIT_USAGE, "recv");
+		peer_failed("recv");
 	served->calls++;
 	return any;
 }
@@ -204,9 +204,9 @@ static void serve_datagrams(int fd, struct served *served)
 
 		n = recvfrom(fd, buffer, sizeof(buffer), 0, &peer.any, &peer_size);
 		if (n < 0)
-			err(EXIT_USAGE, "recvfrom");
+			peer_failed("recvfrom");
 		if (n > 0 && sendto(fd, buffer, (size_t)n, 0, &peer.any, peer_size) != n)
-			err(EXIT_USAGE, "sendto");
+			peer_failed("sendto");
 		served->calls += 2;
 	}
 }
@@ -254,7 +254,8 @@ static int client_socket(struct trial *t)
 		t->calls++;
 	}
 	if (t->way->connected) {
-		check_fd(connect(fd, &t->server.where.any, t->server.size), "connect");
+		if (connect(fd, &t->server.where.any, t->server.size) != 0)
+			peer_failed("connect");
 		t->calls++;
 	}
 	return fd;
@@ -267,7 +268,7 @@ static void send_to_server(struct trial *t, int fd, const uint8_t *buffer, size_
 			    : sendto(fd, buffer, length, 0, &t->server.where.any, t->server.size);
 
 	if (n != (ssize_t)length)
-		err(EXIT_USAGE, "send");
+		peer_failed("send");
 	t->calls++;
 }
 
@@ -279,7 +280,7 @@ static bool receive(struct trial *t, int fd, uint8_t *buffer)
 				      : recvfrom(fd, buffer, (size_t)size, 0, NULL, NULL);
 
 	if (n < 0 && errno != EAGAIN)
-		err(EXIT_USAGE, "recv");
+		peer_failed("recv");
 	t->calls++;
 	return n == size;
 }
