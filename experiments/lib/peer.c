@@ -521,11 +521,14 @@ static _Noreturn void serve_run(struct run *run, int channel, int turn)
 _Noreturn void peer_serve(struct run *run)
 {
 	struct address where = find("--serve", run->options.serve);
-	int listener = address_bind(SOCK_STREAM, &where);
+	int listener = address_socket(SOCK_STREAM, &where);
 	int turn = check_fd(memfd_create("turn", MFD_CLOEXEC), "memfd_create");
 	char text[ADDRESS_TEXT];
 
+	net_set(listener, SOL_SOCKET, SO_REUSEADDR, 1); /* runs that have ended do not hinder */
+	check_fd(bind(listener, &where.any, where.size), "bind");
 	check_fd(listen(listener, 16), "listen");
+	where = address_of(listener);
 	printf("%s: serving on %s\n", run->about->name, address_text(&where, text));
 	if (fflush(stdout) != 0)
 		err(EXIT_USAGE, "standard output");
