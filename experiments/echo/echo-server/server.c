@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "address.h"
 #include "check.h"
@@ -118,10 +119,14 @@ static void listen_all(const struct server *server)
 		listeners[i] = model_listen_too(server);
 }
 
+/* The other processes' listening sockets would take descriptors of its connections. */
 static int serve_process(const struct server *server, int number)
 {
 	struct server mine = *server;
 
+	for (int i = 0; i < processes; i++)
+		if (i != number)
+			close(listeners[i]);
 	mine.listener = listeners[number];
 	return chosen->serve(&mine);
 }
