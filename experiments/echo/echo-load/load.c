@@ -82,6 +82,8 @@ static const struct opt opts[] = {
 	{'t', "threads", "of each process", .num = &threads, .min = 1, .max = MAX_THREADS},
 	{0, "processes", "each with its own limit on descriptors", .num = &processes, .min = 1,
 	 .max = MAX_PROCESSES},
+	{0, "at-once", "closed loop: connections with a request under way, which take turns",
+	 .num = &plan.at_once, .max = 1 << 22, .zero = "all of them"},
 	{'r', "rate", "open loop: so many requests a second in all", .num = &plan.rate,
 	 .max = 10000000, .zero = "a closed loop"},
 	{0, "arrivals", "of the open loop's requests", .text = &arrival, .choices = arrivals},
@@ -134,7 +136,9 @@ static struct barrier_answer answer; /* the last one */
 static json_t *common;               /* NULL = without a barrier */
 
 static struct load_server server_before, server_after; /* the measured window */
-static int64_t kernel_empty, server_empty;             /* bytes, without connections */
+static struct load_kernel kernel_empty;                /* without connections */
+static int64_t server_empty, files_empty;              /* bytes, descriptors; likewise */
+static int64_t open_ns;                                /* until all were open */
 
 /* --- the plan ---------------------------------------------------------------- */
 
@@ -203,6 +207,13 @@ static void make_plan(void)
 	if (plan.connections < plan.workers)
 		errx(EXIT_USAGE, "--connections: %s are too few for %s threads",
 		     text_count(plan.connections), text_count(plan.workers));
+	if (plan.at_once && plan.at_once < plan.workers)
+		errx(EXIT_USAGE, "--at-once: %s are too few for %s threads",
+		     text_count(plan.at_once), text_count(plan.workers));
+	if (plan.at_once && plan.rate)
+		errx(EXIT_USAGE, "--at-once: of a closed loop, without --rate");
+	if (plan.at_once >= plan.connections)
+		plan.at_once = 0;
 	if (plan.churn && plan.pipeline > 1)
 		errx(EXIT_USAGE, "--churn: a connection for each request has no --pipeline");
 	if (server_pid && !load_snapshot((pid_t)server_pid, &server_before))
@@ -575,6 +586,13 @@ static void write_second(int64_t begin_ns, int64_t now)
 	before_ns = now;
 }
 
+/* The window ends now instead. */
+static void cut_window(void)
+{
+	atomic_store(&shared->window.end_ns, span_now());
+	add_to_eventfd(plan.stop, 1);
+}
+
 /* Lets the workers send from begin to end, and waits for them.  False if they ended before. */
 static bool make_load(int64_t begin, int64_t end, bool measured)
 {
@@ -589,13 +607,35 @@ static bool make_load(int64_t begin, int64_t end, bool measured)
 			write_second(begin, at);
 	}
 	whole = (whole && wait_until(end)) || (!interrupted && span_now() >= end);
-	if (!whole) {
-		atomic_store(&shared->window.end_ns, span_now());
-		add_to_eventfd(plan.stop, 1);
-	}
-	while (running && ready < plan.workers)
+	if (!whole)
+		cut_window();
+	while (running && ready < plan.workers) {
 		wait_until(INT64_MAX);
+		if (interrupted && !measured)
+			cut_window(); /* a warm-up goes on until all connections were asked */
+	}
 	return whole;
+}
+
+/* While all connections are open. */
+static struct load_held held_now(bool server_seen)
+{
+	static struct load_server own;
+	struct load_kernel now = load_kernel();
+	struct load_held held = {
+		.open_ns = open_ns,
+		.kernel_grown = {now.bytes - kernel_empty.bytes,
+				 now.available_bytes - kernel_empty.available_bytes,
+				 now.sockets - kernel_empty.sockets,
+				 now.tracked - kernel_empty.tracked}};
+
+	load_snapshot(self, &own);
+	held.rss_bytes = own.rss_bytes;
+	if (server_seen) {
+		held.server_grown = memory_of(&server_after) - server_empty;
+		held.server_grown_files = server_after.files - files_empty;
+	}
+	return held;
 }
 
 /*
@@ -607,7 +647,7 @@ static bool measure(struct load_result *result)
 	int64_t begin = span_now();
 	bool whole = make_load(begin, begin + warmup_ms * 1000000, false);
 	bool seen = server_pid && load_snapshot((pid_t)server_pid, &server_before);
-	int64_t kernel_grown;
+	struct load_held held;
 	bool began;
 
 	if (whole)
@@ -624,14 +664,13 @@ static bool measure(struct load_result *result)
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
 	seen = seen && load_snapshot((pid_t)server_pid, &server_after);
-	kernel_grown = load_kernel_bytes() - kernel_empty;
+	held = held_now(seen);
 	release_workers(plan.leave);
 	while (running)
 		wait_until(INT64_MAX);
 	load_sum_up(result, &plan, shared->tally, seen ? &server_before : NULL, &server_after);
 	result->begin_ns = begin;
-	result->kernel_grown = kernel_grown;
-	result->server_grown = seen ? memory_of(&server_after) - server_empty : 0;
+	result->held = held;
 	return whole || interrupted || broken;
 }
 
@@ -711,10 +750,13 @@ static int make_whole_load(void)
 	make_plan();
 	open_files();
 	machine_load(&begin);
-	kernel_empty = load_kernel_bytes();
+	kernel_empty = load_kernel();
 	server_empty = memory_of(&server_before);
+	files_empty = server_before.files;
+	open_ns = -span_now();
 	start_processes();
 	await_ready();
+	open_ns += span_now();
 	row = describe_run();
 	write_row(json_incref(row));
 	join_barrier(row);

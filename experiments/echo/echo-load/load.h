@@ -35,8 +35,9 @@ struct load_plan {
 	int64_t workers;           /* threads of all processes */
 	int64_t connections, idle; /* of all workers */
 	int64_t pipeline;
-	int64_t rate; /* requests a second of all workers; 0 = a closed loop */
-	bool fixed;   /* arrivals at equal distances instead of Poisson's */
+	int64_t at_once; /* connections of a closed loop with a request under way; 0 = all */
+	int64_t rate;    /* requests a second of all workers; 0 = a closed loop */
+	bool fixed;      /* arrivals at equal distances instead of Poisson's */
 	bool churn;
 	bool text; /* the requests are of printable ASCII */
 	int64_t ramp_ns, seed;
@@ -57,6 +58,7 @@ enum load_count {
 	LOAD_IN_WINDOW,  /* answers received before its end: these are the rate */
 	LOAD_BYTES,      /* of these */
 	LOAD_SERVED,     /* connections that ever got an answer; not with churn */
+	LOAD_OPEN,       /* connections, now; those it closes when it leaves are not taken away */
 	LOAD_WRONG_BYTES,
 	LOAD_LATE_SENDS, /* open loop: requests that the generator itself sent over load_late_ns late */
 	LOAD_LATE_NS, /* open loop: of all sends together, since due and a connection was free */
@@ -119,6 +121,7 @@ struct load_server {
 	int64_t rss_bytes;        /* pages that processes share count in each of them, */
 	int64_t pss_bytes;        /* here in parts; -1: unknown */
 	int64_t processes;
+	int64_t files;          /* descriptors of them all; 0 = unknown, as before Linux 6.2 */
 	int64_t cpus, with_own; /* those it may run on; with our own, if it shares any, else 0 */
 	struct load_thread {
 		pid_t id;
@@ -137,10 +140,25 @@ struct load_used {
 	int64_t voluntary, involuntary; /* switches */
 };
 
-/* Memory of the kernel for all processes: slab, their stacks and page tables; 0: unknown. */
-int64_t load_kernel_bytes(void);
+/* What the kernel has, for all processes of the machine; 0: unknown. */
+struct load_kernel {
+	int64_t bytes;           /* slab, kernel stacks and page tables */
+	int64_t available_bytes; /* MemAvailable */
+	int64_t sockets;         /* of TCP, in this network namespace */
+	int64_t tracked;         /* connections that nf_conntrack follows, there */
+};
+
+struct load_kernel load_kernel(void);
 
 struct load_used load_used(const struct load_server *before, const struct load_server *after);
+
+/* At the end, with all connections still open; what has grown has since before the first one. */
+struct load_held {
+	int64_t open_ns;   /* until all were open, with the start of the load's processes */
+	int64_t rss_bytes; /* of all processes of the load */
+	struct load_kernel kernel_grown;
+	int64_t server_grown, server_grown_files; /* bytes and descriptors, with --server-pid */
+};
 
 /* What was measured, of all workers. */
 struct load_result {
@@ -160,9 +178,7 @@ struct load_result {
 	const struct load_server *server; /* at the end; NULL = without --server-pid */
 	struct load_used used;
 
-	/* bytes, from before the first connection to the end, with all of them still open */
-	int64_t kernel_grown; /* of the whole machine */
-	int64_t server_grown; /* of the server, with --server-pid */
+	struct load_held held;
 };
 
 /* What was counted so far: all, requests, errors; the rest is 0. */

@@ -17,6 +17,7 @@ static const char *const count_names[LOAD_COUNTS] = {
 	[LOAD_IN_WINDOW] = "in_window",
 	[LOAD_BYTES] = "bytes",
 	[LOAD_SERVED] = "served_connections",
+	[LOAD_OPEN] = "open_connections",
 	[LOAD_WRONG_BYTES] = "wrong_bytes",
 	[LOAD_LATE_SENDS] = "late_sends",
 	[LOAD_LATE_NS] = "late_ns",
@@ -155,9 +156,19 @@ void load_record(json_t *row, const struct load_result *result)
 
 void load_record_machine(json_t *row, const struct load_result *result)
 {
+	const struct load_held *held = &result->held;
+
 	rows_add(row, (struct field[]){{"begin_ns", result->begin_ns},
-				       {"kernel_grown_bytes", result->kernel_grown},
+				       {"open_ns", held->open_ns},
+				       {"rss_bytes", held->rss_bytes},
+				       {"kernel_grown_bytes", held->kernel_grown.bytes},
+				       {"taken_bytes", -held->kernel_grown.available_bytes},
+				       {"kernel_grown_sockets", held->kernel_grown.sockets},
+				       {"tracked_connections", held->kernel_grown.tracked},
 				       {0}});
+	if (result->server && result->server->files)
+		rows_add(row,
+			 (struct field[]){{"server_grown_files", held->server_grown_files}, {0}});
 	if (result->server)
 		rows_add(row,
 			 (struct field[]){{"server_elapsed_ns", result->used.elapsed_ns},
@@ -165,7 +176,7 @@ void load_record_machine(json_t *row, const struct load_result *result)
 					  {"server_busiest_thread_ns", result->used.busiest_ns},
 					  {"server_rss_bytes", result->server->rss_bytes},
 					  {"server_pss_bytes", result->server->pss_bytes},
-					  {"server_grown_bytes", result->server_grown},
+					  {"server_grown_bytes", held->server_grown},
 					  {"server_processes", result->server->processes},
 					  {"server_threads", (int64_t)result->server->threads_n},
 					  {"server_voluntary_switches", result->used.voluntary},
@@ -267,10 +278,10 @@ static void print_memory(FILE *out, const struct load_plan *plan, const struct l
 		return;
 	fprintf(out,
 		"  memory       a connection: %s of the kernel, for both ends if both are here",
-		text_bytes(result->kernel_grown / connections));
+		text_bytes(result->held.kernel_grown.bytes / connections));
 	if (result->server)
 		fprintf(out, "\n               and %s of the server",
-			text_bytes(result->server_grown / connections));
+			text_bytes(result->held.server_grown / connections));
 	fputc('\n', out);
 }
 

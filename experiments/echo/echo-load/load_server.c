@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -85,6 +86,19 @@ static void add_thread(pid_t pid, const char *name, struct load_server *sum)
 	thread->involuntary = proc_number(path, "nonvoluntary_ctxt_switches:", 0);
 }
 
+/*
+ * Open descriptors of a process: the size of the folder of them, since Linux 6.2; else 0.  To list the folder
+ * would fill the kernel's caches with an inode each.
+ */
+static int64_t files_of(pid_t pid)
+{
+	char path[PATH];
+	struct stat folder;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	return stat(path, &folder) == 0 ? folder.st_size : 0;
+}
+
 /* Adds one process and its threads; the list gets its children. */
 static size_t add_process(pid_t pid, struct load_server *sum, pid_t *list, size_t n)
 {
@@ -99,6 +113,7 @@ static size_t add_process(pid_t pid, struct load_server *sum, pid_t *list, size_
 	if (!threads)
 		return n; /* it has ended meanwhile */
 	sum->processes++;
+	sum->files += files_of(pid);
 	if (clock_getcpuclockid(pid, &clock) == 0)
 		sum->cpu_ns += clock_ns(clock);
 	sum->cpu_ns += cpu_of_ended(pid);
@@ -148,7 +163,7 @@ bool load_snapshot(pid_t server, struct load_server *now)
 	return now->processes > 0;
 }
 
-int64_t load_kernel_bytes(void)
+static int64_t kernel_bytes(void)
 {
 	static const char *const parts[] = {"Slab:", "KernelStack:", "PageTables:"};
 	int64_t sum = 0;
@@ -156,6 +171,15 @@ int64_t load_kernel_bytes(void)
 	for (int i = 0; i < 3; i++)
 		sum += proc_number("/proc/meminfo", parts[i], 0) << 10;
 	return sum;
+}
+
+struct load_kernel load_kernel(void)
+{
+	return (struct load_kernel){
+		.bytes = kernel_bytes(),
+		.available_bytes = proc_number("/proc/meminfo", "MemAvailable:", 0) << 10,
+		.sockets = proc_number("/proc/net/sockstat", "TCP: inuse", 0),
+		.tracked = proc_number("/proc/sys/net/netfilter/nf_conntrack_count", "", 0)};
 }
 
 struct load_used load_used(const struct load_server *before, const struct load_server *after)

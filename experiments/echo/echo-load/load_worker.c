@@ -37,6 +37,7 @@ enum {
 	SOURCES = 4096,   /* addresses of 127/8 that connections are bound to */
 	WORKER_BITS = 16, /* of a worker's number: MAX_THREADS * MAX_PROCESSES are not more */
 	CONNECT_S = 10,   /* to open a connection before the start */
+	ANSWER_S = 30,    /* that a warm-up with turns waits for an answer, at least */
 };
 
 struct request {
@@ -77,12 +78,19 @@ struct worker {
 	int64_t waiting; /* requests of all of them */
 	int64_t opened;
 
-	struct link **
-		free; /* open loop: a ring of those with room for a request, the first one waits longest */
+	/*
+	 * Of the open loop, and of a closed one with turns: a ring of connections with room for a
+	 * request, of which the first one waits longest.
+	 */
+	struct link **free;
 	int64_t free_first, free_n;
-	struct arrivals due;  /* the next request to be sent */
+	struct arrivals due;  /* open loop: the next request to be sent */
 	struct arrivals seen; /* the next one that is not yet due, as far as this thread has seen */
 	bool could_send;      /* it had a free connection when it last waited */
+	int64_t turns;        /* connections with requests at a time; 0 = all, without a ring */
+	bool asks_all;        /* it warms up with turns: until all were asked and have answered */
+	int64_t unasked;      /* connections that are still to be asked then */
+	int64_t answered_ns;  /* the last answer */
 
 	int64_t count_ns; /* requests that were due from then on count */
 	int64_t end_ns;
@@ -119,6 +127,11 @@ static void *allocate(int64_t n, size_t size)
 static int64_t earliest(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
+}
+
+static int64_t latest(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
 }
 
 /* Adds to a count of this worker. */
@@ -233,6 +246,7 @@ static void watch(struct worker *w, struct link *link)
 static void attach(struct worker *w, struct link *link, int fd)
 {
 	link->fd = fd;
+	count(w, LOAD_OPEN, 1);
 	link->read_at = link->write_at =
 		(uint32_t)((w->opened * w->plan->workers + w->number) * 8191 % PERIOD);
 	watch(w, link);
@@ -255,10 +269,11 @@ static int open_link(struct worker *w, struct link *link)
 	return 0;
 }
 
-static void close_link(struct link *link)
+static void close_link(struct worker *w, struct link *link)
 {
 	close(link->fd); /* which removes it from the epoll instance */
 	link->fd = -1;
+	count(w, LOAD_OPEN, -1);
 }
 
 /*
@@ -301,7 +316,7 @@ static void lose(struct worker *w, struct link *link, int error)
 
 	count(w, kind_of(error), 1);
 	atomic_store(&w->tally->last_error, error);
-	close_link(link);
+	close_link(w, link);
 	if (w->plan->churn && (error == ECONNREFUSED || error == EADDRNOTAVAIL))
 		w->live = 0; /* the server listens no longer, or no port is left */
 	else if (!w->plan->churn && !link->idle)
@@ -339,16 +354,14 @@ static void flush(struct worker *w, struct link *link)
 static bool reopen(struct worker *w, struct link *link)
 {
 	int fd = new_socket(w, SOCK_NONBLOCK);
+	int error = connect_to(w, fd) == 0 || errno == EINPROGRESS ? 0 : errno;
 
-	if (connect_to(w, fd) != 0 && errno != EINPROGRESS) {
-		if (errno != EADDRNOTAVAIL)
-			err(EXIT_USAGE, "connect"); /* no route: this machine's limits */
-		link->fd = fd;
-		lose(w, link, errno);
-		return false;
-	}
+	if (error && error != EADDRNOTAVAIL)
+		err(EXIT_USAGE, "connect"); /* no route: this machine's limits */
 	attach(w, link, fd);
-	return true;
+	if (error)
+		lose(w, link, error);
+	return !error;
 }
 
 static void add_request(struct worker *w, struct link *link, int64_t due_ns)
@@ -382,6 +395,32 @@ static void now_free(struct worker *w, struct link *link)
 		w->free[(w->free_first + w->free_n++) % w->active] = link;
 }
 
+static struct link *take_free(struct worker *w)
+{
+	struct link *link = w->free[w->free_first];
+
+	w->free_first = (w->free_first + 1) % w->active;
+	w->free_n--;
+	return link;
+}
+
+/* Closed loop with turns: the turn of the connection that waits longest. */
+static void next_turn(struct worker *w, int64_t now)
+{
+	bool sent = false;
+
+	while (!sent && w->free_n > 0 && w->live) {
+		struct link *link = take_free(w);
+
+		if (w->unasked > 0)
+			w->unasked--;
+		if (link->fd < 0 && !w->plan->churn)
+			continue; /* lost meanwhile */
+		refill(w, link, now);
+		sent = link->waiting > 0;
+	}
+}
+
 /*
  * Counts how late this thread is to see what has become due: its own lateness, as it would have sent that
  * before.  Without a free connection it slept rightly.
@@ -402,10 +441,8 @@ static void see_due(struct worker *w, int64_t now)
 static void dispatch(struct worker *w, int64_t now)
 {
 	while (w->due.due_ns <= now && w->due.due_ns < w->end_ns && w->free_n > 0 && w->live) {
-		struct link *link = w->free[w->free_first];
+		struct link *link = take_free(w);
 
-		w->free_first = (w->free_first + 1) % w->active;
-		w->free_n--;
 		if (link->fd < 0 && !w->plan->churn)
 			continue; /* lost meanwhile */
 		if (link->fd < 0 && !reopen(w, link))
@@ -445,6 +482,7 @@ static void answered(struct worker *w, struct link *link, const struct request *
 		link->served = true;
 		count(w, LOAD_SERVED, 1);
 	}
+	w->answered_ns = now;
 	w->waiting--;
 	link->waiting--;
 	if (++link->first == w->plan->pipeline)
@@ -500,6 +538,7 @@ static int64_t receive(struct worker *w, struct link *link, bool at_end)
 static void handle(struct worker *w, struct link *link, uint32_t events)
 {
 	bool full = link->waiting == w->plan->pipeline;
+	bool asked = link->waiting > 0;
 	int64_t now;
 
 	if (events & ~(uint32_t)EPOLLOUT)
@@ -511,10 +550,15 @@ static void handle(struct worker *w, struct link *link, uint32_t events)
 	if (link->idle)
 		return;
 	if (w->plan->churn && link->fd >= 0 && link->waiting == 0)
-		close_link(link);
+		close_link(w, link);
 	if (w->plan->rate && full && link->waiting < w->plan->pipeline)
 		now_free(w, link);
-	if (!w->plan->rate && now < w->end_ns && (w->plan->churn || link->fd >= 0))
+	if (w->turns && asked && link->waiting == 0) {
+		now_free(w, link);
+		if (now < w->end_ns || w->unasked)
+			next_turn(w, now);
+	}
+	if (!w->plan->rate && !w->turns && now < w->end_ns && (w->plan->churn || link->fd >= 0))
 		refill(w, link, now);
 }
 
@@ -536,10 +580,18 @@ static int wait_for(struct worker *w, struct epoll_event *events, int64_t now, i
 	return n;
 }
 
+/* When nothing is waited for any longer. */
+static int64_t last_ns(const struct worker *w)
+{
+	if (w->asks_all && w->live)
+		return latest(w->answered_ns, w->end_ns) + ANSWER_S * INT64_C(1000000000);
+	return w->end_ns + load_grace_ns;
+}
+
 /* When the loop has to go on without events. */
 static int64_t next_timeout(const struct worker *w, int64_t now)
 {
-	int64_t timeout = now < w->end_ns ? w->end_ns : w->end_ns + load_grace_ns;
+	int64_t timeout = now < w->end_ns ? w->end_ns : last_ns(w);
 
 	if (w->plan->rate && w->free_n > 0 && w->live && w->due.due_ns < w->end_ns)
 		timeout = earliest(timeout, w->due.due_ns);
@@ -548,9 +600,9 @@ static int64_t next_timeout(const struct worker *w, int64_t now)
 
 static bool at_end(const struct worker *w, int64_t now)
 {
-	if (!atomic_load(&w->window->workers) || now >= w->end_ns + load_grace_ns)
+	if (!atomic_load(&w->window->workers) || now >= last_ns(w))
 		return true;
-	return now >= w->end_ns && !w->waiting &&
+	return now >= w->end_ns && !w->waiting && !w->unasked &&
 	       !(w->plan->rate && w->live && w->due.due_ns < w->end_ns);
 }
 
@@ -572,6 +624,7 @@ static void begin_load(struct worker *w)
 	int64_t begin_ns = atomic_load(&w->window->begin_ns);
 	int64_t end_ns = atomic_load(&w->window->end_ns);
 	bool in_any_case = w->count_ns == INT64_MAX && begin_ns < end_ns;
+	int64_t busy = 0;
 
 	/* generators of one barrier would all send at the same times */
 	uint64_t apart =
@@ -584,11 +637,28 @@ static void begin_load(struct worker *w)
 	w->due.rng.state = rng_next(&w->due.rng) + apart;
 	if (w->plan->rate)
 		first_due(w);
-	for (int64_t i = 0; i < w->active; i++)
+	for (int64_t i = 0; i < w->active; i++) {
+		busy += w->links[i].waiting > 0;
 		if (w->plan->rate && w->links[i].waiting < w->plan->pipeline)
 			now_free(w, &w->links[i]);
-		else if (!w->plan->rate && (in_any_case || span_now() < end_ns))
+		else if (w->turns && w->links[i].waiting == 0)
+			now_free(w, &w->links[i]);
+		else if (!w->plan->rate && !w->turns && (in_any_case || span_now() < end_ns))
 			refill(w, &w->links[i], span_now());
+	}
+	w->asks_all = w->turns && in_any_case;
+	w->unasked = w->asks_all ? w->free_n : 0;
+	for (; busy < w->turns; busy++)
+		if (w->unasked || span_now() < end_ns)
+			next_turn(w, span_now());
+}
+
+/* The window has changed: it ends earlier. */
+static void cut_short(struct worker *w)
+{
+	w->end_ns = atomic_load(&w->window->end_ns);
+	w->asks_all = false;
+	w->unasked = 0;
 }
 
 /* For how long this thread could have run so far, but had no CPU; 0 where the kernel does not count. */
@@ -631,7 +701,7 @@ static void run_load(struct worker *w, struct span *span)
 			if (events[i].data.ptr)
 				handle(w, events[i].data.ptr, events[i].events);
 			else
-				w->end_ns = atomic_load(&w->window->end_ns);
+				cut_short(w);
 	}
 	if (!span->end_ns)
 		end_window(w, span);
@@ -673,6 +743,7 @@ static void set_up(struct worker *w)
 
 	w->active = w->live = part_of(plan, plan->connections, w->number);
 	w->idle = part_of(plan, plan->idle, w->number);
+	w->turns = part_of(plan, plan->at_once, w->number);
 	w->links = allocate(w->active + w->idle, sizeof(*w->links));
 	w->links->requests = allocate(w->active * plan->pipeline, sizeof(struct request));
 	w->free = allocate(w->active, sizeof(struct link *));
@@ -690,7 +761,7 @@ static void tear_down(struct worker *w)
 {
 	for (int64_t i = 0; i < w->active + w->idle; i++)
 		if (w->links[i].fd >= 0)
-			close_link(&w->links[i]);
+			close(w->links[i].fd);
 	close(w->epoll);
 	free(w->links->requests);
 	free(w->links);
@@ -715,7 +786,7 @@ static int open_all(struct worker *w)
 			clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
 		error = open_link(w, link);
 		if (!error && w->plan->churn && !link->idle)
-			close_link(link); /* it was only to find out whether a server listens */
+			close_link(w, link); /* it was only to find out whether a server listens */
 	}
 	return error;
 }
