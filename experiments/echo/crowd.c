@@ -9,6 +9,10 @@
  *
  * A connection takes a descriptor, of which a process may have a limited number.  So a crowd of more
  * connections asks one event loop in one process, and the same in as many processes as it takes.
+ *
+ * It may be a million connections, but not with a request each under way at a time: one that waits at
+ * either end takes a page of the memory that TCP may have (tcp_mem), beyond which the kernel drops what
+ * comes in.  So of a large crowd as many as fit there have one at a time, and take turns.
  */
 #include <err.h>
 #include <jansson.h>
@@ -35,6 +39,8 @@ enum {
 	MOST_PROCESSES = 200,
 	MANY = 10000,           /* connections from which on one size is enough */
 	TAKEN_BYTES = 16 << 10, /* by a connection, at most, as was seen of event loops */
+	HELD_BYTES = 10 << 10,  /* by one of a crowd, of both ends: 8.7 KB were measured */
+	PAGES = 2,              /* of TCP's memory, by a request under way: one at each end */
 };
 
 static const struct variant variants[] = {
@@ -69,6 +75,8 @@ static const struct row_field fields[] = {
 	{"bulk_requests", "many messages under way"},
 	{"bulk_elapsed_ns", "the time it took"},
 	{"bulk_window", "messages under way"},
+	{"at_once_connections", "of the crowd that have a request under way at a time"},
+	{.also = held_fields},
 	{0}};
 
 static const struct bound bounds[] = {{"enough_connections", 1000, "fewer are no crowd"}, {0}};
@@ -93,7 +101,7 @@ static const struct opt opts[] = {
 	{0, "large", "a second size; none if it is the first", .num = &large, .min = 1, .quick = 64,
 	 .max = 32768, .unit = OPT_BYTES},
 	{0, "crowd", "connections at a time of one process, and of several", .num = &crowd,
-	 .quick = 1000, .max = 1000000, .zero = "none"},
+	 .quick = 1000, .max = 1 << 22, .zero = "none"},
 	{0, "files", "descriptors of each of these processes", .num = &files_limit, .min = 0,
 	 .quick = 256, .max = 1000000, .zero = "as many as are allowed"},
 	{'d', "duration", "of a load, without its warm-up", .num = &duration_ms, .min = 20,
@@ -173,22 +181,87 @@ static void measure_limits(struct run *run, int64_t bytes)
 
 /* --- the crowd ----------------------------------------------------------- */
 
+/* Descriptors for connections in a process of the load, and in one of the server. */
+static int64_t load_room(void)
+{
+	return files_allow(INT64_MAX) - OWN_FILES;
+}
+
+static int64_t server_room(void)
+{
+	return files_limit ? files_limit - OWN_FILES : load_room();
+}
+
+/* The kernel deals connections out by chance, so there is room for half as many again. */
+static int64_t processes_for(int64_t n)
+{
+	return (3 * n / 2 + server_room() - 1) / server_room();
+}
+
+/* Connections with a request under way at a time for which TCP has memory without pressure. */
+static int64_t at_once(int64_t n)
+{
+	int64_t most = proc_number("/proc/sys/net/ipv4/tcp_mem", "", INT64_MAX) / PAGES;
+
+	return n < most ? n : most;
+}
+
+/* Where connections are tracked: entries that are left; else there is none. */
+static int64_t conntrack_left(void)
+{
+	int64_t used = proc_number("/proc/sys/net/netfilter/nf_conntrack_count", "", 0);
+
+	return used ? proc_number("/proc/sys/net/netfilter/nf_conntrack_max", "", 0) - used
+		    : INT64_MAX;
+}
+
+/* Open files of all processes that are left. */
+static int64_t files_left(void)
+{
+	return proc_number("/proc/sys/fs/file-max", "", INT64_MAX) -
+	       proc_number("/proc/sys/fs/file-nr", "", 0);
+}
+
+/* Leaves out a crowd that is too large for what this machine has, and says for what. */
+static void leave_out_too_large(struct run *run)
+{
+	const struct {
+		int64_t needed, left;
+		const char *what;
+	} all[] = {
+		{crowd * HELD_BYTES, proc_number("/proc/meminfo", "MemAvailable:", 0) * 1024,
+		 "bytes of memory"},
+		{2 * crowd, files_left(), "open files (fs.file-max)"},
+		{2 * crowd, proc_number("/proc/sys/fs/epoll/max_user_watches", "", INT64_MAX),
+		 "watches of epoll (fs.epoll.max_user_watches)"},
+		{crowd, conntrack_left(), "entries of nf_conntrack"},
+		{processes_for(crowd), MOST_PROCESSES, "processes of the server"},
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (all[i].needed > all[i].left) {
+			run_leave_out(run, PROCESSES, "%s",
+				      text_format("%s connections need %s %s, of which %s are left",
+						  text_count(crowd), text_count(all[i].needed),
+						  all[i].what, text_count(all[i].left)));
+			return;
+		}
+}
+
 /* One process is asked for as many as it may have, and some more; several for all. */
 static void measure_crowd(struct run *run, bool several)
 {
-	int64_t own = files_allow(INT64_MAX);
-	int64_t allowed = files_limit ? files_limit : own;
-	int64_t room = allowed - OWN_FILES;
-	/* the kernel deals connections out by chance, so there is room for half as many again */
-	int64_t processes = several ? (3 * crowd / 2 + room - 1) / room : 1;
-	int64_t asked = several || crowd < room + BEYOND ? crowd : room + BEYOND;
+	int64_t most = server_room() + BEYOND;
+	int64_t processes = several ? processes_for(crowd) : 1;
+	int64_t asked = several || crowd < most ? crowd : most;
 	char *number = check_alloc(strdup(text_format("%lld", (long long)processes)));
 	struct row row = {.fields = {{"asked_connections", asked},
 				     {"size_bytes", size},
 				     {"crowd_connections", crowd},
 				     {"server_processes", processes},
-				     {"files_limit", allowed}},
-			  .n = 5};
+				     {"files_limit", server_room() + OWN_FILES},
+				     {"at_once_connections", at_once(asked)}},
+			  .n = 6};
 	struct server server;
 
 	program_limit_files(files_limit);
@@ -196,13 +269,17 @@ static void measure_crowd(struct run *run, bool several)
 			      (const char *[]){"--processes", number, NULL});
 	program_limit_files(0);
 	free(number);
+	server_await_sleep(&server); /* all of its processes have begun */
 	load_run(&server,
 		 &(struct load_ask){.cpu = ALL_CPUS,
 				    .connections = asked,
 				    .size_bytes = size,
-				    .processes = asked / (own - OWN_FILES) + 1,
+				    .processes = asked / load_room() + 1,
+				    .at_once = at_once(asked),
+				    .held = true,
 				    .duration_ms = duration_ms},
 		 &row);
+	server_await_sleep(&server); /* all connections are closed */
 	server_stop(&server);
 	for (size_t i = 0; i < row.n && run_label(run) == ONE_PROCESS; i++)
 		if (strcmp(row.fields[i].name, "errors") == 0)
@@ -287,11 +364,16 @@ static double limit_of(struct run *run, const char *requests, const char *elapse
 	       1e9;
 }
 
-static void draw(struct run *run)
+static bool any_model(const struct run *run)
 {
-	double connection_bytes = run_median(run, PROCESSES, "grown_bytes") / (double)crowd;
-	double kernel_bytes = run_median(run, PROCESSES, "kernel_grown_bytes") / (double)crowd;
+	for (size_t v = 0; v < MODELS; v++)
+		if (run_selected(run, v))
+			return true;
+	return false;
+}
 
+static void draw_models(struct run *run)
+{
 	run_say(run, "Requests a second of %s, by connections:", text_bytes(size));
 	run_grid(run, -1, "rate_per_s", NULL, "connections");
 	if (large != size) {
@@ -300,6 +382,28 @@ static void draw(struct run *run)
 		run_grid(run, -1, "large_rate_per_s", NULL, "connections");
 	}
 	fputc('\n', run_out(run));
+}
+
+static void draw_held(struct run *run)
+{
+	double open = run_median(run, PROCESSES, "open_connections");
+	double open_ns = run_median(run, PROCESSES, "open_ns");
+
+	run_say(run,
+		"%s connections were open at a time, opened in %s, %s a second; resident were then %s of the server's processes and %s of the load's.",
+		text_count(llround(open)), text_time(open_ns),
+		text_count(llround(open / open_ns * 1e9)),
+		text_bytes(llround(run_median(run, PROCESSES, "server_rss_bytes"))),
+		text_bytes(llround(run_median(run, PROCESSES, "load_rss_bytes"))));
+}
+
+static void draw(struct run *run)
+{
+	double connection_bytes = run_median(run, PROCESSES, "grown_bytes") / (double)crowd;
+	double kernel_bytes = run_median(run, PROCESSES, "kernel_grown_bytes") / (double)crowd;
+
+	if (any_model(run))
+		draw_models(run);
 	if (run_selected(run, LIMITS))
 		run_say(run, "Limits of %s: ping-pong %s/s, bulk %s/s.", text_bytes(size),
 			text_count(
@@ -309,6 +413,8 @@ static void draw(struct run *run)
 		run_say(run,
 			"Of the crowd a connection takes %s bytes of the processes' memory and %s of the kernel's, for both ends.",
 			text_count(llround(connection_bytes)), text_count(llround(kernel_bytes)));
+	if (isfinite(kernel_bytes))
+		draw_held(run);
 	fputc('\n', run_out(run));
 }
 
@@ -326,7 +432,7 @@ static const struct experiment about = {
 	.bounds = bounds,
 	.trials = 1,
 	.quick_trials = 1,
-	.limit_s = 120,
+	.limit_s = 1800, /* a million connections take minutes to open, serve and close */
 	.judge = judge,
 	.draw = draw,
 };
@@ -335,9 +441,16 @@ int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
+	if (server_room() < 1 || load_room() < 1)
+		errx(EXIT_USAGE, "%s descriptors a process are too few: it needs %d of its own",
+		     text_count((server_room() < load_room() ? server_room() : load_room()) +
+				OWN_FILES),
+		     OWN_FILES + 1);
 	models_leave_out(run, variants, first_models);
 	for (size_t v = ONE_PROCESS; v <= PROCESSES && crowd == 0; v++)
 		run_leave_out(run, v, "--crowd 0");
+	if (run_selected(run, PROCESSES))
+		leave_out_too_large(run);
 	while (run_next(run))
 		measure(run);
 	return run_end(run);

@@ -47,6 +47,19 @@ const struct row_field load_fields[] = {
 	{"wrong_bytes", "of the answers", .zero = true, .sham = "greet"},
 	{0}};
 
+const struct row_field held_fields[] = {
+	{"open_ns", "time until all connections were open, with the start of the load's processes"},
+	{"open_connections", "that are open at the end, as the load counts them"},
+	{"server_open_connections",
+	 "the same by the server's descriptors, grown since before the first one; absent before Linux 6.2"},
+	{"kernel_grown_sockets", "TCP sockets of the network namespace, likewise: both ends"},
+	{"tracked_connections", "that nf_conntrack follows, likewise; 0: it is not in their way"},
+	{"server_rss_bytes", "resident memory of all processes of the server, at the end"},
+	{"load_rss_bytes", "the same of the load"},
+	{"taken_bytes",
+	 "by which the machine's MemAvailable shrank, likewise, which counts the sockets' inodes as reclaimable"},
+	{0}};
+
 const struct row_field load_columns[] = {
 	{"in_window", .column = "requests|a second", .per = "elapsed_ns"},
 	{"server_cpu_ns", .column = "CPU a|request", .per = "requests"},
@@ -57,29 +70,42 @@ const struct row_field load_columns[] = {
 	{0}};
 
 /* What a row of echo-load calls these. */
-static const char *const names[][2] = {
-	{"requests", "requests"},
-	{"in_window", "in_window"},
-	{"unanswered", "unanswered"},
-	{"served_connections", "served_connections"},
-	{"begin_ns", "begin_ns"},
-	{"elapsed_ns", "elapsed_ns"},
-	{"server_cpu_ns", "server_cpu_ns"},
-	{"server_elapsed_ns", "server_elapsed_ns"},
-	{"voluntary_switches", "server_voluntary_switches"},
-	{"involuntary_switches", "server_involuntary_switches"},
-	{"threads", "server_threads"},
-	{"processes", "server_processes"},
-	{"load_cpu_ns", "cpu_ns"},
-	{"p50_ns", "p50_ns"},
-	{"p90_ns", "p90_ns"},
-	{"p99_ns", "p99_ns"},
-	{"p999_ns", "p999_ns"},
-	{"max_ns", "max_ns"},
-	{"grown_bytes", "server_grown_bytes"},
-	{"kernel_grown_bytes", "kernel_grown_bytes"},
-	{"wrong_bytes", "wrong_bytes"},
+struct name {
+	const char *ours, *its;
 };
+
+static const struct name names[] = {{"requests", "requests"},
+				    {"in_window", "in_window"},
+				    {"unanswered", "unanswered"},
+				    {"served_connections", "served_connections"},
+				    {"begin_ns", "begin_ns"},
+				    {"elapsed_ns", "elapsed_ns"},
+				    {"server_cpu_ns", "server_cpu_ns"},
+				    {"server_elapsed_ns", "server_elapsed_ns"},
+				    {"voluntary_switches", "server_voluntary_switches"},
+				    {"involuntary_switches", "server_involuntary_switches"},
+				    {"threads", "server_threads"},
+				    {"processes", "server_processes"},
+				    {"load_cpu_ns", "cpu_ns"},
+				    {"p50_ns", "p50_ns"},
+				    {"p90_ns", "p90_ns"},
+				    {"p99_ns", "p99_ns"},
+				    {"p999_ns", "p999_ns"},
+				    {"max_ns", "max_ns"},
+				    {"grown_bytes", "server_grown_bytes"},
+				    {"kernel_grown_bytes", "kernel_grown_bytes"},
+				    {"wrong_bytes", "wrong_bytes"},
+				    {0}};
+
+static const struct name held_names[] = {{"open_ns", "open_ns"},
+					 {"open_connections", "open_connections"},
+					 {"server_open_connections", "server_grown_files"},
+					 {"kernel_grown_sockets", "kernel_grown_sockets"},
+					 {"tracked_connections", "tracked_connections"},
+					 {"server_rss_bytes", "server_rss_bytes"},
+					 {"load_rss_bytes", "rss_bytes"},
+					 {"taken_bytes", "taken_bytes"},
+					 {0}};
 
 static size_t place_of(const struct row *row, const char *name)
 {
@@ -106,17 +132,22 @@ int64_t load_rate(const struct row *row)
 	return elapsed_ns ? row_number(row, "in_window") * 1000000000 / elapsed_ns : 0;
 }
 
+static void add_named(const json_t *sample, const struct name *name, struct row *row)
+{
+	for (; name->ours; name++) {
+		const json_t *value = json_object_get(sample, name->its);
+
+		if (json_is_integer(value))
+			row_add(row,
+				(struct field[]){{name->ours, json_integer_value(value)}, {0}});
+	}
+}
+
 static void add_sample(const json_t *sample, bool ended_well, struct row *row)
 {
 	int64_t errors = json_integer_value(json_object_get(sample, "errors"));
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		const json_t *value = json_object_get(sample, names[i][1]);
-
-		if (json_is_integer(value))
-			row_add(row,
-				(struct field[]){{names[i][0], json_integer_value(value)}, {0}});
-	}
+	add_named(sample, names, row);
 	row_add(row,
 		(struct field[]){
 			{"switches",
@@ -175,6 +206,7 @@ static void describe(const struct server *server, const struct load_ask *ask,
 		{"--idle", word(ask->idle)},
 		{"--rate", word(ask->rate)},
 		{"--processes", word(ask->processes ? ask->processes : 1)},
+		{"--at-once", word(ask->at_once)},
 		{"--output", "-"},
 		{ask->hgrm ? "--hgrm" : NULL, ask->hgrm}};
 	size_t n = 1;
@@ -202,6 +234,8 @@ void load_run(const struct server *server, const struct load_ask *ask, struct ro
 	if (!sample)
 		errx(EXIT_USAGE, "echo-load of %s: %s", server->model->name, said);
 	add_sample(sample, status == 0, row);
+	if (ask->held)
+		add_named(sample, held_names, row);
 	json_decref(sample);
 }
 

@@ -16,6 +16,8 @@ struct load_ask {
 	int64_t size_bytes;             /* of a request; 0 = 64 */
 	int64_t idle, rate;             /* as of echo-load; 0 = none, a closed loop */
 	int64_t processes;              /* of the load; 0 = one */
+	int64_t at_once;                /* as of echo-load; 0 = all */
+	bool held;                      /* held_fields are added, too */
 	const char *hgrm;               /* a file for the latencies; NULL = none */
 	void (*begins)(void *argument); /* called when the window does; NULL = nothing */
 	void *argument;
@@ -23,6 +25,9 @@ struct load_ask {
 
 /* The fields, and columns of the more telling ones. */
 extern const struct row_field load_fields[], load_columns[];
+
+/* What is held at the end of a load, while all of its connections are open. */
+extern const struct row_field held_fields[];
 
 /*
  * Makes a load and adds what came of it.  Errors and wrong bytes are fields that must be 0; a load that
