@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What is special to echo/crowd: sizes, numbers of connections, what descriptors allow."""
+import os
 import re
 import resource
+import signal
 
-from program import BUILD, kind, parse, quick_rows, run, verdict_of
+import pytest
+from program import (BUILD, finish, kind, left_behind, open_files, parse, quick_rows, run, session, start, until,
+                     verdict_of)
 
 PROGRAM = BUILD / "echo" / "crowd"
 
@@ -58,6 +62,58 @@ def test_a_load_of_several_processes():
     rows = quick_rows(PROGRAM, "--variants", "processes", "--crowd", "600", preexec_fn=few)
     sample, = kind(rows, "sample")
     assert (sample["served_connections"], sample["errors"]) == (600, 0)
+
+
+def test_a_crowd_in_many_processes():
+    """A million in small: few descriptors for each process, those of the load, too."""
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1500, 1500))
+
+    sample, = samples_of(quick_rows(PROGRAM, "--variants", "processes", "--crowd", "5000", "--files", "128",
+                                    preexec_fn=few), "processes")
+    assert (sample["server_processes"], sample["files_limit"]) == (79, 128)
+    assert sample["processes"] == sample["server_processes"] + 1
+    assert sample["served_connections"] == sample["open_connections"] == 5000
+    assert (sample["errors"], sample["wrong_bytes"]) == (0, 0)
+    # by the kernel of this machine: folders of descriptors have a size since Linux 6.2
+    assert sample.get("server_open_connections", 5000) == 5000
+    assert ("server_open_connections" in sample) == (os.stat("/proc/self/fd").st_size > 0)
+    assert sample["open_ns"] > 0 and sample["server_rss_bytes"] > 0 and sample["load_rss_bytes"] > 0
+    for field in ("kernel_grown_bytes", "kernel_grown_sockets", "taken_bytes", "tracked_connections"):
+        assert type(sample[field]) is int  # others change them, too
+
+
+@pytest.mark.parametrize("crowd, files, lacks", [
+    ("400000", "64", "18,750 processes of the server, of which 200 are left"),
+    ("4194304", "60000", "4,194,304 connections need"),
+])
+def test_a_crowd_too_large_for_this_machine(crowd, files, lacks):
+    if crowd == "4194304" and os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 40 << 30:
+        pytest.skip("it has the memory")
+    ended = run(PROGRAM, "--quick", "--variants", "processes", "--crowd", crowd, "--files", files, "-o", "-")
+    assert ended.returncode == 77
+    assert lacks in " ".join(ended.stderr.split())
+    assert not kind(parse(ended.stdout), "sample")
+
+
+def test_too_few_descriptors():
+    ended = run(PROGRAM, "--quick", "--variants", "processes", "--files", "32", "-q")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1 and "32 descriptors" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["SIGINT", "SIGKILL"])
+def test_nothing_is_left_of_a_crowd(number, tmp_path):
+    """Whatever ends it, while all connections are open."""
+    def sockets():
+        return sum(name.startswith("socket:") for pid in session(process.pid) for name in open_files(pid))
+
+    process = start(PROGRAM, "--variants", "processes", "--crowd", "2000", "--files", "256", "--duration", "60s",
+                    "-o", tmp_path / "rows")
+    until(lambda: sockets() >= 4000, "crowd")
+    process.send_signal(number)
+    assert finish(process).returncode == -number
+    until(lambda: not left_behind(process), "end of its processes")
 
 
 def test_the_text():

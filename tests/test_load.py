@@ -116,6 +116,8 @@ def assert_right(sample):
     (["-s", ",".join(["1"] * 17)], "--size"),
     (["-c", "1", "--threads", "2"], "--connections"),
     (["--churn", "--pipeline", "2"], "--churn"),
+    (["--at-once", "1", "--threads", "2"], "--at-once"),
+    (["--at-once", "2", "--rate", "100"], "--at-once"),
     (["--arrivals", "uniform"], "poisson"),
     (["-c", "4000000"], "--processes"),
     (["--host", "host.invalid"], "--host"),
@@ -142,7 +144,8 @@ def test_help():
     (), ("-c", "1"), ("--threads", "2"), ("--processes", "3"), ("--pipeline", "7"), ("--churn",),
     ("--threads", "2", "--processes", "2", "--pipeline", "3", "--rate", "2000"),
     ("--rate", "500", "--churn"), ("-s", "1M", "-c", "2", "--pipeline", "2"),
-    ("--idle", "40"), ("--ramp", "200ms"),
+    ("--idle", "40"), ("--ramp", "200ms"), ("--at-once", "3"), ("--at-once", "3", "--churn"),
+    ("--at-once", "4", "--threads", "2", "--processes", "2", "--pipeline", "3"),
 ], ids=" ".join)
 def test_every_answer_is_right(arguments):
     with server() as echo:
@@ -259,6 +262,50 @@ def test_sizes(sizes, low, high, mean):
     assert_right(sample)
     assert min(seen) >= low and max(seen) <= high
     assert abs(sample["bytes"] / sample["in_window"] - mean) < 0.25 * mean
+
+
+def test_turns():
+    """Never more under way than may be at once, and each connection has its turn, also in the shortest warm-up."""
+    def echo(connection, _):
+        while data := connection.recv(65536):
+            with lock:
+                under_way.append(under_way[-1] + 1)
+            time.sleep(0.001)
+            with lock:
+                under_way.append(under_way[-1] - 1)
+            connection.sendall(data)
+
+    lock, under_way = threading.Lock(), [0]
+    with python_server(echo) as port:
+        sample = sample_of(*load(port, "-c", "100", "--at-once", "3", short=("-d", "20ms", "--warmup", "1ms")))
+    assert 1 <= max(under_way) <= 3
+    assert sample["served_connections"] == 100 == sample["open_connections"]
+    assert_right(sample)
+
+
+def test_a_turn_of_a_lost_connection_goes_on():
+    """Of four connections the server closes one at its first request: the others go on."""
+    def echo(connection, _):
+        first = next(number) == 0
+        while (data := connection.recv(65536)) and not first:
+            connection.sendall(data)
+
+    number = itertools.count()
+    with python_server(echo) as port:
+        sample = sample_of(*load(port, "-c", "4", "--at-once", "1"), status=1)
+    assert (sample["errors"], sample["errors_closed"] + sample["errors_reset"]) == (1, 1)
+    assert (sample["served_connections"], sample["open_connections"]) == (3, 3)
+
+
+def test_a_warm_up_with_turns_is_interrupted():
+    """It would go on for as long as a server takes that answers nobody."""
+    with python_server(lambda connection, _: connection.recv(1) and time.sleep(3600)) as port:
+        process = start(LOAD, "-p", port, "-c", "3", "--at-once", "1", "--warmup", "1ms", "-o", "-")
+        until(lambda: len(open_files(process.pid)) > 8, "load")
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert finish(process).returncode == -signal.SIGINT
+    assert not left_behind(process)
 
 
 def test_text_is_text():
