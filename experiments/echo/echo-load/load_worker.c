@@ -639,9 +639,8 @@ static void begin_load(struct worker *w)
 		first_due(w);
 	for (int64_t i = 0; i < w->active; i++) {
 		busy += w->links[i].waiting > 0;
-		if (w->plan->rate && w->links[i].waiting < w->plan->pipeline)
-			now_free(w, &w->links[i]);
-		else if (w->turns && w->links[i].waiting == 0)
+		if ((w->plan->rate && w->links[i].waiting < w->plan->pipeline) ||
+		    (w->turns && w->links[i].waiting == 0))
 			now_free(w, &w->links[i]);
 		else if (!w->plan->rate && !w->turns && (in_any_case || span_now() < end_ns))
 			refill(w, &w->links[i], span_now());
