@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import time
 import pytest
 from echo import Server
 from hosts import hosts, needs_hosts
-from program import BUILD, ROOT, environment, finish, kind, left_behind, parse, run, start
+from program import BUILD, ROOT, environment, finish, kind, left_behind, parse, run, start, until
 
 LOAD = BUILD / "echo" / "echo-load"
 SHORT = ("--duration", "300ms", "--warmup", "50ms")
@@ -145,6 +146,19 @@ def test_fixed_arrivals_add_up(tmp_path):
     sample, = kind(merged, "sample")
     assert sample["requests"] + sample["unanswered"] == 3 * 1000 * 0.3
     assert "open loop, 3,000 requests/s (fixed)" in text
+
+
+def test_turns_add_up(tmp_path):
+    """Of one generator many take turns, of the other one all go on; what is of one machine stays in its own row."""
+    merged, text = merge(*together(tmp_path, ("--connections", "1000", "--at-once", "3"), ("--connections", "4")))
+    sample, = kind(merged, "sample")
+    assert sample["served_connections"] == sample["open_connections"] == 1004
+    assert merged[0]["params"]["at_once"] == 7
+    of_machine = {"begin_ns", "open_ns", "rss_bytes", "kernel_grown_bytes", "kernel_grown_sockets", "taken_bytes",
+                  "tracked_connections"}
+    assert not of_machine & set(sample) and "memory" not in text
+    for row in kind(merged, "generator"):
+        assert of_machine <= set(row) and row["open_ns"] > 0 and row["rss_bytes"] > 0
 
 
 def test_generators_do_not_send_at_the_same_times(tmp_path):
@@ -427,6 +441,21 @@ def test_interrupted_while_it_waits(number, tmp_path):
         served.send_signal(number)
         assert finish(served).returncode == -number
     assert not list(tmp_path.iterdir())
+
+
+def test_interrupted_in_a_long_warm_up(tmp_path):
+    """Of connections that take turns, at a server that does not answer: it goes, and does not wait for the others."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, barrier(2) as served:
+        both = [start(LOAD, "--port", str(silent.getsockname()[1]), "--barrier", served.at, "--output", tmp_path / name,
+                      "--connections", "2", "--at-once", "1", "--warmup", "1ms") for name in "ab"]
+        with contextlib.ExitStack() as stack:
+            asked = [stack.enter_context(silent.accept()[0]) for _ in range(4)]
+            until(lambda: len(select.select(asked, [], [], 0)[0]) == 2, "warm-up of both")
+            os.killpg(both[0].pid, signal.SIGINT)
+            assert finish(both[0]).returncode == -signal.SIGINT and not left_behind(both[0])
+            assert_refused(finish(served), "a generator left before all warmed up")
+            both[1].kill()
+            finish(both[1])
 
 
 # --- two hosts ------------------------------------------------------------------------------------

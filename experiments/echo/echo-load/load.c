@@ -611,8 +611,10 @@ static bool make_load(int64_t begin, int64_t end, bool measured)
 		cut_window();
 	while (running && ready < plan.workers) {
 		wait_until(INT64_MAX);
-		if (interrupted && !measured)
-			cut_window(); /* a warm-up goes on until all connections were asked */
+		if (!interrupted || measured)
+			continue;
+		whole = false; /* no window follows */
+		cut_window();  /* a warm-up goes on until all connections were asked */
 	}
 	return whole;
 }
@@ -772,6 +774,7 @@ static int make_whole_load(void)
 	write_end_row(&begin, here && !broken && !result.errors);
 	write_hgrm(&result.all.latency);
 	load_print(text_out(), &plan, &result);
+	load_print_machine(text_out(), &plan, &result);
 	load_print_notes(text_out(), &plan, &result);
 	end_text();
 	if (broken)

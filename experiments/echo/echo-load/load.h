@@ -216,8 +216,9 @@ const char *load_read(const json_t *sample, const json_t *histogram, struct load
 /* Adds to the result what its generator took for it; the time becomes the longer one. */
 void load_add_generator(struct load_result *result, const struct load_result *one);
 
-/* A table for people, and what to take from it. */
+/* A table for people: what adds up over generators, what is of one machine, and what to take from it. */
 void load_print(FILE *out, const struct load_plan *plan, const struct load_result *result);
+void load_print_machine(FILE *out, const struct load_plan *plan, const struct load_result *result);
 void load_print_notes(FILE *out, const struct load_plan *plan, const struct load_result *result);
 void load_print_note(FILE *out, const char *note);
 

@@ -27,7 +27,7 @@ struct part {
 	json_t *common;
 	json_int_t generator, generators, began_within_ns;
 	const char *barrier;
-	int64_t connections, idle, rate, workers;
+	int64_t connections, idle, at_once, rate, workers;
 };
 
 /* --- reading ----------------------------------------------------------------- */
@@ -111,6 +111,7 @@ static void read_run(struct part *part)
 	param(part, "port");
 	part->connections = param(part, "connections");
 	part->idle = param(part, "idle");
+	part->at_once = param(part, "at_once");
 	part->rate = param(part, "rate");
 	part->workers = param(part, "threads") * param(part, "processes");
 	if (!json_is_null(json_object_get(part->row[END], "interrupted")))
@@ -181,9 +182,12 @@ static void add_plans(struct load_plan *plan, const struct part *parts, int n)
 	for (int i = 0; i < n; i++) {
 		plan->connections += parts[i].connections;
 		plan->idle += parts[i].idle;
+		plan->at_once += parts[i].at_once ? parts[i].at_once : parts[i].connections;
 		plan->rate += parts[i].rate;
 		plan->workers += parts[i].workers;
 	}
+	if (plan->at_once == plan->connections)
+		plan->at_once = 0; /* none takes turns */
 	if (asprintf(&name, strchr(host, ':') ? "[%s]:%lld" : "%s:%lld", host,
 		     (long long)param(&parts[0], "port")) < 0)
 		err(EXIT_USAGE, "no memory");
@@ -216,6 +220,7 @@ static void merge_params(json_t *run, const struct load_plan *plan, const struct
 	rows_add(params, (struct field[]){{"generators", n},
 					  {"connections", plan->connections},
 					  {"idle", plan->idle},
+					  {"at_once", plan->at_once},
 					  {"rate", plan->rate},
 					  {0}});
 	json_object_set_new(run, "params", params);

@@ -383,6 +383,10 @@ void load_print(FILE *out, const struct load_plan *plan, const struct load_resul
 		text_share(result->elapsed_ns > 0
 				   ? (double)result->thread_cpu_ns / (double)result->elapsed_ns
 				   : 0));
+}
+
+void load_print_machine(FILE *out, const struct load_plan *plan, const struct load_result *result)
+{
 	if (result->server)
 		print_server(out, result);
 	print_memory(out, plan, result);
