@@ -19,12 +19,14 @@
  * a while shows nothing on a busy machine.  A plain client and its server are stuck when both
  * threads sleep in send, and deadlocked when both of TCP's ends say that all the while the peer's
  * window was full.  The others are waited for, however long they take.
+ *
+ * The servers are the far half: it looks at its own ends when the near half asks, which it does about
+ * clients where nothing moves.
  */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,6 +40,7 @@
 #include "judge.h"
 #include "net.h"
 #include "pattern.h"
+#include "peer.h"
 #include "proc.h"
 #include "rng.h"
 #include "span.h"
@@ -85,7 +88,7 @@ static const struct row_field fields[] = {
 	 .sham = "disorder"},
 	{"still_ns", "since anything moved; 0: it is not stuck"},
 	{"client_rwnd_limited_ns",
-	 "of these, TCP_INFO's clock of the client: the peer's window was full"},
+	 "since anything moved at the client, TCP_INFO's clock: the peer's window was full"},
 	{"server_rwnd_limited_ns", "the same of the server"},
 	{"asleep_in_send", "of the two threads"},
 	{"elapsed_ns", "of the whole try"},
@@ -123,39 +126,40 @@ static const struct opt opts[] = {
 /* Found by the scouts. */
 static int64_t amounts[SIZES][MAX_POINTS]; /* ascending */
 static int64_t window[SIZES];              /* what surely fits */
+static int64_t room;                       /* bytes for TCP's buffers, on each host */
 
-/* --- one client and its server -------------------------------------------- */
+static struct peer *far;
 
-/* One end of a connection; what it counts is for all threads. */
+/* --- one end of a connection: both halves ---------------------------------- */
+
+/* What it counts is for all threads of its half. */
 struct side {
 	int fd;
 	pthread_t thread;
 	atomic_int tid;
 	atomic_bool sending; /* it is in send, and not polling */
 	atomic_int_fast64_t in, out;
+
+	/* the half's first thread's: of the last look at which something had moved */
+	int64_t moved, moved_ns; /* bytes, and when it looked */
+	int64_t rwnd_limited;
 };
 
-/* What the kernel says of a pair in which nothing moves. */
-struct evidence {
-	int64_t asleep;                         /* of the two threads, in send */
-	int64_t still_ns;                       /* since anything moved */
-	int64_t client_rwnd_ns, server_rwnd_ns; /* of that the peer's window was full */
+/* What the kernel says of one end where nothing moves. */
+struct still {
+	int64_t ns;      /* since anything moved; the rest is 0 before patience and a round trip */
+	int64_t rwnd_ns; /* of these: the peer's window was full */
+	int64_t asleep;  /* its thread, in send */
 };
 
-struct pair {
-	size_t variant, size;
-	int64_t amount;
-	struct side client, server;
-	atomic_bool done;
-	int64_t misplaced;
-	struct span span; /* of the client */
+/* A socket with both buffers as asked for: what it accepts inherits them. */
+static int fresh(size_t size)
+{
+	int fd = net_socket(SOCK_STREAM);
 
-	/* the main thread's */
-	int64_t moved, moved_ns;                   /* in and out of both; when that last changed */
-	struct tcpinfo client_moved, server_moved; /* as they were then */
-	struct evidence evidence;
-	bool stuck;
-};
+	net_prepare(fd, (struct net_ask){sizes[size].asked, sizes[size].asked, congestion});
+	return fd;
+}
 
 static ssize_t put(struct side *side, const uint8_t *bytes, size_t length)
 {
@@ -178,10 +182,57 @@ static ssize_t get(struct side *side, uint8_t *buffer, size_t length)
 	return n;
 }
 
-/* Echoes until the client's end, or until the connection is broken up. */
-static void *serve(void *argument)
+/* Whether anything has moved since the last look: in the thread, or what the peer's TCP acknowledged. */
+static bool moved(struct side *side, const struct tcpinfo *now)
 {
-	struct side *server = &((struct pair *)argument)->server;
+	int64_t bytes = atomic_load(&side->in) + atomic_load(&side->out) + now->acked;
+
+	if (bytes == side->moved)
+		return false;
+	side->moved = bytes;
+	side->moved_ns = span_now();
+	side->rwnd_limited = now->rwnd_limited;
+	return true;
+}
+
+static struct still examine(struct side *side)
+{
+	struct tcpinfo now = tcpinfo_read(side->fd);
+	struct still still = {0};
+
+	if (moved(side, &now))
+		return still;
+	still.ns = span_now() - side->moved_ns;
+	if (still.ns < patience_ms * MS + now.min_rtt)
+		return still;
+	still.rwnd_ns = now.rwnd_limited - side->rwnd_limited;
+	still.asleep = thread_state(atomic_load(&side->tid)) == 'S' && atomic_load(&side->sending);
+	return still;
+}
+
+/*
+ * What TCP's buffers may hold before the kernel makes them smaller (the first number of tcp_mem, in pages),
+ * by half: as much again is the kernel's own.
+ */
+static int64_t room_here(void)
+{
+	int64_t pages = proc_number("/proc/sys/net/ipv4/tcp_mem", "", INT32_MAX);
+
+	return pages * sysconf(_SC_PAGESIZE) / 2;
+}
+
+/* --- the echo servers: the far half ------------------------------------------ */
+
+/* Where they listen, by buffers. */
+struct offer {
+	int64_t room;
+	struct sockaddr_in where[SIZES];
+};
+
+/* Echoes until the client's end, or until the connection is broken up. */
+static void *echo(void *argument)
+{
+	struct side *server = argument;
 	uint8_t *buffer = check_alloc(malloc((size_t)write_size));
 	ssize_t got, sent = 1;
 
@@ -192,6 +243,83 @@ static void *serve(void *argument)
 	free(buffer);
 	return NULL;
 }
+
+static void accept_all(struct peer *near, struct side *servers, int64_t n)
+{
+	struct offer offer = {.room = room_here()};
+	int listeners[SIZES];
+	int64_t size;
+
+	for (size_t i = 0; i < SIZES; i++) {
+		listeners[i] = fresh(i);
+		net_bind(listeners[i], peer_here(near), &offer.where[i]);
+		check_fd(listen(listeners[i], 1), "listen");
+	}
+	peer_say(near, &offer, sizeof(offer));
+	for (int64_t i = 0; i < n; i++) {
+		peer_hear(near, &size, sizeof(size));
+		servers[i].fd = net_accept(listeners[size]);
+		servers[i].moved = -1;
+		check(pthread_create(&servers[i].thread, NULL, echo, &servers[i]),
+		      "pthread_create");
+		peer_say(near, NULL, 0);
+	}
+	for (size_t i = 0; i < SIZES; i++)
+		close(listeners[i]);
+}
+
+/* Looks at those asked for, again and again, until none is. */
+static void answer(struct peer *near, struct side *servers)
+{
+	int64_t count, which[MAX_PAIRS];
+	struct still stills[MAX_PAIRS];
+
+	for (;;) {
+		peer_hear(near, &count, sizeof(count));
+		if (count == 0)
+			return;
+		peer_hear(near, which, (size_t)count * sizeof(*which));
+		for (int64_t i = 0; i < count; i++)
+			stills[i] = examine(&servers[which[i]]);
+		peer_say(near, stills, (size_t)count * sizeof(*stills));
+	}
+}
+
+static void serve(struct peer *near)
+{
+	int64_t n, served[MAX_PAIRS];
+	struct side *servers;
+
+	peer_hear(near, &n, sizeof(n));
+	servers = check_alloc(calloc((size_t)n, sizeof(*servers)));
+	accept_all(near, servers, n);
+	answer(near, servers);
+	for (int64_t i = 0; i < n; i++) {
+		check(pthread_join(servers[i].thread, NULL), "pthread_join");
+		close(servers[i].fd);
+		served[i] = atomic_load(&servers[i].out);
+	}
+	peer_say(near, served, (size_t)n * sizeof(*served));
+	free(servers);
+}
+
+static void (*const halves[])(struct peer *near) = {serve, NULL};
+
+/* --- a client ------------------------------------------------------------- */
+
+struct pair {
+	size_t variant, size;
+	int64_t amount;
+	struct side client;
+	int64_t served; /* sent back by the server */
+	atomic_bool done;
+	int64_t misplaced;
+	struct span span; /* of the client */
+
+	/* the main thread's */
+	struct still client_still, server_still;
+	bool stuck;
+};
 
 /* Whether a connection still stands after a call that returned n. */
 static bool stands(ssize_t n)
@@ -308,130 +436,123 @@ static void *ask(void *argument)
 	return NULL;
 }
 
-/* A socket with both buffers as asked for: what it accepts inherits them. */
-static int fresh(int64_t asked)
-{
-	int fd = net_socket(SOCK_STREAM);
+/* --- clients and their servers, stuck or not ----------------------------------- */
 
-	if (asked) {
-		net_set(fd, SOL_SOCKET, SO_SNDBUF, (int)asked);
-		net_set(fd, SOL_SOCKET, SO_RCVBUF, (int)asked);
+static void connect_all(struct pair *pairs, size_t n)
+{
+	int64_t told = (int64_t)n;
+	struct offer offer;
+
+	peer_say(far, &told, sizeof(told));
+	peer_hear(far, &offer, sizeof(offer));
+	room = offer.room < room_here() ? offer.room : room_here();
+	for (size_t i = 0; i < n; i++) {
+		const struct sockaddr_in *where = &offer.where[pairs[i].size];
+		int64_t size = (int64_t)pairs[i].size;
+
+		pairs[i].client.fd = fresh(pairs[i].size);
+		pairs[i].client.moved = -1;
+		peer_say(far, &size, sizeof(size));
+		check_fd(
+			connect(pairs[i].client.fd, (const struct sockaddr *)where, sizeof(*where)),
+			"connect");
+		peer_hear(far, NULL, 0);
 	}
-	if (congestion && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion,
-				     (socklen_t)strlen(congestion)) != 0)
-		err(EXIT_USAGE, "congestion control '%s'", congestion);
-	return fd;
 }
 
-static void begin(struct pair *p)
+/* Whether an end waits for the other one to read. */
+static bool waits(struct run *run, struct still still)
 {
-	int64_t asked = sizes[p->size].asked;
-	struct net_pair fd =
-		net_join(fresh(asked), fresh(asked), (struct in_addr){htonl(INADDR_LOOPBACK)},
-			 (struct net_ask){0});
-
-	p->client.fd = fd.tx;
-	p->server.fd = fd.rx;
-	p->moved = -1;
-	check(pthread_create(&p->server.thread, NULL, serve, p), "pthread_create");
-	check(pthread_create(&p->client.thread, NULL, ask, p), "pthread_create");
+	return still.asleep &&
+	       (double)still.rwnd_ns >= run_bound(run, "window_share") * (double)still.ns;
 }
 
-/* --- stuck or not ---------------------------------------------------------- */
-
-/* Whether a thread is in send, and the kernel says that it sleeps. */
-static bool sleeps_in_send(struct side *side)
+static bool deadlocked(struct run *run, const struct pair *p)
 {
-	return thread_state(atomic_load(&side->tid)) == 'S' && atomic_load(&side->sending);
+	return waits(run, p->client_still) && waits(run, p->server_still);
 }
 
-static struct evidence examine(struct pair *p)
+static int64_t still_ns(const struct pair *p)
 {
-	return (struct evidence){.asleep = sleeps_in_send(&p->client) + sleeps_in_send(&p->server),
-				 .still_ns = span_now() - p->moved_ns,
-				 .client_rwnd_ns = tcpinfo_read(p->client.fd).rwnd_limited -
-						   p->client_moved.rwnd_limited,
-				 .server_rwnd_ns = tcpinfo_read(p->server.fd).rwnd_limited -
-						   p->server_moved.rwnd_limited};
+	return p->client_still.ns < p->server_still.ns ? p->client_still.ns : p->server_still.ns;
 }
 
-/* Whether both ends wait for the other one to read. */
-static bool deadlocked(struct run *run, struct evidence e)
-{
-	double full_ns = run_bound(run, "window_share") * (double)e.still_ns;
-
-	return e.asleep == 2 && (double)e.client_rwnd_ns >= full_ns &&
-	       (double)e.server_rwnd_ns >= full_ns;
-}
-
-/* Looks at a pair; false once it is done, or a plain one stuck. */
-static bool moves(struct run *run, struct pair *p)
+/* Of a pair about which the far half was asked. */
+static void examine_pair(struct run *run, struct pair *p, struct still server_still)
 {
 	double fallback_ns =
 		run_bound(run, "fallback_patiences") * (double)patience_ms * (double)MS;
-	int64_t moved = atomic_load(&p->client.out) + atomic_load(&p->server.in) +
-			atomic_load(&p->server.out) + atomic_load(&p->client.in);
 
-	if (atomic_load(&p->done)) {
-		p->stuck = false;
-		return false;
-	}
-	if (moved != p->moved) {
-		p->moved = moved;
-		p->moved_ns = span_now();
-		p->client_moved = tcpinfo_read(p->client.fd);
-		p->server_moved = tcpinfo_read(p->server.fd);
-		p->stuck = false;
-	} else if (p->variant == PLAIN && !p->stuck &&
-		   span_now() - p->moved_ns >= patience_ms * MS) {
-		p->evidence = examine(p);
-		p->stuck = deadlocked(run, p->evidence) ||
-			   (p->evidence.asleep == 2 && (double)p->evidence.still_ns > fallback_ns);
-	}
-	return !p->stuck;
+	p->client_still = examine(&p->client);
+	p->server_still = server_still;
+	p->stuck = deadlocked(run, p) || (p->client_still.asleep && p->server_still.asleep &&
+					  (double)still_ns(p) > fallback_ns);
 }
 
-static void end(struct pair *p)
+/* Looks at all of them; false once each is done, or a plain one stuck. */
+static bool look(struct run *run, struct pair *pairs, size_t n)
 {
-	check(pthread_join(p->client.thread, NULL), "pthread_join");
-	check(pthread_join(p->server.thread, NULL), "pthread_join");
-	close(p->client.fd);
-	close(p->server.fd);
+	int64_t which[MAX_PAIRS], count = 0;
+	struct still stills[MAX_PAIRS];
+	bool pending = false;
+
+	for (size_t i = 0; i < n; i++) {
+		struct pair *p = &pairs[i];
+		bool done = atomic_load(&p->done);
+		struct tcpinfo now = tcpinfo_read(p->client.fd);
+
+		if (done || p->variant != PLAIN || moved(&p->client, &now))
+			p->stuck = false;
+		else if (!p->stuck)
+			which[count++] = (int64_t)i;
+		pending |= !done && !p->stuck;
+	}
+	if (count == 0)
+		return pending;
+	peer_say(far, &count, sizeof(count));
+	peer_say(far, which, (size_t)count * sizeof(*which));
+	peer_hear(far, stills, (size_t)count * sizeof(*stills));
+	for (int64_t i = 0; i < count; i++)
+		examine_pair(run, &pairs[which[i]], stills[i]);
+	return pending;
 }
 
-/* Lets all of them run at the same time until each is done or stuck, and breaks up those. */
+/* Breaks up those that are stuck, and ends all: closed with bytes unread, TCP resets the server's send. */
+static void end_all(struct pair *pairs, size_t n)
+{
+	int64_t none = 0, served[MAX_PAIRS];
+
+	peer_say(far, &none, sizeof(none));
+	for (size_t i = 0; i < n; i++) {
+		if (atomic_load(&pairs[i].done))
+			pairs[i].stuck = false;
+		else
+			shutdown(pairs[i].client.fd, SHUT_RDWR);
+	}
+	for (size_t i = 0; i < n; i++) {
+		check(pthread_join(pairs[i].client.thread, NULL), "pthread_join");
+		close(pairs[i].client.fd);
+	}
+	peer_hear(far, served, n * sizeof(*served));
+	for (size_t i = 0; i < n; i++) {
+		pairs[i].served = served[i];
+		if (!pairs[i].stuck)
+			pairs[i].client_still = pairs[i].server_still = (struct still){0};
+	}
+}
+
+/* Lets all of them run at the same time until each is done or stuck. */
 static void run_pairs(struct run *run, struct pair *pairs, size_t n)
 {
-	bool pending;
-
+	peer_begin(far, serve, TEAM_FREE);
+	connect_all(pairs, n);
 	for (size_t i = 0; i < n; i++)
-		begin(&pairs[i]);
-	do {
-		pending = false;
-		for (size_t i = 0; i < n; i++)
-			pending |= moves(run, &pairs[i]);
-	} while (pending && run_sleep_until(span_now() + 5LL * MS));
-	for (size_t i = 0; i < n; i++) {
-		if (atomic_load(&pairs[i].done)) {
-			pairs[i].stuck = false;
-			continue;
-		}
-		shutdown(pairs[i].client.fd, SHUT_RDWR);
-		shutdown(pairs[i].server.fd, SHUT_RDWR);
-	}
-	for (size_t i = 0; i < n; i++)
-		end(&pairs[i]);
-}
-
-/*
- * What TCP's buffers may hold before the kernel makes them smaller (the first number of tcp_mem, in pages),
- * by half: as much again is the kernel's own.
- */
-static int64_t room_bytes(void)
-{
-	int64_t pages = proc_number("/proc/sys/net/ipv4/tcp_mem", "", INT32_MAX);
-
-	return pages * sysconf(_SC_PAGESIZE) / 2;
+		check(pthread_create(&pairs[i].client.thread, NULL, ask, &pairs[i]),
+		      "pthread_create");
+	while (look(run, pairs, n) && run_sleep_until(span_now() + 5LL * MS))
+		;
+	end_all(pairs, n);
+	peer_end(far);
 }
 
 /* What a pair's buffers hold at most: what its client writes until both are full, half of the greatest amount. */
@@ -445,7 +566,6 @@ static int64_t held_bytes(const struct pair *p)
 /* As many of them at a time as there is room for: else memory is short, and no window full. */
 static void run_in_turns(struct run *run, struct pair *pairs, size_t n)
 {
-	const int64_t room = room_bytes();
 	size_t begin = 0;
 
 	while (begin < n && !run_stopped()) {
@@ -507,25 +627,26 @@ static bool scout(struct run *run, int64_t endless)
 
 static void record(struct run *run, struct pair *p)
 {
-	run_record(run, (struct field[]){{"buffers", .text = sizes[p->size].name},
-					 {"asked_bytes", sizes[p->size].asked},
-					 {"amount_bytes", p->amount},
-					 {"written_bytes", atomic_load(&p->client.out)},
-					 {"served_bytes", atomic_load(&p->server.out)},
-					 {"echoed_bytes", atomic_load(&p->client.in)},
-					 {"misplaced_bytes", p->misplaced},
-					 {"stuck", p->stuck},
-					 {"deadlocked", p->stuck && deadlocked(run, p->evidence)},
-					 {"fewest", p->amount == amounts[p->size][0]},
-					 {"most", p->amount == amounts[p->size][points - 1]},
-					 {"still_ns", p->evidence.still_ns},
-					 {"client_rwnd_limited_ns", p->evidence.client_rwnd_ns},
-					 {"server_rwnd_limited_ns", p->evidence.server_rwnd_ns},
-					 {"asleep_in_send", p->evidence.asleep},
-					 {"elapsed_ns", span_wall(&p->span)},
-					 {run_label(run) == PLAIN ? NULL : "missing_bytes",
-					  p->amount - atomic_load(&p->client.in)},
-					 {0}});
+	run_record(run, (struct field[]){
+				{"buffers", .text = sizes[p->size].name},
+				{"asked_bytes", sizes[p->size].asked},
+				{"amount_bytes", p->amount},
+				{"written_bytes", atomic_load(&p->client.out)},
+				{"served_bytes", p->served},
+				{"echoed_bytes", atomic_load(&p->client.in)},
+				{"misplaced_bytes", p->misplaced},
+				{"stuck", p->stuck},
+				{"deadlocked", deadlocked(run, p)},
+				{"fewest", p->amount == amounts[p->size][0]},
+				{"most", p->amount == amounts[p->size][points - 1]},
+				{"still_ns", still_ns(p)},
+				{"client_rwnd_limited_ns", p->client_still.rwnd_ns},
+				{"server_rwnd_limited_ns", p->server_still.rwnd_ns},
+				{"asleep_in_send", p->client_still.asleep + p->server_still.asleep},
+				{"elapsed_ns", span_wall(&p->span)},
+				{run_label(run) == PLAIN ? NULL : "missing_bytes",
+				 p->amount - atomic_load(&p->client.in)},
+				{0}});
 }
 
 /* Of the plain client all amounts, in random order; of the ways out the greatest one. */
@@ -617,6 +738,7 @@ static const struct experiment about = {
 	.quick_trials = 1,
 	.limit_s = 600, /* an emulated machine moves all the bytes of plain in minutes */
 	.judge = judge,
+	.halves = halves,
 };
 
 int main(int argc, char *argv[])
@@ -624,6 +746,7 @@ int main(int argc, char *argv[])
 	const int64_t endless = INT64_C(1) << 30;
 	struct run *run = run_begin(&about, argc, argv);
 
+	far = peer_open(run);
 	if (!scout(run, endless) && !run_stopped())
 		return run_skip(run, "a client wrote %s and was not stuck yet",
 				text_bytes(endless));
