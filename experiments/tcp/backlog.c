@@ -11,7 +11,7 @@
  * servers begin to accept everything at once, and each of the waiting gets in when it next tries.
  *
  * All listeners share one trial, because the waiting takes seconds of doing nothing.  One of them
- * listens on IPv6.
+ * listens on IPv6.  They are the far half, and the clients the near one.
  */
 #include <err.h>
 #include <errno.h>
@@ -30,22 +30,26 @@
 #include "language.h"
 #include "machine.h"
 #include "net.h"
+#include "peer.h"
 #include "span.h"
 #include "tcpinfo.h"
 #include "text.h"
 
 enum { LISTENERS = 6, OVER = 5000, WAITERS = 5, SPARE = 64, RETRIES = 16 };
+enum { MOST = OVER + 1 + SPARE + WAITERS /* clients of a listener */ };
 
-static const int64_t settle_ns = 5000000; /* a connect over loopback is through long before */
-static const int64_t tick_ns = 2000000;   /* between two looks at those that wait */
+/* A connect is through long before these and so many round trips; the first, whose are unknown, before that. */
+static const int64_t settle_ns = 5000000, settle_trips = 10, first_ns = 3000000000;
+static const int64_t tick_ns = 2000000; /* between two looks at those that wait */
+static const int64_t over_ns =
+	20000000000; /* that the connects to listen(5000) may take between hosts */
 
 /* The last one is to be more than net.core.somaxconn, which limits it. */
 static const struct listener {
-	int64_t asked;
-	int family;
+	int64_t asked, family;
 } listeners[LISTENERS] = {{0, AF_INET},  {1, AF_INET},   {5, AF_INET},
 			  {5, AF_INET6}, {128, AF_INET}, {OVER, AF_INET}};
-static const struct listener *opened[LISTENERS]; /* those that this machine can show */
+static const struct listener *opened[LISTENERS]; /* those that can be shown here */
 static int used;                                 /* how many of them */
 
 static const struct claim claims[] = {
@@ -121,7 +125,6 @@ struct client {
 
 struct queue {
 	int64_t asked, family; /* n; 4 or 6 */
-	int fd;
 	struct address where;
 	struct client *clients;
 	int n, room;
@@ -131,8 +134,98 @@ struct queue {
 
 struct trial {
 	struct queue queues[LISTENERS];
-	int64_t begin_ns, accept_ns, end_ns;
+	int64_t begin_ns, filled_ns, accept_ns, end_ns;
 };
+
+static struct peer *far;
+
+/* --- servers: the far half --------------------------------------------------- */
+
+/* What a listener says of itself. */
+struct backlog {
+	int64_t queued, limit;
+};
+
+static int open_listener(struct peer *near)
+{
+	struct listener listener;
+	struct address where;
+	int fd;
+
+	peer_hear(near, &listener, sizeof(listener));
+	where = address_loopback((int)listener.family);
+	if (listener.family == AF_INET)
+		where.v4.sin_addr = peer_here(near);
+	fd = address_bind(SOCK_STREAM | SOCK_NONBLOCK, &where);
+	check_fd(listen(fd, (int)listener.asked), "listen");
+	peer_say(near, &where, sizeof(where));
+	return fd;
+}
+
+static void say_backlog(struct peer *near, int listener)
+{
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+	struct backlog backlog;
+
+	check_fd(getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &size), "TCP_INFO");
+	/* of a listener: sk_ack_backlog and its maximum */
+	backlog = (struct backlog){.queued = info.tcpi_unacked, .limit = info.tcpi_sacked};
+	peer_say(near, &backlog, sizeof(backlog));
+}
+
+/* Accepts all that is queued; says whose they are, by the clients' ports. */
+static void accept_all(struct peer *near, int listener)
+{
+	in_port_t ports[MOST];
+	int64_t n = 0;
+
+	while (n < MOST) {
+		struct address client = address_empty();
+		int fd = accept4(listener, &client.any, &client.size, SOCK_CLOEXEC);
+
+		if (fd < 0 && errno == EAGAIN)
+			break;
+		check_fd(fd, "accept");
+		ports[n++] = address_port(&client);
+		close(fd);
+	}
+	peer_say(near, &n, sizeof(n));
+	peer_say(near, ports, (size_t)n * sizeof(*ports));
+}
+
+static void serve(struct peer *near)
+{
+	int fds[LISTENERS];
+	int64_t n, accepts;
+
+	peer_hear(near, &n, sizeof(n));
+	for (int64_t i = 0; i < n; i++)
+		fds[i] = open_listener(near);
+	peer_hear(near, NULL, 0);
+	for (int64_t i = 0; i < n; i++)
+		say_backlog(near, fds[i]);
+	for (;;) {
+		peer_hear(near, &accepts, sizeof(accepts));
+		if (!accepts)
+			break;
+		for (int64_t i = 0; i < n; i++)
+			accept_all(near, fds[i]);
+	}
+	for (int64_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+/* The most that listen() grants there. */
+static void say_limit(struct peer *near)
+{
+	int64_t limit = machine_sysctl("net/core/somaxconn");
+
+	peer_hear(near, NULL, 0);
+	peer_say(near, &limit, sizeof(limit));
+}
+
+static void (*const halves[])(struct peer *near) = {serve, say_limit, NULL};
 
 /* --- clients --------------------------------------------------------------- */
 
@@ -179,20 +272,23 @@ static struct client *first_waiter(const struct queue *q)
 /* Connects one by one, until one does not get through, or far too many have. */
 static void fill(struct queue *q)
 {
+	int64_t wait_ns = first_ns;
+
 	while (q->waiters == 0 && q->n < q->room - WAITERS && !run_stopped()) {
 		struct client *c = &q->clients[q->n];
 
 		start_client(q);
-		if (run_wait_fd(c->fd, POLLOUT, span_now() + settle_ns))
+		if (run_wait_fd(c->fd, POLLOUT, span_now() + wait_ns))
 			look_at(c);
 		q->waiters = c->state != COMPLETE;
+		wait_ns = settle_ns + settle_trips * tcpinfo_read(c->fd).min_rtt;
 	}
 }
 
 /* Starts those of the waiting whose time has come, and looks at all of them. */
 static void follow(const struct trial *t, struct queue *q)
 {
-	int64_t due_ns = t->begin_ns + spread_ms * 1000000 * q->waiters / (WAITERS - 1);
+	int64_t due_ns = t->filled_ns + spread_ms * 1000000 * q->waiters / (WAITERS - 1);
 
 	if (q->waiters && q->waiters < WAITERS && !t->accept_ns && span_now() >= due_ns) {
 		start_client(q);
@@ -202,17 +298,14 @@ static void follow(const struct trial *t, struct queue *q)
 		look_at(c);
 }
 
-/* --- servers --------------------------------------------------------------- */
-
 /* Counts what the clients and the listener say, before anything is accepted. */
 static void count(struct queue *q)
 {
-	struct tcp_info info = {0};
-	socklen_t size = sizeof(info);
+	struct backlog backlog;
 
-	check_fd(getsockopt(q->fd, IPPROTO_TCP, TCP_INFO, &info, &size), "TCP_INFO");
-	q->queued = info.tcpi_unacked; /* of a listener: sk_ack_backlog and its maximum */
-	q->limit = info.tcpi_sacked;
+	peer_hear(far, &backlog, sizeof(backlog));
+	q->queued = backlog.queued;
+	q->limit = backlog.limit;
 	for (int k = 0; k < q->n; k++) {
 		q->completed += q->clients[k].state == COMPLETE;
 		q->refused += q->clients[k].state == REFUSED;
@@ -228,30 +321,27 @@ static struct client *client_of(const struct queue *q, in_port_t port)
 	return NULL;
 }
 
-/* Accepts all that is queued; returns how many of them had got through before. */
-static int64_t accept_all(struct queue *q)
+/* Those that accept gave out; returns how many of them had got through before. */
+static int64_t admit(struct queue *q)
 {
-	int64_t ready = 0;
+	in_port_t ports[MOST];
+	int64_t n, ready = 0;
 
-	for (;;) {
-		struct address peer = address_empty();
-		int fd = accept4(q->fd, &peer.any, &peer.size, SOCK_CLOEXEC);
-		struct client *c;
+	peer_hear(far, &n, sizeof(n));
+	peer_hear(far, ports, (size_t)n * sizeof(*ports));
+	for (int64_t i = 0; i < n; i++) {
+		struct client *c = client_of(q, ports[i]);
 
-		if (fd < 0 && errno == EAGAIN)
-			return ready;
-		check_fd(fd, "accept");
-		c = client_of(q, address_port(&peer));
-		if (c) {
-			ready += c->state == COMPLETE;
-			look_at(c);
-			c->state = COMPLETE;
-			c->accepted_ns = span_now();
-		} else {
+		if (!c) {
 			q->strangers++;
+			continue;
 		}
-		close(fd);
+		ready += c->state == COMPLETE;
+		look_at(c);
+		c->state = COMPLETE;
+		c->accepted_ns = span_now();
 	}
+	return ready;
 }
 
 static bool all_in(const struct trial *t)
@@ -273,48 +363,59 @@ static void open_queue(struct queue *q, const struct listener *listener)
 	free(q->clients); /* of the trial before */
 	*q = (struct queue){.asked = listener->asked,
 			    .family = listener->family == AF_INET6 ? 6 : 4,
-			    .where = address_loopback(listener->family),
 			    .room = (int)listener->asked + 1 + SPARE + WAITERS};
-	q->fd = address_bind(SOCK_STREAM | SOCK_NONBLOCK, &q->where);
 	q->clients = check_alloc(calloc((size_t)q->room, sizeof(*q->clients)));
-	check_fd(listen(q->fd, (int)q->asked), "listen");
+	peer_say(far, listener, sizeof(*listener));
+	peer_hear(far, &q->where, sizeof(q->where));
 }
 
-static void close_queues(const struct trial *t)
+static void close_clients(const struct trial *t)
 {
 	for (int i = 0; i < used; i++) {
 		const struct queue *q = &t->queues[i];
 
 		for (int k = 0; k < q->n; k++)
 			net_reset(q->clients[k].fd); /* no TIME_WAIT keeps thousands of ports */
-		close(q->fd);
 	}
 }
 
 static void measure(struct trial *t)
 {
+	int64_t n = used, accepts = 1;
+
 	t->accept_ns = 0;
+	peer_begin(far, serve, TEAM_FREE);
+	peer_say(far, &n, sizeof(n));
 	for (int i = 0; i < used; i++)
 		open_queue(&t->queues[i], opened[i]);
 	t->begin_ns = span_now();
 	for (int i = used - 1; i >= 0; i--)
 		fill(&t->queues[i]);
-	while (span_now() < t->begin_ns + accept_ms * 1000000 &&
+	t->filled_ns = span_now();
+	while (span_now() < t->filled_ns + accept_ms * 1000000 &&
 	       run_sleep_until(span_now() + tick_ns))
 		for (int i = 0; i < used; i++)
 			follow(t, &t->queues[i]);
+	peer_say(far, NULL, 0);
 	for (int i = 0; i < used; i++)
 		count(&t->queues[i]);
 	t->accept_ns = span_now();
+	peer_say(far, &accepts, sizeof(accepts));
 	for (int i = 0; i < used; i++)
-		t->queues[i].accepted = accept_all(&t->queues[i]);
+		t->queues[i].accepted = admit(&t->queues[i]);
 	while (!all_in(t) && span_now() < t->accept_ns + patience_ms * 1000000 &&
-	       run_sleep_until(span_now() + tick_ns))
+	       run_sleep_until(span_now() + tick_ns)) {
+		peer_say(far, &accepts, sizeof(accepts));
 		for (int i = 0; i < used; i++) {
-			accept_all(&t->queues[i]);
+			admit(&t->queues[i]);
 			follow(t, &t->queues[i]);
 		}
+	}
 	t->end_ns = span_now();
+	close_clients(t);
+	accepts = 0;
+	peer_say(far, &accepts, sizeof(accepts));
+	peer_end(far);
 }
 
 /* The SYNs of a client that waited, and when it was let in, as rows. */
@@ -499,10 +600,18 @@ static void draw(struct run *run)
 /* Whether listen(5000) can be shown to be limited: the descriptors are raised as far as allowed. */
 static bool can_show_limit(void)
 {
-	int64_t limit = machine_sysctl("net/core/somaxconn");
 	int64_t needed = OVER + 1000;
+	int64_t limit, begin_ns, round_trip_ns;
 
+	peer_begin(far, say_limit, TEAM_FREE);
+	begin_ns = span_now();
+	peer_say(far, NULL, 0);
+	peer_hear(far, &limit, sizeof(limit));
+	round_trip_ns = span_now() - begin_ns;
+	peer_end(far);
 	if (limit < 0 || limit >= OVER || most < OVER)
+		return false;
+	if (peer_remote(far) && limit * round_trip_ns > over_ns)
 		return false;
 	return files_allow(needed) >= needed;
 }
@@ -520,15 +629,18 @@ static const struct experiment about = {
 	.opts = opts,
 	.trials = 1,
 	.quick_trials = 1,
+	.limit_s = 120,
 	.judge = judge,
 	.draw = draw,
+	.halves = halves,
 };
 
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
 
-	no_v6 = address_no_v6();
+	far = peer_open(run);
+	no_v6 = peer_remote(far) ? "the listeners are on another host" : address_no_v6();
 	for (int i = 0; i < LISTENERS; i++)
 		if (listeners[i].asked == OVER ? can_show_limit()
 					       : listeners[i].family == AF_INET || !no_v6)
@@ -536,7 +648,6 @@ int main(int argc, char *argv[])
 	while (run_next(run)) {
 		measure(&last);
 		record(run, &last);
-		close_queues(&last);
 	}
 	return run_end(run);
 }
