@@ -287,14 +287,17 @@ static void answer(struct peer *near, struct side *servers)
 
 static void serve(struct peer *near)
 {
-	int64_t n, served[MAX_PAIRS];
+	int64_t n, broken[MAX_PAIRS], served[MAX_PAIRS];
 	struct side *servers;
 
 	peer_hear(near, &n, sizeof(n));
 	servers = check_alloc(calloc((size_t)n, sizeof(*servers)));
 	accept_all(near, servers, n);
 	answer(near, servers);
+	peer_hear(near, broken, (size_t)n * sizeof(*broken));
 	for (int64_t i = 0; i < n; i++) {
+		if (broken[i])
+			shutdown(servers[i].fd, SHUT_RDWR);
 		check(pthread_join(servers[i].thread, NULL), "pthread_join");
 		close(servers[i].fd);
 		served[i] = atomic_load(&servers[i].out);
@@ -517,18 +520,20 @@ static bool look(struct run *run, struct pair *pairs, size_t n)
 	return pending;
 }
 
-/* Breaks up those that are stuck, and ends all: closed with bytes unread, TCP resets the server's send. */
+/* Breaks up those that are stuck at both ends: a reset may get lost.  The others end by themselves. */
 static void end_all(struct pair *pairs, size_t n)
 {
-	int64_t none = 0, served[MAX_PAIRS];
+	int64_t none = 0, broken[MAX_PAIRS], served[MAX_PAIRS];
 
-	peer_say(far, &none, sizeof(none));
 	for (size_t i = 0; i < n; i++) {
-		if (atomic_load(&pairs[i].done))
-			pairs[i].stuck = false;
-		else
+		broken[i] = !atomic_load(&pairs[i].done);
+		if (broken[i])
 			shutdown(pairs[i].client.fd, SHUT_RDWR);
+		else
+			pairs[i].stuck = false;
 	}
+	peer_say(far, &none, sizeof(none));
+	peer_say(far, broken, n * sizeof(*broken));
 	for (size_t i = 0; i < n; i++) {
 		check(pthread_join(pairs[i].client.thread, NULL), "pthread_join");
 		close(pairs[i].client.fd);
