@@ -520,17 +520,18 @@ static bool look(struct run *run, struct pair *pairs, size_t n)
 	return pending;
 }
 
-/* Breaks up those that are stuck at both ends: a reset may get lost.  The others end by themselves. */
+/* Breaks up at both ends what is stuck or failed: a reset may get lost.  The others end by themselves. */
 static void end_all(struct pair *pairs, size_t n)
 {
 	int64_t none = 0, broken[MAX_PAIRS], served[MAX_PAIRS];
 
 	for (size_t i = 0; i < n; i++) {
-		broken[i] = !atomic_load(&pairs[i].done);
+		bool done = atomic_load(&pairs[i].done);
+
+		broken[i] = !done || atomic_load(&pairs[i].client.in) < pairs[i].amount;
 		if (broken[i])
 			shutdown(pairs[i].client.fd, SHUT_RDWR);
-		else
-			pairs[i].stuck = false;
+		pairs[i].stuck &= !done;
 	}
 	peer_say(far, &none, sizeof(none));
 	peer_say(far, broken, n * sizeof(*broken));
