@@ -65,6 +65,12 @@ void peer_say(struct peer *peer, const void *message, size_t size);
 void peer_hear(struct peer *peer, void *message, size_t size);
 
 /*
+ * Of what was heard: the number, if it lies in [least, most]; else ends the process.  For what an index, or
+ * the length of the next message, is made of: whoever reaches a served half may say anything.
+ */
+int64_t peer_within(int64_t number, int64_t least, int64_t most);
+
+/*
  * A pair as of net_pair(), or of link_pair() where there is a cable; between two hosts NET_TCP or NET_UDP.
  * tx is the near half's and rx the far one's, which its peer_accept() returns: in one process the near
  * half has a descriptor of it to look at, on another host -1.  Each half closes what it has got.

@@ -93,6 +93,28 @@ def test_a_stranger_hinders_nobody(bytes_said):
               "run after the stranger")
 
 
+@pytest.mark.parametrize("name, numbers, words", [
+    ("buffers/stall", [99], "the other half says 99 where 0 to 0 are due"),
+    ("tcp/setup", [0, -1], "the other half says -1 where 0 to 6 are due"),
+    ("tcp/backlog", [0, 1 << 62], "where 0 to 6 are due"), ("buffers/deadlock", [0, 1 << 40], "where 1 to 480 are due"),
+    ("buffers/atlas_tcp", [0, (-5, 0)], "where 1 to 288 are due")])
+def test_what_no_half_would_say(name, numbers, words):
+    """A stranger who greets as a run does, and then says what no array has room for: one line, and the next run is served."""
+    half = BUILD / name
+    with served(half) as other:
+        host, port = other.address.split(":")
+        row = parse(run(half, "--quick", "--trials", "1", "-o", "-", "--peer", other.address).stdout)[0]
+        with socket.create_connection((host, int(port))) as connection:
+            say(connection, {**row, "options": row["params"]})
+            assert "refused" not in hear(connection)
+            for number in numbers:
+                words_said = struct.pack("=2q", *number) if isinstance(number, tuple) else struct.pack("=q", number)
+                connection.sendall(struct.pack("=Q", len(words_said)) + words_said)
+            line = other.stderr.readline()
+        assert line.startswith(f"{half.name}: ") and words in line
+        until(lambda: run(half, "--quick", "--trials", "1", "-q", "--peer", other.address).returncode == 0, "next run")
+
+
 def test_one_run_at_a_time():
     with served(STALL) as other:
         first = start(STALL, "--sleep", "60s", "--trials", "1", "--variants", "sleep", "--peer", other.address)

@@ -121,6 +121,7 @@ static void hold(struct peer *near)
 	char byte;
 
 	peer_hear(near, &orders, sizeof(orders));
+	peer_within(orders.pairs, 1, CELLS);
 	receivers = check_alloc(calloc((size_t)orders.pairs, sizeof(*receivers)));
 	for (int64_t i = 0; i < orders.pairs; i++)
 		filling_accept(&receivers[i], near);

@@ -258,7 +258,7 @@ static void accept_all(struct peer *near, struct side *servers, int64_t n)
 	peer_say(near, &offer, sizeof(offer));
 	for (int64_t i = 0; i < n; i++) {
 		peer_hear(near, &size, sizeof(size));
-		servers[i].fd = net_accept(listeners[size]);
+		servers[i].fd = net_accept(listeners[peer_within(size, 0, SIZES - 1)]);
 		servers[i].moved = -1;
 		check(pthread_create(&servers[i].thread, NULL, echo, &servers[i]),
 		      "pthread_create");
@@ -269,7 +269,7 @@ static void accept_all(struct peer *near, struct side *servers, int64_t n)
 }
 
 /* Looks at those asked for, again and again, until none is. */
-static void answer(struct peer *near, struct side *servers)
+static void answer(struct peer *near, struct side *servers, int64_t n)
 {
 	int64_t count, which[MAX_PAIRS];
 	struct still stills[MAX_PAIRS];
@@ -278,9 +278,10 @@ static void answer(struct peer *near, struct side *servers)
 		peer_hear(near, &count, sizeof(count));
 		if (count == 0)
 			return;
+		peer_within(count, 1, n);
 		peer_hear(near, which, (size_t)count * sizeof(*which));
 		for (int64_t i = 0; i < count; i++)
-			stills[i] = examine(&servers[which[i]]);
+			stills[i] = examine(&servers[peer_within(which[i], 0, n - 1)]);
 		peer_say(near, stills, (size_t)count * sizeof(*stills));
 	}
 }
@@ -291,9 +292,10 @@ static void serve(struct peer *near)
 	struct side *servers;
 
 	peer_hear(near, &n, sizeof(n));
+	peer_within(n, 1, MAX_PAIRS);
 	servers = check_alloc(calloc((size_t)n, sizeof(*servers)));
 	accept_all(near, servers, n);
-	answer(near, servers);
+	answer(near, servers, n);
 	peer_hear(near, broken, (size_t)n * sizeof(*broken));
 	for (int64_t i = 0; i < n; i++) {
 		if (broken[i])

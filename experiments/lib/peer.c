@@ -92,6 +92,14 @@ void peer_hear(struct peer *peer, void *message, size_t size)
 		await_the_end();
 }
 
+int64_t peer_within(int64_t number, int64_t least, int64_t most)
+{
+	if (number < least || number > most)
+		errx(EXIT_USAGE, "the other half says %lld where %lld to %lld are due",
+		     (long long)number, (long long)least, (long long)most);
+	return number;
+}
+
 _Noreturn void peer_failed(const char *call)
 {
 	int error = errno;
@@ -511,9 +519,7 @@ static _Noreturn void serve_run(struct run *run, int channel, int turn)
 	start_watch(&peer);
 	for (;;) {
 		peer_hear(&peer, &number, sizeof(number));
-		if (number < 0 || number >= most)
-			errx(EXIT_USAGE, "there is no half %lld", (long long)number);
-		run->about->halves[number](&peer);
+		run->about->halves[peer_within(number, 0, most - 1)](&peer);
 		peer_say(&peer, NULL, 0);
 	}
 }

@@ -200,6 +200,7 @@ static void serve(struct peer *near)
 	int64_t n, accepts;
 
 	peer_hear(near, &n, sizeof(n));
+	peer_within(n, 0, LISTENERS);
 	for (int64_t i = 0; i < n; i++)
 		fds[i] = open_listener(near);
 	peer_hear(near, NULL, 0);
@@ -328,6 +329,7 @@ static int64_t admit(struct queue *q)
 	int64_t n, ready = 0;
 
 	peer_hear(far, &n, sizeof(n));
+	peer_within(n, 0, MOST);
 	peer_hear(far, ports, (size_t)n * sizeof(*ports));
 	for (int64_t i = 0; i < n; i++) {
 		struct client *c = client_of(q, ports[i]);

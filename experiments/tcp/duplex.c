@@ -310,6 +310,7 @@ static void measure(struct run *run)
 	peer_say(far, NULL, 0);
 	take_part(&e);
 	peer_hear(far, &there, sizeof(there));
+	peer_within(there.looks_n, 0, MARKS);
 	peer_end(far);
 	record(run, e.orders.variant, &there, &e.seen);
 	net_close(&pair);

@@ -152,7 +152,7 @@ static struct filter_place find_there(void)
 
 struct orders {
 	int64_t percent;  /* to drop */
-	int64_t listener; /* a socket that can be filtered; -1 = any of its own */
+	int64_t listener; /* in one process, a socket that can be filtered */
 };
 
 struct stream {
@@ -170,7 +170,7 @@ static int accept_filtered(struct peer *near)
 	int listener, fd;
 
 	peer_hear(near, &orders, sizeof(orders));
-	listener = orders.listener < 0 ? net_socket(SOCK_STREAM) : (int)orders.listener;
+	listener = peer_remote(near) ? net_socket(SOCK_STREAM) : (int)orders.listener;
 	net_bind(listener, peer_here(near), &where);
 	check_fd(listen(listener, 1), "listen");
 	peer_say(near, &where, sizeof(where));
