@@ -583,7 +583,8 @@ def test_without_a_port_it_ends(tmp_path):
     if not (tmp_path / "rows").exists():
         pytest.skip(f"no network of its own: {ended.stderr}")
     rows = parse((tmp_path / "rows").read_text())
-    assert kind(rows, "sample")[0]["errors_no_port"] == 1 and rows[-1]["controls_held"] is False
+    sample, = kind(rows, "sample")
+    assert (sample["errors_no_port"], sample["open_connections"]) == (1, 0) and rows[-1]["controls_held"] is False
     assert "no port is left" in ended.stderr
 
 
