@@ -373,11 +373,13 @@ static int64_t arrived(struct filling *fillings, size_t n, bool hurried)
 	return sum;
 }
 
-/* How long TCP itself may be silent before it sends a lost segment again. */
+/* How long TCP itself may be silent before it sends a segment again that a network has lost. */
 static int64_t longest_silence(const struct filling *fillings, size_t n)
 {
 	int64_t longest_ns = 0;
 
+	if (!fillings->far || !peer_remote(fillings->far))
+		return 0;
 	for (size_t i = 0; i < n; i++) {
 		struct tcpinfo info = tcpinfo_read(fillings[i].fd.tx);
 
