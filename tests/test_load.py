@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 from echo import has_ipv6
-from program import (BUILD, environment, finish, kind, left_behind, open_files, parse, run, run_on_a_terminal,
+from program import (BUILD, environment, finish, kind, left_behind, open_files, parse, run, run_on_a_terminal, session,
                      start, until)
 
 LOAD, SERVER = BUILD / "echo" / "echo-load", BUILD / "echo" / "echo-server"
@@ -616,6 +616,22 @@ def test_interrupted_before_it_measures(phase, tmp_path):
         assert not left_behind(process)
     assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
     assert [path.name for path in tmp_path.iterdir()] == (["rows"] if phase == "--warmup" else [])
+
+
+@pytest.mark.parametrize("phase", ["warm-up", "window"])
+def test_a_process_of_the_load_that_is_killed(phase, tmp_path):
+    """The others are not waited for, as they wait for it."""
+    warmup, row = ("60s", b'"row":"run"') if phase == "warm-up" else ("100", b'"row":"second"')
+    with server() as echo:
+        process = start(LOAD, "-p", echo.port, "-d", "60s", "--warmup", warmup, "-o", "rows", "--processes", "2",
+                        cwd=tmp_path)
+        part = tmp_path / "rows.part"
+        until(lambda: part.exists() and row in part.read_bytes(), phase)
+        os.kill(max(set(session(process.pid)) - {process.pid}), signal.SIGKILL)
+        ended = finish(process)
+        assert not left_behind(process)
+    assert (ended.returncode, ended.stderr) == (2, "echo-load: a process of the load was killed by signal 9\n")
+    assert parse((tmp_path / "rows").read_text())[-1]["controls_held"] is False
 
 
 @pytest.mark.parametrize("arguments", [(), ("-o", "-"), ("-o", "/dev/full"),

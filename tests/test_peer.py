@@ -99,7 +99,7 @@ def test_a_stranger_hinders_nobody(bytes_said):
     ("tcp/backlog", [0, 1 << 62], "where 0 to 6 are due"), ("buffers/deadlock", [0, 1 << 40], "where 1 to 480 are due"),
     ("buffers/atlas_tcp", [0, (-5, 0)], "where 1 to 288 are due")])
 def test_what_no_half_would_say(name, numbers, words):
-    """A stranger who greets as a run does, and then says what no array has room for: one line, and the next run is served."""
+    """A stranger greets as a run does, and then says what no array has room for: one line; the next run is served."""
     half = BUILD / name
     with served(half) as other:
         host, port = other.address.split(":")
@@ -132,7 +132,8 @@ def test_a_peer_that_goes_away(tmp_path):
     """Whether the near half is in send or waits for an answer: one line, status 2."""
     rows = tmp_path / "rows.jsonl"
     with served(STALL) as other:
-        near = start(STALL, "--sleep", "60s", "--trials", "1", "--variants", "sleep", "-o", rows, "--peer", other.address)
+        near = start(STALL, "--sleep", "60s", "--trials", "1", "--variants", "sleep", "-o", rows, "--peer",
+                     other.address)
         assert "to the peer" in near.stdout.readline() + near.stdout.readline()
     ended = finish(near)
     assert ended.returncode == 2
@@ -162,8 +163,10 @@ def test_a_peer_of_another_kind(answer, words):
 
 @pytest.mark.parametrize("arguments, words", [
     (["--peer", "127.0.0.1:1"], "--peer: 127.0.0.1:1: Connection refused"),
-    (["--peer", "127.0.0.1:99999"], "--peer: '127.0.0.1:99999' is not HOST:PORT"), (["--peer", "::1"], "[ADDRESS]:PORT"), (["--peer", "[::1]:1"], "is no address of IPv4"),
-    (["--serve=127.0.0.1:x"], "--serve: '127.0.0.1:x' is not HOST:PORT"), (["--serve=192.0.2.1:0"], "Cannot assign requested address"),
+    (["--peer", "127.0.0.1:99999"], "--peer: '127.0.0.1:99999' is not HOST:PORT"),
+    (["--peer", "::1"], "[ADDRESS]:PORT"), (["--peer", "[::1]:1"], "is no address of IPv4"),
+    (["--serve=127.0.0.1:x"], "--serve: '127.0.0.1:x' is not HOST:PORT"),
+    (["--serve=192.0.2.1:0"], "Cannot assign requested address"),
     (["--peer", "127.0.0.1:1", "--sham", "missing_bytes"], "--sham is of one host, without --peer")])
 def test_usage(arguments, words):
     ended = run(STALL, "--quick", *arguments)

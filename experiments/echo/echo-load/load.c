@@ -609,7 +609,7 @@ static bool make_load(int64_t begin, int64_t end, bool measured)
 	whole = (whole && wait_until(end)) || (!interrupted && span_now() >= end);
 	if (!whole)
 		cut_window();
-	while (running && ready < plan.workers) {
+	while (running && !broken && ready < plan.workers) { /* who was killed is never ready */
 		wait_until(INT64_MAX);
 		if (!interrupted || measured)
 			continue;
