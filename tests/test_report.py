@@ -224,8 +224,9 @@ def test_settings_that_differ(tmp_path):
     assert ("it is so verdict holds refuted : it was otherwise "
             "What could explain it: these recorded settings are not the same there. kernel : 6.1 here, 6.2 there "
             "loopback_mtu_bytes : 65,536 bytes here, 1,500 bytes there flags : -g here, -fsanitize=thread there "
+            "net.core.somaxconn : 4096 here, 128 there "
             "option budget_ms : 3.00 s here, 9.00 s there variants : 3.9 here, 3.11 there "
-            "net.core.somaxconn : 4096 here, 128 there cpu_quota_cpus : none here, 1.50 there "
+            "cpu_quota_cpus : none here, 1.50 there "
             "option quick : none here, yes there How it could have come out otherwise") in found.text
     result(tmp_path / "there/one.jsonl", verdict="refuted", **recorded)
     found = page(tmp_path / "out", here, "--compare", tmp_path / "there")
