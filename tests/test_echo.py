@@ -472,7 +472,7 @@ def test_processes_give_up_together():
     def too_few():
         resource.setrlimit(resource.RLIMIT_NOFILE, (6, 6))
 
-    ended = run(SERVER, "--port", "0", "--processes", "2", preexec_fn=too_few,
+    ended = run(SERVER, "--port", "0", "--processes", "2", "--model", "coroutine-nm", preexec_fn=too_few,
                 env=echo.forking())
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1 and "Too many open files" in ended.stderr

@@ -2,7 +2,6 @@
 """Two halves of an experiment on two hosts: here both are this one; tests/test_two_hosts.py has a link between them."""
 import contextlib
 import json
-import os
 import re
 import signal
 import socket

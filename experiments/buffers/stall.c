@@ -80,7 +80,7 @@ static const struct row_field fields[] = {
 	 "what the send buffer was charged with in the longest call, at most"},
 	{"longest_backoff", "how often the window probes' timer doubled in it, at most"},
 	{"first_call_ns", "of the first send"},
-	{"held_bytes", "that send had taken before recv was called first"},
+	{"held_bytes", "that the kernel had taken before recv was called first"},
 	{"sent_bytes", "accepted by send in all"},
 	{"granted_sndbuf_bytes", "SO_SNDBUF of the sender"},
 	{"granted_rcvbuf_bytes", "SO_RCVBUF of the receiver"},
@@ -227,15 +227,24 @@ static void measure(struct run *run, struct trial *t)
 	net_close(&fd);
 }
 
-/* What send had taken by then, and so lay in the kernel before the receiver that sleeps read. */
-static int64_t sent_by(const struct trace *trace, int64_t ns)
+/*
+ * What the kernel had taken by then, and so held before the receiver that sleeps read: by calls that had
+ * returned, or of one that blocks in the queue, or acknowledged.
+ */
+static int64_t taken_by(const struct trace *trace, int64_t ns)
 {
-	int64_t sent = 0;
+	int64_t taken = 0;
 
 	for (size_t i = 0; i < trace->calls_n; i++)
 		if (trace->calls[i].begin_ns + trace->calls[i].elapsed_ns <= ns)
-			sent = trace->calls[i].sent_bytes;
-	return sent;
+			taken = trace->calls[i].sent_bytes;
+	for (size_t i = 0; i < trace->looks_n && trace->looks[i].at_ns <= ns; i++) {
+		const struct trace_look *look = &trace->looks[i];
+		int64_t seen = look->outq + look->tcp.acked - trace->looks[0].tcp.acked;
+
+		taken = seen > taken ? seen : taken;
+	}
+	return taken < total ? taken : total; /* a FIN counts as a byte */
 }
 
 static void record(struct run *run, const struct trial *t)
@@ -248,7 +257,7 @@ static void record(struct run *run, const struct trial *t)
 		(double)sum.blocked_ns >= run_bound(run, "stall_share") * (double)(sleep_ms * MS);
 	bool peer = (double)sum.cause_ns[CAUSE_PEER] >=
 		    run_bound(run, "cause_share") * (double)sum.blocked_ns;
-	int64_t held = sent_by(trace, t->variant == SLEEP ? sleep_ms * MS : 0);
+	int64_t held = taken_by(trace, t->variant == SLEEP ? sleep_ms * MS : 0);
 	bool late = held < total && !stalled;
 	bool sampled = sum.longest_looks > 0 || !stalled;
 

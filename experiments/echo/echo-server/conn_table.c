@@ -72,6 +72,17 @@ void conn_listens(int listener)
 	pthread_mutex_unlock(&registry);
 }
 
+void conn_keeps(int listener)
+{
+	pthread_mutex_lock(&registry);
+	for (int i = 0; i < listeners; i++)
+		if (listening[i] != listener)
+			close(listening[i]);
+	listening[0] = listener;
+	listeners = inherited = 1;
+	pthread_mutex_unlock(&registry);
+}
+
 /* From now on accept(2) fails, and a listener is readable.  Under registry. */
 static void stop_accepting(int first)
 {

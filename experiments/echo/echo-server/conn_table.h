@@ -26,6 +26,9 @@ void conn_begin(const struct conn_rules *rules);
 /* A listening socket, or the one of --udp, that conn_stop() is to shut down. */
 void conn_listens(int listener);
 
+/* In a child of conn_fork() that has no connection: closes all of these but one, which its parent has, too. */
+void conn_keeps(int listener);
+
 /*
  * The next connection of a listening socket; flags are accept4(2)'s (SOCK_NONBLOCK).  NULL with
  *	EAGAIN		none is pending (a non-blocking listener),

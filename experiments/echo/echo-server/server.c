@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "address.h"
 #include "check.h"
@@ -124,10 +123,8 @@ static int serve_process(const struct server *server, int number)
 {
 	struct server mine = *server;
 
-	for (int i = 0; i < processes; i++)
-		if (i != number)
-			close(listeners[i]);
 	mine.listener = listeners[number];
+	conn_keeps(mine.listener);
 	return chosen->serve(&mine);
 }
 
