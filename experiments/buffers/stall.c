@@ -75,7 +75,7 @@ static const struct row_field fields[] = {
 	{"blocked_while_full",
 	 "1: blocked for half of the receiver's sleep or longer, with the send buffer charged with all it is granted; absent if nothing was sampled meanwhile, or the sender began so late that it could be neither blocked so long nor done"},
 	{"peer_limited",
-	 "1: most of a long stall was because of the peer's window; absent if it began so late"},
+	 "1: most of a long stall was because of the peer's window; absent if it began so late, or if TCP's clocks do not show why for half of it"},
 	{"longest_wmem_bytes",
 	 "what the send buffer was charged with in the longest call, at most"},
 	{"longest_backoff", "how often the window probes' timer doubled in it, at most"},
@@ -259,7 +259,15 @@ static void record(struct run *run, const struct trial *t)
 		    run_bound(run, "cause_share") * (double)sum.blocked_ns;
 	int64_t held = taken_by(trace, t->variant == SLEEP ? sleep_ms * MS : 0);
 	bool late = held < total && !stalled;
+	bool is_peer = stalled && peer;
+	bool is_full = stalled && sum.longest_wmem >= t->granted_sndbuf;
+	/* TCP's clocks do not show why it waited */
+	bool untold = stalled && !peer &&
+		      (double)(sum.cause_ns[CAUSE_UNKNOWN] + sum.cause_ns[CAUSE_SHORT]) >=
+			      run_bound(run, "cause_share") * (double)sum.blocked_ns;
 	bool sampled = sum.longest_looks > 0 || !stalled;
+	const char *full = sampled && !late ? "blocked_while_full" : NULL;
+	const char *told = late || untold ? NULL : "peer_limited";
 
 	trace_record(trace, run);
 	run_record(run, (struct field[]){{"sent_bytes", atomic_load(&trace->sent)},
@@ -282,9 +290,9 @@ static void record(struct run *run, const struct trial *t)
 					 {"longest_backoff", sum.longest_backoff},
 					 {"held_bytes", held},
 					 {"elapsed_ns", t->elapsed_ns},
-					 {late ? NULL : "peer_limited", stalled && peer},
-					 {sampled && !late ? "blocked_while_full" : NULL,
-					  stalled && sum.longest_wmem >= t->granted_sndbuf},
+					 /* the absent ones at the end */
+					 {full ? full : told, full ? is_full : is_peer},
+					 {full ? told : NULL, is_peer},
 					 {0}});
 }
 

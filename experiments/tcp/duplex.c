@@ -70,6 +70,8 @@ static const struct row_field fields[] = {
 static const struct bound bounds[] = {
 	{"shared_share", 0.66667,
 	 "of its speed alone: two ways that shared one capacity would be left with a half each"},
+	{"alone_times", 2,
+	 "of what the rate allows one way alone takes so long at most: else the machine is the limit"},
 	{0}};
 
 enum { MARKS = 40, PAGE = 4 << 10 };
@@ -328,9 +330,15 @@ static void judge(struct run *run)
 	struct interval turns_times = run_ratio(run, run_values(run, TURNS, "elapsed_ns"),
 						run_values(run, BOTH, "elapsed_ns"));
 
+	enum verdict independent =
+		or_not_seen(all_of(is_above(there, shared), is_above(back, shared)));
+	double longest_ns = run_bound(run, "alone_times") * (double)total / (double)rate * 1e9;
+
+	if (!peer_remote(far))
+		independent = only_if(is_below(run_interval(run, THERE, "there_ns"), longest_ns),
+				      independent);
 	run_judge(
-		run, "tcp-full-duplex",
-		or_not_seen(all_of(is_above(there, shared), is_above(back, shared))),
+		run, "tcp-full-duplex", independent,
 		"with both ways at once one way has {there} of its speed alone, the other {back}; by turns it takes {turns} times as long as at once",
 		number_interval("there", there), number_interval("back", back),
 		number_interval("turns", turns_times));
