@@ -219,7 +219,7 @@ def test_nothing_is_left(how, tmp_path):
     process = command('"$LAB" run h2 sh -c "setsid sleep 1000 & readlink /proc/self/ns/net"\n'
                       "unshare -n setsid sleep 1000 & (trap '' INT TERM HUP; exec setsid sleep 1000) &\n"
                       "readlink /proc/self/ns/net /proc/self/ns/mnt; echo; "
-                      + ("exit 3" if how == "status" else "sleep 1000"),
+                      + ("exit 3" if how == "status" else "exec sleep 1000"),  # a shell would say who was killed
                       env=environment(TMPDIR=str(tmp_path)))
     inside = list(iter(lambda: first_line(process), ""))
     if how != "status" and inside:
