@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (int i = 0; i < 3; i++)
 			FUZZ_ASSERT(json_equal(json_object_get(object, keys[i]),
 					       json_object_get(again, keys[i])));
-	} else {
+	} else if (object) {
 		FUZZ_ASSERT(histogram_count(&read) == 0);
 	}
 	json_decref(object);
