@@ -85,8 +85,7 @@ int peer_accept(struct peer *peer);
  */
 _Noreturn void peer_failed(const char *call);
 
-/* Where a half has its own sockets: its address, which the other one reaches, and the other's. */
+/* Where a half has its own sockets: its address, which the other one reaches. */
 struct in_addr peer_here(const struct peer *peer);
-struct in_addr peer_there(const struct peer *peer);
 
 #endif

@@ -132,9 +132,10 @@ def until(condition, what):
 
 
 @contextlib.contextmanager
-def busy_loops(count):
-    """Other programs that take all the CPU time they get."""
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+def busy_loops(count, cpu=None):
+    """Other programs that take all the CPU time they get, on any CPU or on this one."""
+    pinned = [] if cpu is None else ["taskset", "-c", str(cpu)]
+    loops = [subprocess.Popen([*pinned, sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
     finally:

@@ -8,13 +8,12 @@ import random
 import select
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
 from echo import Server
 from hosts import hosts, needs_hosts
-from program import BUILD, ROOT, environment, finish, kind, left_behind, parse, run, start, until
+from program import BUILD, ROOT, busy_loops, environment, finish, kind, left_behind, parse, run, start, until
 
 LOAD = BUILD / "echo" / "echo-load"
 SHORT = ("--duration", "300ms", "--warmup", "50ms")
@@ -169,24 +168,12 @@ def test_generators_do_not_send_at_the_same_times(tmp_path):
 
 # --- whose limit it was ---------------------------------------------------------------------------
 
-@contextlib.contextmanager
-def crowded(cpu):
-    """Other programs take what they get of a CPU."""
-    loops = [subprocess.Popen(["taskset", "-c", str(cpu), "sh", "-c", "while :; do :; done"]) for _ in range(3)]
-    try:
-        yield
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
-
-
 def test_a_generator_without_cpu_time_is_named(tmp_path):
     """It shall send more than it can, on a CPU that others want; the other one asks once."""
     cpu = min(os.sched_getaffinity(0))
     paths = [tmp_path / "slow", tmp_path / "idle"]
     how = ("--pipeline", "1024", "--arrivals", "fixed")
-    with crowded(cpu), Server() as echo, barrier(2) as served:
+    with busy_loops(3, cpu), Server() as echo, barrier(2) as served:
         slow = generator(echo, served.at, paths[0], "--rate", "10M", *how)
         os.sched_setaffinity(slow.pid, {cpu})
         idle = generator(echo, served.at, paths[1], "--rate", "1", "--connections", "1", *how)

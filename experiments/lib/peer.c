@@ -33,8 +33,8 @@ struct peer {
 	const struct experiment *about;
 	int channel;
 	bool remote, near;
-	atomic_bool closing; /* by peer_close() */
-	struct in_addr here, there;
+	atomic_bool closing;             /* by peer_close() */
+	struct in_addr here, there;      /* there: of a remote one */
 	struct peer *far;                /* the near half's, if it is in this process */
 	void (*half)(struct peer *peer); /* of a far one */
 	int cpu;                         /* for run_pin(); -1 = any */
@@ -167,11 +167,10 @@ static json_t *hear_object(struct peer *peer)
 	char *text;
 
 	net_set_timeout(peer->channel, SO_RCVTIMEO, PATIENCE_S * 1000);
-	if (recv(peer->channel, &length, sizeof(length), MSG_WAITALL) != sizeof(length) ||
-	    length > HELLO)
+	if (!read_whole(peer, &length, sizeof(length)) || length > HELLO)
 		return NULL;
 	text = check_alloc(malloc(length + 1));
-	if (recv(peer->channel, text, length, MSG_WAITALL) == (ssize_t)length)
+	if (read_whole(peer, text, length))
 		object = json_loadb(text, length, 0, NULL);
 	free(text);
 	net_set_timeout(peer->channel, SO_RCVTIMEO, 0);
@@ -290,11 +289,11 @@ struct peer *peer_open(struct run *run)
 		return peer;
 	}
 	check_fd(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
-	peer->here = peer->there = (struct in_addr){htonl(INADDR_LOOPBACK)};
+	peer->here = (struct in_addr){htonl(INADDR_LOOPBACK)};
 	peer->channel = ends[0];
 	peer->far = check_alloc(calloc(1, sizeof(*peer)));
 	peer->far->channel = ends[1];
-	peer->far->here = peer->far->there = peer->here;
+	peer->far->here = peer->here;
 	return peer;
 }
 
@@ -320,11 +319,6 @@ bool peer_remote(const struct peer *peer)
 struct in_addr peer_here(const struct peer *peer)
 {
 	return peer->here;
-}
-
-struct in_addr peer_there(const struct peer *peer)
-{
-	return peer->there;
 }
 
 /* --- a half over there --------------------------------------------------------- */
