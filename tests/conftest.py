@@ -128,3 +128,14 @@ def chromium(tmp_path_factory):
     from browser import chromium as opened
     with opened(tmp_path_factory.mktemp("profile")) as driver:
         yield driver
+
+
+@pytest.fixture
+def browser(chromium, page):
+    """The module's page as it is opened, in a wide window and light."""
+    from browser import look
+    look(chromium, 1280, 800, "light")
+    for log in ("browser", "performance"):
+        chromium.get_log(log)  # what came before
+    chromium.get(page)
+    return chromium

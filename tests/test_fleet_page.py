@@ -21,15 +21,6 @@ def page(tmp_path_factory):
     return (folder / "fleet.html").as_uri()
 
 
-@pytest.fixture
-def browser(chromium, page):
-    look(chromium, 1280, 800, "light")
-    for log in ("browser", "performance"):
-        chromium.get_log(log)  # what came before
-    chromium.get(page)
-    return chromium
-
-
 def shown(browser):
     return find(browser, "#shown")[0].text
 

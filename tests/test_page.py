@@ -29,16 +29,6 @@ def page(tmp_path_factory):
     return (folder / "report.html").as_uri()
 
 
-@pytest.fixture
-def browser(chromium, page):
-    """The page as it is opened, in a wide window and light."""
-    look(chromium, 1280, 800, "light")
-    for log in ("browser", "performance"):
-        chromium.get_log(log)  # what came before
-    chromium.get(page)
-    return chromium
-
-
 def test_nothing_is_asked_for_and_nothing_complains(browser, page):
     asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     urls = {message["params"]["request"]["url"] for message in asked
