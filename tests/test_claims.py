@@ -147,13 +147,25 @@ def test_demo_names_what_failed_last(groups):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_demo_is_interrupted(groups, number):
-    groups.add("tcp", "one", ["holds"], "touch here; sleep 60")
+    groups.add("tcp", "one", ["holds"], ">here; exec sleep 1000")  # a shell would go on if `touch` ended well
     process = groups.start("build/tcp")
     until((groups.folder / "here").exists, "program")
     os.kill(process.pid, number)
     ended = finish(process)
     assert ended.returncode == -number
     assert not left_behind(process)
+
+
+def test_a_run_is_interrupted_though_its_program_ends_well(groups):
+    """The signal came when the program had done its work: the next one does not begin."""
+    groups.add("tcp", "one", ["holds"], "trap : INT; >here; while [ ! -e told ]; do sleep 0.01; done; exit 0")
+    groups.add("tcp", "two", ["holds"], ">next")
+    process = start(groups.folder / "scripts/run", groups.folder / "build/tcp", cwd=groups.folder)
+    until((groups.folder / "here").exists, "program")
+    os.killpg(process.pid, signal.SIGINT)
+    (groups.folder / "told").touch()
+    assert finish(process).returncode == -signal.SIGINT
+    assert not (groups.folder / "next").exists() and not left_behind(process)
 
 
 @pytest.mark.parametrize("arguments", [[], ["no/such"], ["--nonsense"]])
