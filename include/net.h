@@ -90,6 +90,13 @@ int net_silent(struct sockaddr_in *where, int fillers[NET_FILLERS]);
 ssize_t net_send_now(int fd, const void *bytes, size_t length);
 ssize_t net_recv_now(int fd, void *buffer, size_t size);
 
+/*
+ * Memory to receive into, of a multiple of a page's bytes and from the beginning of one; for free(3); NULL = there
+ * is none.  The kernel copies what came from its own pages, and where the target begins a little further in its page
+ * than the source, AMD's Zen copies at a fraction of its rate (glibc's bug 30994): malloc(3) returns such a place.
+ */
+void *net_buffer(size_t size);
+
 /* After such a call has failed: returns if the other end has closed the connection, else ends the process. */
 void net_must_be_closed(const char *call);
 

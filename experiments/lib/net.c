@@ -153,6 +153,13 @@ ssize_t net_recv_now(int fd, void *buffer, size_t size)
 	return n;
 }
 
+void *net_buffer(size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return aligned_alloc(page, (size + page - 1) / page * page);
+}
+
 void net_must_be_closed(const char *call)
 {
 	if (errno != EPIPE && errno != ECONNRESET)

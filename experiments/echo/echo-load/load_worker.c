@@ -26,6 +26,7 @@
 #include "child.h"
 #include "exp.h"
 #include "load.h"
+#include "net.h"
 #include "pattern.h"
 #include "rng.h"
 #include "thread.h"
@@ -95,7 +96,7 @@ struct worker {
 	int64_t count_ns; /* requests that were due from then on count */
 	int64_t end_ns;
 	int64_t ready_ns; /* of the last window: for so long it had no CPU */
-	char buffer[READ_SIZE];
+	char *buffer;     /* of READ_SIZE */
 };
 
 /* The stream, and its beginning again, so that any request is contiguous. */
@@ -525,13 +526,13 @@ static int64_t receive(struct worker *w, struct link *link, bool at_end)
 	ssize_t n;
 
 	do {
-		n = recv(link->fd, w->buffer, sizeof(w->buffer), MSG_DONTWAIT);
+		n = recv(link->fd, w->buffer, READ_SIZE, MSG_DONTWAIT);
 		now = span_now();
 		if (n > 0)
 			match_answers(w, link, w->buffer, (size_t)n, now);
 		else if (n == 0 || errno != EAGAIN)
 			lose(w, link, n == 0 ? 0 : errno);
-	} while (n > 0 && (at_end || n == sizeof(w->buffer)));
+	} while (n > 0 && (at_end || n == READ_SIZE));
 	return now;
 }
 
@@ -746,6 +747,7 @@ static void set_up(struct worker *w)
 	w->links = allocate(w->active + w->idle, sizeof(*w->links));
 	w->links->requests = allocate(w->active * plan->pipeline, sizeof(struct request));
 	w->free = allocate(w->active, sizeof(struct link *));
+	w->buffer = check_alloc(net_buffer(READ_SIZE));
 	for (int64_t i = 0; i < w->active + w->idle; i++) {
 		w->links[i].fd = -1;
 		w->links[i].idle = i >= w->active;
@@ -762,6 +764,7 @@ static void tear_down(struct worker *w)
 		if (w->links[i].fd >= 0)
 			close(w->links[i].fd);
 	close(w->epoll);
+	free(w->buffer);
 	free(w->links->requests);
 	free(w->links);
 	free(w->free);

@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "conn_log.h"
+#include "net.h"
 #include "span.h"
 
 enum {
@@ -43,7 +44,7 @@ static pthread_key_t free_at_exit; /* of the thread: own */
 static struct buffers *buffers_of_thread(void)
 {
 	if (!own) {
-		own = malloc(sizeof(*own));
+		own = net_buffer(sizeof(*own));
 		if (own && pthread_setspecific(free_at_exit, own) != 0) {
 			free(own);
 			own = NULL;
