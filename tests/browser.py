@@ -4,6 +4,7 @@
 axe-core, if there ($AXE, or node_modules/axe-core/axe.min.js), looks for what a screen reader or a keyboard cannot use.
 """
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -75,6 +76,15 @@ def until(browser, script, *arguments):
         if browser.execute_script(script, *arguments):
             return
     raise AssertionError(script)
+
+
+def check_silent(driver, page):
+    """That it was opened, asked nobody for anything, and complained of nothing."""
+    asked = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    urls = {message["params"]["request"]["url"] for message in asked
+            if message["method"] == "Network.requestWillBeSent"}
+    assert {url for url in urls if not url.startswith("data:")} == {page}
+    assert driver.get_log("browser") == []
 
 
 def check_accessible(driver, *pictures):

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The page of scripts/report.py in a browser (tests/browser.py)."""
-import json
 import re
 import subprocess
 
 import pytest
-from browser import AXE, SIZES, By, check_accessible, contrast, find, look, until, visible
+from browser import AXE, SIZES, By, check_accessible, check_silent, contrast, find, look, until, visible
 from program import ROOT
 from selenium.webdriver.common.keys import Keys
 
@@ -30,11 +29,7 @@ def page(tmp_path_factory):
 
 
 def test_nothing_is_asked_for_and_nothing_complains(browser, page):
-    asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = {message["params"]["request"]["url"] for message in asked
-            if message["method"] == "Network.requestWillBeSent"}
-    assert {url for url in urls if not url.startswith("data:")} == {page}
-    assert browser.get_log("browser") == []
+    check_silent(browser, page)
 
 
 def test_the_first_screen(browser):
