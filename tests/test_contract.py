@@ -321,9 +321,9 @@ def test_quiet(program, quick, how, shortest):
     assert sorted(starts) == sorted(claims)
 
 
-def test_cpus_and_ascii_in_the_c_locale(program, quick, tmp_path, short):
+def test_cpus_and_ascii_in_the_c_locale(program, quick, tmp_path, shortest):
     cpu = str(min(os.sched_getaffinity(0)))
-    ended = run(program, *short, "--cpus", cpu, "-o", "rows.jsonl", cwd=tmp_path, env=environment(LC_ALL="C"))
+    ended = run(program, *shortest, "--cpus", cpu, "-o", "rows.jsonl", cwd=tmp_path, env=environment(LC_ALL="C"))
     row = parse((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))[0]
     assert (ended.returncode, ended.stderr) == (quick.status, "")
     assert ended.stdout.isascii()

@@ -257,8 +257,8 @@ static void record(struct run *run, const struct trial *t)
 		(double)sum.blocked_ns >= run_bound(run, "stall_share") * (double)(sleep_ms * MS);
 	bool peer = (double)sum.cause_ns[CAUSE_PEER] >=
 		    run_bound(run, "cause_share") * (double)sum.blocked_ns;
-	int64_t held = taken_by(trace, t->variant == SLEEP ? sleep_ms * MS : 0);
-	bool late = held < total && !stalled;
+	int64_t in_time = taken_by(trace, sleep_ms * MS);
+	bool late = in_time < total && !stalled;
 	bool is_peer = stalled && peer;
 	bool is_full = stalled && sum.longest_wmem >= t->granted_sndbuf;
 	/* TCP's clocks do not show why it waited */
@@ -288,7 +288,7 @@ static void record(struct run *run, const struct trial *t)
 					 {"longest_ns", sum.longest_ns},
 					 {"longest_wmem_bytes", sum.longest_wmem},
 					 {"longest_backoff", sum.longest_backoff},
-					 {"held_bytes", held},
+					 {"held_bytes", t->variant == SLEEP ? in_time : taken_by(trace, 0)},
 					 {"elapsed_ns", t->elapsed_ns},
 					 /* the absent ones at the end */
 					 {full ? full : told, full ? is_full : is_peer},
