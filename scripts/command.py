@@ -128,8 +128,8 @@ def die_with(parent):
 
 
 def start(command, **options):
-    return subprocess.Popen(command, **{"stderr": subprocess.PIPE, **options}, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, text=True, start_new_session=True,
+    return subprocess.Popen(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+                            stdin=subprocess.DEVNULL, text=True, start_new_session=True,
                             preexec_fn=functools.partial(die_with, os.getpid()))
 
 

@@ -23,7 +23,7 @@ RUN_S = 0.15  # then a run is interrupted; a longer one shows nothing more of it
 INSANE = re.compile(r"(?<![\w.])(-?nan|-?inf|-1)(?![\w.])", re.IGNORECASE)
 UNREADABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 TOOLS = [BUILD / "echo" / name for name in ("echo-server", "echo-load", "echo-client", "echo-limits")]
-SCRIPTS = [ROOT / "scripts" / name for name in ("bench", "plot.py", "report.py", "shams", "kernels", "soak")]
+SCRIPTS = [ROOT / "scripts" / name for name in ("bench", "plot.py", "report.py", "servers", "shams", "kernels", "soak")]
 
 
 def examples(count):

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+"""Intervals of what was timed in rounds."""
+import statistics
+
+BOOTSTRAPS = 2000
+
+
+def ratio_interval(values, to, rng):
+    """A 95 % interval of the ratio of two medians; rounds are drawn, which keeps pairs together."""
+    n = len(values)
+    ratios = []
+    for _ in range(BOOTSTRAPS):
+        drawn = [rng.randrange(n) for _ in range(n)]
+        ratios.append(statistics.median(values[i] for i in drawn) / statistics.median(to[i] for i in drawn))
+    ratios.sort()
+    return ratios[int(0.025 * BOOTSTRAPS)], ratios[int(0.975 * BOOTSTRAPS) - 1]

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""scripts/servers: servers are asked in turn, others like those here; what cannot be compared is one line."""
+import json
+import re
+import sys
+
+import pytest
+from program import BUILD, ROOT, finish, left_behind, start
+
+SERVERS = ROOT / "scripts/servers"
+SHORT = ("--rounds", "7", "--duration", "20", "--connections", "1,3")
+ECHO = """
+import asyncio, sys
+async def serve(reader, writer):
+    while data := await reader.read(65536):
+        {answer}
+    writer.close()
+async def main():
+    await (await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]))).serve_forever()
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A server of somebody else's, that answers so."""
+    def make(answer):
+        path = tmp_path / "server.py"
+        path.write_text(ECHO.format(answer=answer), encoding="utf-8")
+        return f"other={sys.executable} {path} {{port}}"
+    return make
+
+
+def servers(*arguments):
+    process = start(SERVERS, *arguments)
+    ended = finish(process)
+    assert not left_behind(process)
+    return ended
+
+
+def test_others_are_compared_with_ours(other, tmp_path):
+    ended = servers(*SHORT, "--models", "epoll,thread", "--idle", "2", "--out", tmp_path / "out", BUILD,
+                    other("writer.write(data)"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not [line for line in ended.stdout.splitlines()[:-1] if len(line) > 80]
+    file, = (tmp_path / "out").iterdir()
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert found["machine"]["cpus_online"] and found["params"]["rounds"] == 7
+    names = ["epoll", "thread", "other"]
+    for connections in (1, 3):
+        samples = [sample for sample in found["samples"] if sample["connections"] == connections]
+        assert sorted((sample["round"], sample["server"]) for sample in samples) == sorted(
+            (done, name) for done in range(7) for name in names)
+        assert all(sample["in_window"] > 0 for sample in samples)
+    orders = {tuple(sample["server"] for sample in found["samples"][at:at + 3]) for at in range(0, 42, 3)}
+    assert len(orders) > 1
+    rows = re.findall(r"^  (\S+) +([\d,]+)/s", ended.stdout, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(2 * names)
+    rates = [int(rate.replace(",", "")) for _, rate in rows]
+    assert rates[:3] == sorted(rates[:3], reverse=True) and rates[3:] == sorted(rates[3:], reverse=True)
+
+
+@pytest.mark.parametrize("answer", ["writer.write(data[::-1])", "sys.exit(5)", "writer.transport.abort()"],
+                         ids=["wrong", "ends", "resets"])
+def test_a_server_that_is_no_echo_server(answer, other, tmp_path):
+    ended = servers(*SHORT, "--models", "epoll", "--out", tmp_path / "out", BUILD, other(answer))
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert "other" in ended.stderr and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments, status, word", [
+    (["x=false {port}"], 1, "x ended with status 1"),
+    (["x=/no/such/file {port}"], 2, "/no/such/file"),
+    (["x=true"], 2, "{port}"),
+    (["x"], 2, "NAME=COMMAND"),
+    (["x='"], 2, "x="),
+    (["epoll=true {port}"], 2, "'epoll'"),
+    (["--models", "none-such"], 2, "none-such"),
+    (["--models", "", "x=true {port}"], 2, "two servers"),
+    (["--connections", "0"], 2, "--connections"),
+    (["--rounds", "6"], 2, "--rounds"),
+])
+def test_wrong_usage(arguments, status, word, tmp_path):
+    ended = servers("--models", "epoll", "--out", tmp_path / "out", BUILD, *arguments)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (status, "", 1)
+    assert word in ended.stderr and not list(tmp_path.iterdir())
