@@ -79,6 +79,9 @@ struct net_pair peer_connect(struct peer *peer, struct link *cable, enum net_kin
 			     struct net_ask ask);
 int peer_accept(struct peer *peer);
 
+/* The next connection to a listener of the far half's own: the near half's, no other host's. */
+int peer_take(const struct peer *peer, int listener);
+
 /*
  * After a call on a measured socket has failed: ends the process with status 2 and a line, which is that
  * of a peer that has gone, if it has.

@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 import pytest
-from program import BUILD, left_behind, programs, finish, kind, parse, run, start, until
+from program import BUILD, TIMEOUT, left_behind, programs, finish, kind, parse, run, start, until
 
 HALVES = [program for program in programs() if "--peer=" in subprocess.run(
     [program, "--help"], capture_output=True, encoding="utf-8", check=True).stdout]
@@ -112,6 +112,28 @@ def test_what_no_half_would_say(name, numbers, words):
             line = other.stderr.readline()
         assert line.startswith(f"{half.name}: ") and words in line
         until(lambda: run(half, "--quick", "--trials", "1", "-q", "--peer", other.address).returncode == 0, "next run")
+
+
+def test_a_connection_of_another_host_is_not_taken():
+    """Where a half listens for the other one's connections, too."""
+    half = BUILD / "tcp" / "setup"
+    with served(half) as other:
+        host, port = other.address.split(":")
+        row = parse(run(half, "--quick", "--trials", "1", "-o", "-", "--peer", other.address).stdout)[0]
+        with socket.create_connection((host, int(port))) as connection:
+            say(connection, {**row, "options": row["params"]})
+            assert "refused" not in hear(connection)
+            for number in (0, 0):  # the half, and a way over TCP
+                connection.sendall(struct.pack("=Qq", 8, number))
+            length, = struct.unpack("=Q", connection.recv(8, socket.MSG_WAITALL))
+            where, = struct.unpack_from("!2xH", connection.recv(length, socket.MSG_WAITALL))
+            with socket.create_connection((host, where), source_address=("127.0.0.2", 0)) as stranger:
+                stranger.settimeout(TIMEOUT)
+                assert stranger.recv(1) == b""
+            with socket.create_connection((host, where)) as own:
+                own.settimeout(TIMEOUT)
+                own.sendall(bytes(64))
+                assert own.recv(64, socket.MSG_WAITALL) == bytes(64)
 
 
 def test_one_run_at_a_time():

@@ -258,7 +258,7 @@ static void accept_all(struct peer *near, struct side *servers, int64_t n)
 	peer_say(near, &offer, sizeof(offer));
 	for (int64_t i = 0; i < n; i++) {
 		peer_hear(near, &size, sizeof(size));
-		servers[i].fd = net_accept(listeners[peer_within(size, 0, SIZES - 1)]);
+		servers[i].fd = peer_take(near, listeners[peer_within(size, 0, SIZES - 1)]);
 		servers[i].moved = -1;
 		check(pthread_create(&servers[i].thread, NULL, echo, &servers[i]),
 		      "pthread_create");

@@ -270,30 +270,31 @@ static void record(struct run *run, const struct trial *t)
 	const char *told = late || untold ? NULL : "peer_limited";
 
 	trace_record(trace, run);
-	run_record(run, (struct field[]){{"sent_bytes", atomic_load(&trace->sent)},
-					 {"missing_bytes", total - t->seen.received},
-					 {"misplaced_bytes", t->seen.misplaced},
-					 {"granted_sndbuf_bytes", t->granted_sndbuf},
-					 {"granted_rcvbuf_bytes", t->seen.granted_rcvbuf},
-					 {"calls", (int64_t)trace->calls_n},
-					 {"first_call_ns", first->elapsed_ns},
-					 {"blocked_calls", sum.blocked_calls},
-					 {"blocked_ns", sum.blocked_ns},
-					 {"rwnd_limited_ns", sum.rwnd_limited_ns},
-					 {"peer_ns", sum.cause_ns[CAUSE_PEER]},
-					 {"sndbuf_ns", sum.cause_ns[CAUSE_SNDBUF]},
-					 {"network_ns", sum.cause_ns[CAUSE_NETWORK]},
-					 {"short_ns", sum.cause_ns[CAUSE_SHORT]},
-					 {"unknown_ns", sum.cause_ns[CAUSE_UNKNOWN]},
-					 {"longest_ns", sum.longest_ns},
-					 {"longest_wmem_bytes", sum.longest_wmem},
-					 {"longest_backoff", sum.longest_backoff},
-					 {"held_bytes", t->variant == SLEEP ? in_time : taken_by(trace, 0)},
-					 {"elapsed_ns", t->elapsed_ns},
-					 /* the absent ones at the end */
-					 {full ? full : told, full ? is_full : is_peer},
-					 {full ? told : NULL, is_peer},
-					 {0}});
+	run_record(run, (struct field[]){
+				{"sent_bytes", atomic_load(&trace->sent)},
+				{"missing_bytes", total - t->seen.received},
+				{"misplaced_bytes", t->seen.misplaced},
+				{"granted_sndbuf_bytes", t->granted_sndbuf},
+				{"granted_rcvbuf_bytes", t->seen.granted_rcvbuf},
+				{"calls", (int64_t)trace->calls_n},
+				{"first_call_ns", first->elapsed_ns},
+				{"blocked_calls", sum.blocked_calls},
+				{"blocked_ns", sum.blocked_ns},
+				{"rwnd_limited_ns", sum.rwnd_limited_ns},
+				{"peer_ns", sum.cause_ns[CAUSE_PEER]},
+				{"sndbuf_ns", sum.cause_ns[CAUSE_SNDBUF]},
+				{"network_ns", sum.cause_ns[CAUSE_NETWORK]},
+				{"short_ns", sum.cause_ns[CAUSE_SHORT]},
+				{"unknown_ns", sum.cause_ns[CAUSE_UNKNOWN]},
+				{"longest_ns", sum.longest_ns},
+				{"longest_wmem_bytes", sum.longest_wmem},
+				{"longest_backoff", sum.longest_backoff},
+				{"held_bytes", t->variant == SLEEP ? in_time : taken_by(trace, 0)},
+				{"elapsed_ns", t->elapsed_ns},
+				/* the absent ones at the end */
+				{full ? full : told, full ? is_full : is_peer},
+				{full ? told : NULL, is_peer},
+				{0}});
 }
 
 /* --- judge --------------------------------------------------------------- */

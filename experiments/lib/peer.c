@@ -412,13 +412,12 @@ struct net_pair peer_connect(struct peer *peer, struct link *cable, enum net_kin
 	return pair;
 }
 
-/* The near half's connection: no other host's. */
-static int accept_near(struct peer *peer, int listener)
+int peer_take(const struct peer *peer, int listener)
 {
 	for (;;) {
 		int fd = net_accept(listener);
 
-		if (other_address(fd).s_addr == peer->there.s_addr)
+		if (!peer->remote || other_address(fd).s_addr == peer->there.s_addr)
 			return fd;
 		close(fd);
 	}
@@ -445,7 +444,7 @@ int peer_accept(struct peer *peer)
 	peer_say(peer, &port, sizeof(port));
 	if (wish.kind != NET_TCP)
 		return rx;
-	fd = accept_near(peer, rx);
+	fd = peer_take(peer, rx);
 	close(rx);
 	return (int)fd;
 }

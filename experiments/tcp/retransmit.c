@@ -174,7 +174,7 @@ static int accept_filtered(struct peer *near)
 	net_bind(listener, peer_here(near), &where);
 	check_fd(listen(listener, 1), "listen");
 	peer_say(near, &where, sizeof(where));
-	fd = net_accept(listener);
+	fd = peer_take(near, listener);
 	close(listener);
 	drop_some(fd, orders.percent);
 	return fd;

@@ -179,12 +179,13 @@ static bool serve_stream(int fd, struct served *served)
 }
 
 /* Until a connection comes that asks for nothing. */
-static void serve_connections(const struct way *way, int listener, struct served *served)
+static void serve_connections(const struct peer *near, const struct way *way, int listener,
+			      struct served *served)
 {
 	bool any = true;
 
 	while (any) {
-		int fd = net_accept(listener);
+		int fd = peer_take(near, listener);
 
 		any = serve_stream(fd, served) && way->fresh;
 		close(fd);
@@ -228,7 +229,7 @@ static void serve(struct peer *near)
 	peer_say(near, &place, sizeof(place));
 	span_begin(&span);
 	if (way->type == SOCK_STREAM)
-		serve_connections(way, fd, &served);
+		serve_connections(near, way, fd, &served);
 	else
 		serve_datagrams(fd, &served);
 	span_end(&span);
