@@ -131,6 +131,38 @@ def until(condition, what):
         time.sleep(0.01)
 
 
+def threads_of(process):
+    """Of each: its state, and how often it gave up its CPU or lost it."""
+    found = []
+    for path in sorted(Path(f"/proc/{process.pid}/task").glob("*/status")):
+        with contextlib.suppress(OSError):  # it has ended
+            found.append(re.findall(r"^(?:State|\w*voluntary_ctxt_switches):\s+(\w+)", path.read_text(), re.MULTILINE))
+    return found
+
+
+def sleeps_on(process):
+    """Whether all of its threads sleep, and none runs for a second; one that waits for a CPU does not sleep."""
+    before = threads_of(process)
+    for _ in range(10):
+        time.sleep(0.1)
+        if process.poll() is not None or threads_of(process) != before:
+            return False
+    return all(state == "S" for state, *_ in before)
+
+
+def end_by(process, number):
+    """By a signal, or more where it sleeps on: Python looks at one before accept or after it, and may miss it between.
+
+    One that has begun to end must not get a second one: it would die of that.
+    """
+    process.send_signal(number)
+    deadline = time.monotonic() + TIMEOUT
+    while process.poll() is None:
+        assert time.monotonic() < deadline, f"it does not end by signal {number}"
+        if sleeps_on(process):
+            process.send_signal(number)
+
+
 @contextlib.contextmanager
 def busy_loops(count, cpu=None):
     """Other programs that take all the CPU time they get, on any CPU or on this one."""

@@ -13,7 +13,7 @@ import tempfile
 import echo
 import pytest
 from command import pythons
-from program import BUILD, ROOT, TIMEOUT, environment, start, until
+from program import BUILD, ROOT, TIMEOUT, end_by, environment, start, until
 
 NOTES, PEERS = ROOT / "tests" / "notes", ROOT / "experiments" / "echo" / "peers"
 FOUND = pythons()
@@ -61,12 +61,8 @@ class Running:
         assert self.lines()[1:] == list(lines)
 
     def interrupt(self):
-        """By Ctrl-C; Python looks at a signal before accept, or after it, so once is not always enough."""
-        for _ in range(TIMEOUT):
-            self.process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(1)
-                break
+        """By Ctrl-C."""
+        end_by(self.process, signal.SIGINT)
         assert (self.process.returncode, self.text(1)) == (0, "")
         assert "\n\nServer is shutting down...\n" in self.text()
 

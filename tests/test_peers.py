@@ -12,7 +12,7 @@ import pytest
 
 from command import pythons
 from echo import has_ipv6
-from program import BUILD, ROOT, TIMEOUT, environment
+from program import BUILD, ROOT, TIMEOUT, end_by, environment
 
 PEERS = ROOT / "experiments" / "echo" / "peers"
 CLIENTS = {"c": [BUILD / "echo" / "echo-client"], "python": [sys.executable, PEERS / "client.py"]}
@@ -33,16 +33,11 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        """Once is not always enough: Python looks at a signal before accept, or after it."""
-        for _ in range(TIMEOUT):
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.communicate(timeout=1)
-                return
-            except subprocess.TimeoutExpired:
-                continue
-        self.process.kill()
-        raise AssertionError("it does not end by SIGTERM")
+        try:
+            end_by(self.process, signal.SIGTERM)
+        finally:
+            self.process.kill()
+            self.process.communicate()
 
 
 def peer(name, *options):
