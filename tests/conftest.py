@@ -10,7 +10,8 @@ import tempfile
 from types import SimpleNamespace
 
 import pytest
-from program import finish, left_behind, options, parse, programs, run, start
+from program import SHORT, finish, left_behind, options, parse, programs, run, start
+import sham  # which program.py finds
 
 # Started in the background or under nohup we would hand on that these are ignored.
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -101,6 +102,33 @@ def quick(program, once, tmp_path_factory):
                                files=files, rows=parse(files.get("rows.jsonl", "")),
                                processes=left_behind(process))
     return once((program, "quick"), make)
+
+
+@pytest.fixture
+def described(program, once):
+    """What --describe prints."""
+    return once((program, "describe"), lambda: sham.describe(program))
+
+
+@pytest.fixture
+def short(program, opts, quick, once):
+    """For tests of all that a run prints: one trial, of one interpreter where that ends as all do."""
+    if not any(option.name == "python" for option in opts):
+        return SHORT
+    of_one = (*SHORT, "--python", sys.executable)
+    will_do = once((program, "of one"), lambda: run(program, *of_one).returncode == quick.status)
+    return of_one if will_do else SHORT
+
+
+@pytest.fixture
+def shortest(program, short, described, quick, once):
+    """For tests of the form of a run: of one variant, too."""
+    variant = next(iter(described["variants"]), None)
+    if not variant:
+        return short
+    of_one = (*short, "--variants", variant)
+    will_do = once((program, "of one variant"), lambda: run(program, *of_one).returncode == quick.status)
+    return of_one if will_do else short
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ BUILD = ROOT / os.environ.get("BUILD", "build")
 # Only to end a test that would hang: sanitizer builds are many times slower.
 TIMEOUT = 300 if os.environ.get("SAN") else 60
 
+SHORT = ("--quick", "--trials", "1")
+
 OPTION = re.compile(r" {2,6}(?:-\S, )?--([a-z][a-z0-9-]*)(?:\[?=(\S+?)\]?)?(?:\s+(.*))?")
 RANGE = re.compile(r"\((-?[\d,]+(?: \S+)?) to ([\d,]+(?: \S+)?); default ")
 CHOICES = re.compile(r"\(([^()]*); default ")

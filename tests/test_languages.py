@@ -102,11 +102,11 @@ def test_a_language_without_messages(command, tmp_path):
 # --- programs -------------------------------------------------------------------------------------
 
 @pytest.fixture
-def in_korean(program, once, tmp_path_factory):
+def in_korean(program, short, once, tmp_path_factory):
     """What `PROGRAM --lang ko -o FILE` prints, and its rows, of a short run."""
     def make():
         path = tmp_path_factory.mktemp(program.name) / "rows.jsonl"
-        ended = run(program, "--quick", "--trials", "1", "--lang", "ko", "-o", path)
+        ended = run(program, *short, "--lang", "ko", "-o", path)
         assert ended.returncode in (0, 77), ended.stderr
         return ended.stdout, parse(path.read_text(encoding="utf-8"))
     return once((program, "in Korean"), make)

@@ -127,8 +127,8 @@ def test_there_are_reference_results():
     assert REFERENCE, "results/reference holds no result to draw"
 
 
-# As SVG a third is drawn here, another one by test_report.
-DRAWN = {"png": REFERENCE, "svg": REFERENCE[1::3]}
+# A third each, and the last one on the page of test_report; test_a_chart_asks_for_what_rows_have goes through all.
+DRAWN = {"png": REFERENCE[::3], "svg": REFERENCE[1::3]}
 
 
 @pytest.fixture(scope="module", params=DRAWN)
@@ -138,7 +138,7 @@ def drawn(request, tmp_path_factory):
     (folder / "matplotlibrc").write_text("font.size: 20\nsavefig.dpi: 50\n")
     for out, paths, env in (
             ("a", DRAWN[request.param], {}),
-            ("b", DRAWN[request.param][::9],
+            ("b", DRAWN[request.param][::4],
              {"MATPLOTLIBRC": str(folder / "matplotlibrc"), "TZ": "UTC-9", "LC_ALL": "C",
               "MPLBACKEND": "no such thing"})):
         done = plot("--format", request.param, "--out", folder / out, *paths,
@@ -157,7 +157,7 @@ def test_reference_results_are_drawn(drawn):
         if picture.suffix == ".png":
             width, height, data = pixels(picture)
             assert (width, height) == (1600, 1000)
-            assert len(set(data)) > 20  # more than paper
+            assert len(set(data[::97])) > 20  # more than paper
         else:
             assert xml.etree.ElementTree.parse(str(picture)).getroot().tag.endswith("svg")
 

@@ -109,7 +109,7 @@ def result(path, *, sentence="it was so", interrupted=None, controls_held=True, 
 
 
 def test_the_reference(tmp_path):
-    some = REFERENCE[::3]  # test_plots draws all
+    some = REFERENCE[2::3]  # test_plots draws the others
     found = page(tmp_path, *some)
     check_links(found)
     for path in some:
