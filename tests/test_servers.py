@@ -2,13 +2,13 @@
 """scripts/servers: servers are asked in turn, others like those here; what cannot be compared is one line."""
 import json
 import re
+import shutil
 import sys
 
 import pytest
 from program import BUILD, ROOT, finish, left_behind, start
 
-SERVERS = ROOT / "scripts/servers"
-SHORT = ("--rounds", "7", "--duration", "20", "--connections", "1,3")
+FEW = ("--rounds", "7", "--duration", "20", "--connections", "1,3")
 ECHO = """
 import asyncio, sys
 async def serve(reader, writer):
@@ -31,15 +31,22 @@ def other(tmp_path):
     return make
 
 
-def servers(*arguments):
-    process = start(SERVERS, *arguments)
-    ended = finish(process)
-    assert not left_behind(process)
-    return ended
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    """The script, of a tree of its own: two measurements of one tree wait for each other."""
+    scripts = tmp_path_factory.mktemp("tree") / "scripts"
+    shutil.copytree(ROOT / "scripts", scripts, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def compare(*arguments):
+        process = start(scripts / "servers", *arguments)
+        ended = finish(process)
+        assert not left_behind(process)
+        return ended
+    return compare
 
 
-def test_others_are_compared_with_ours(other, tmp_path):
-    ended = servers(*SHORT, "--models", "epoll,thread", "--idle", "2", "--out", tmp_path / "out", BUILD,
+def test_others_are_compared_with_ours(servers, other, tmp_path):
+    ended = servers(*FEW, "--models", "epoll,thread", "--idle", "2", "--out", tmp_path / "out", BUILD,
                     other("writer.write(data)"))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert not [line for line in ended.stdout.splitlines()[:-1] if len(line) > 80]
@@ -62,8 +69,8 @@ def test_others_are_compared_with_ours(other, tmp_path):
 
 @pytest.mark.parametrize("answer", ["writer.write(data[::-1])", "sys.exit(5)", "writer.transport.abort()"],
                          ids=["wrong", "ends", "resets"])
-def test_a_server_that_is_no_echo_server(answer, other, tmp_path):
-    ended = servers(*SHORT, "--models", "epoll", "--out", tmp_path / "out", BUILD, other(answer))
+def test_a_server_that_is_no_echo_server(servers, answer, other, tmp_path):
+    ended = servers(*FEW, "--models", "epoll", "--out", tmp_path / "out", BUILD, other(answer))
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
     assert "other" in ended.stderr and not (tmp_path / "out").exists()
 
@@ -80,7 +87,7 @@ def test_a_server_that_is_no_echo_server(answer, other, tmp_path):
     (["--connections", "0"], 2, "--connections"),
     (["--rounds", "6"], 2, "--rounds"),
 ])
-def test_wrong_usage(arguments, status, word, tmp_path):
+def test_wrong_usage(servers, arguments, status, word, tmp_path):
     ended = servers("--models", "epoll", "--out", tmp_path / "out", BUILD, *arguments)
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (status, "", 1)
     assert word in ended.stderr and not list(tmp_path.iterdir())
