@@ -53,7 +53,7 @@ def executable(path, text):
 def tree(tmp_path):
     """A copy of the script with a built program below it, and a PATH with a hyperfine."""
     (tmp_path / "scripts").mkdir()
-    for name in ("bench", "command.py", "language.py"):
+    for name in ("bench", "command.py", "intervals.py", "language.py"):
         shutil.copy(str(ROOT / "scripts" / name), str(tmp_path / "scripts"))
     executable(tmp_path / "build" / "race" / "counter", PROGRAM)
     executable(tmp_path / "bin" / "hyperfine", HYPERFINE.format(python=sys.executable))
