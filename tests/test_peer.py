@@ -43,6 +43,17 @@ def hear(connection):
     return json.loads(connection.recv(length, socket.MSG_WAITALL))
 
 
+@contextlib.contextmanager
+def greeted(half, other):
+    """A connection to a served half that has greeted as a run does."""
+    host, port = other.address.split(":")
+    row = parse(run(half, "--quick", "--trials", "1", "-o", "-", "--peer", other.address).stdout)[0]
+    with socket.create_connection((host, int(port))) as connection:
+        say(connection, {**row, "options": row["params"]})
+        assert "refused" not in hear(connection)
+        yield connection
+
+
 @pytest.mark.parametrize("half", HALVES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_run_with_a_peer(half):
     """Every program of two halves: the rows are whole, and tell of the peer."""
@@ -101,11 +112,7 @@ def test_what_no_half_would_say(name, numbers, words):
     """A stranger greets as a run does, and then says what no array has room for: one line; the next run is served."""
     half = BUILD / name
     with served(half) as other:
-        host, port = other.address.split(":")
-        row = parse(run(half, "--quick", "--trials", "1", "-o", "-", "--peer", other.address).stdout)[0]
-        with socket.create_connection((host, int(port))) as connection:
-            say(connection, {**row, "options": row["params"]})
-            assert "refused" not in hear(connection)
+        with greeted(half, other) as connection:
             for number in numbers:
                 words_said = struct.pack("=2q", *number) if isinstance(number, tuple) else struct.pack("=q", number)
                 connection.sendall(struct.pack("=Q", len(words_said)) + words_said)
@@ -117,23 +124,18 @@ def test_what_no_half_would_say(name, numbers, words):
 def test_a_connection_of_another_host_is_not_taken():
     """Where a half listens for the other one's connections, too."""
     half = BUILD / "tcp" / "setup"
-    with served(half) as other:
-        host, port = other.address.split(":")
-        row = parse(run(half, "--quick", "--trials", "1", "-o", "-", "--peer", other.address).stdout)[0]
-        with socket.create_connection((host, int(port))) as connection:
-            say(connection, {**row, "options": row["params"]})
-            assert "refused" not in hear(connection)
-            for number in (0, 0):  # the half, and a way over TCP
-                connection.sendall(struct.pack("=Qq", 8, number))
-            length, = struct.unpack("=Q", connection.recv(8, socket.MSG_WAITALL))
-            where, = struct.unpack_from("!2xH", connection.recv(length, socket.MSG_WAITALL))
-            with socket.create_connection((host, where), source_address=("127.0.0.2", 0)) as stranger:
-                stranger.settimeout(TIMEOUT)
-                assert stranger.recv(1) == b""
-            with socket.create_connection((host, where)) as own:
-                own.settimeout(TIMEOUT)
-                own.sendall(bytes(64))
-                assert own.recv(64, socket.MSG_WAITALL) == bytes(64)
+    with served(half) as other, greeted(half, other) as connection:
+        for number in (0, 0):  # the half, and a way over TCP
+            connection.sendall(struct.pack("=Qq", 8, number))
+        length, = struct.unpack("=Q", connection.recv(8, socket.MSG_WAITALL))
+        where, = struct.unpack_from("!2xH", connection.recv(length, socket.MSG_WAITALL))
+        with socket.create_connection(("127.0.0.1", where), source_address=("127.0.0.2", 0)) as stranger:
+            stranger.settimeout(TIMEOUT)
+            assert stranger.recv(1) == b""
+        with socket.create_connection(("127.0.0.1", where)) as own:
+            own.settimeout(TIMEOUT)
+            own.sendall(bytes(64))
+            assert own.recv(64, socket.MSG_WAITALL) == bytes(64)
 
 
 def test_one_run_at_a_time():
