@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +132,11 @@ def until(condition, what):
     while not condition():
         assert time.monotonic() < deadline, f"no {what}"
         time.sleep(0.01)
+
+
+def copy_scripts(folder):
+    """The scripts in a tree whose results and lock are its own."""
+    return Path(shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__")))
 
 
 def threads_of(process):

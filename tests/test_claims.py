@@ -3,12 +3,11 @@
 import json
 import os
 import re
-import shutil
 import signal
 
 import pytest
 import results
-from program import ROOT, environment, finish, left_behind, run, start, until
+from program import ROOT, copy_scripts, environment, finish, left_behind, run, start, until
 
 CLAIMS = ROOT / "scripts/claims"
 REFERENCE = sorted((ROOT / "results/reference").glob("*.jsonl"))
@@ -76,7 +75,7 @@ class Groups:
 
     def __init__(self, folder):
         self.folder = folder
-        shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+        copy_scripts(folder)
         self.script("scripts/report.py", 'echo "report: results/report.html"')
 
     def script(self, name, text):

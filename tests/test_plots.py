@@ -6,7 +6,6 @@ What a chart shows is for eyes; here stand size, sameness, and that nothing half
 import json
 import os
 import pathlib
-import shutil
 import struct
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import xml.etree.ElementTree
 import zlib
 
 import pytest
+from program import copy_scripts
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PLOT = ROOT / "scripts" / "plot.py"
@@ -100,9 +100,7 @@ def pixels(png):
 
 def tree(tmp_path):
     """A copy of the scripts, with a results folder of its own."""
-    shutil.copytree(str(ROOT / "scripts"), str(tmp_path / "scripts"),
-                    ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path / "scripts" / "plot.py", tmp_path / "results"
+    return copy_scripts(tmp_path) / "plot.py", tmp_path / "results"
 
 
 def test_what_is_declared_is_in_the_rows(tmp_path):

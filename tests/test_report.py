@@ -6,10 +6,10 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 
 import pytest
+from program import copy_scripts
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REPORT = ROOT / "scripts" / "report.py"
@@ -324,8 +324,7 @@ def test_one_script_of_its_own(tmp_path):
 
 def test_without_jinja2(tmp_path):
     """One line and 77, as without matplotlib."""
-    shutil.copytree(ROOT / "scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "scripts" / "jinja2.py").write_text("raise ImportError('none here')\n")
+    (copy_scripts(tmp_path) / "jinja2.py").write_text("raise ImportError('none here')\n")
     done = subprocess.run([tmp_path / "scripts" / "report.py", "--out", tmp_path / "out"], capture_output=True,
                           text=True, env={**os.environ, "PYTHONPATH": str(tmp_path / "scripts")})
     assert (done.returncode, done.stdout) == (77, "") and not (tmp_path / "out").exists()

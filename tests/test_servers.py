@@ -2,11 +2,10 @@
 """scripts/servers: servers are asked in turn, others like those here; what cannot be compared is one line."""
 import json
 import re
-import shutil
 import sys
 
 import pytest
-from program import BUILD, ROOT, finish, left_behind, start
+from program import BUILD, copy_scripts, finish, left_behind, start
 
 FEW = ("--rounds", "7", "--duration", "20", "--connections", "1,3")
 ECHO = """
@@ -34,8 +33,7 @@ def other(tmp_path):
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
     """The script, of a tree of its own: two measurements of one tree wait for each other."""
-    scripts = tmp_path_factory.mktemp("tree") / "scripts"
-    shutil.copytree(ROOT / "scripts", scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    scripts = copy_scripts(tmp_path_factory.mktemp("tree"))
 
     def compare(*arguments):
         process = start(scripts / "servers", *arguments)
