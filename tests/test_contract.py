@@ -354,7 +354,7 @@ def test_shams(program, quick, described, short, runs_here, alone):
         for more in dict.fromkeys((of_one, ())):  # all of them where one tells nothing
             came[name] = same.get(declared["sham"]) or sham.run(program, name, declared["of"], TIMEOUT, *more,
                                                                 env=environment())
-            if came[name] not in ("skipped", "unclear", "undecided"):
+            if came[name] not in ("skipped", *sham.TELLS_NOTHING):
                 break
         same[declared["sham"]] = came[name]
     wrong = {name: word for name, word in came.items()

@@ -247,14 +247,31 @@ static int64_t taken_by(const struct trace *trace, int64_t ns)
 	return taken < total ? taken : total; /* a FIN counts as a byte */
 }
 
+/* For how long the sender was blocked before that time. */
+static int64_t blocked_by(const struct trace *trace, int64_t ns)
+{
+	int64_t blocked = 0;
+
+	for (size_t i = 0; i < trace->calls_n; i++) {
+		const struct trace_call *call = &trace->calls[i];
+
+		if (call->blocked && call->begin_ns < ns)
+			blocked += call->elapsed_ns < ns - call->begin_ns ? call->elapsed_ns
+									  : ns - call->begin_ns;
+	}
+	return blocked;
+}
+
 static void record(struct run *run, const struct trial *t)
 {
 	const struct trace *trace = &t->trace;
 	struct trace_sum sum = trace_sum(trace);
 	const struct trace_call *first =
 		trace->calls_n ? &trace->calls[0] : &(struct trace_call){0};
-	bool stalled =
-		(double)sum.blocked_ns >= run_bound(run, "stall_share") * (double)(sleep_ms * MS);
+	/* only who sleeps reads all at once later, and a sender that begins late waits for the rest then */
+	int64_t until_ns = t->variant == SLEEP ? sleep_ms * MS : INT64_MAX;
+	bool stalled = (double)blocked_by(trace, until_ns) >=
+		       run_bound(run, "stall_share") * (double)(sleep_ms * MS);
 	bool peer = (double)sum.cause_ns[CAUSE_PEER] >=
 		    run_bound(run, "cause_share") * (double)sum.blocked_ns;
 	int64_t in_time = taken_by(trace, sleep_ms * MS);

@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -31,6 +32,7 @@
 #include "net.h"
 #include "span.h"
 #include "text.h"
+#include "thread.h"
 
 enum { QUEUED, RESET, TAKEN, TAKEN_NONBLOCK };
 
@@ -72,15 +74,17 @@ static const struct bound bounds[] = {
 static int64_t late_ms = 20;
 
 static const struct opt opts[] = {
-	{'l', "late", "another client comes so long after poll has said ready", .num = &late_ms,
-	 .min = 5, .quick = 10, .max = 500, .unit = OPT_MS},
+	{'l', "late", "another client comes so long after accept has begun to sleep",
+	 .num = &late_ms, .min = 5, .quick = 10, .max = 500, .unit = OPT_MS},
 	{0}};
 
 struct server {
 	size_t variant;
 	int listener, client;
-	int rival; /* a socket to the process that takes the connection; -1 = there is none */
-	int done;  /* becomes readable when accept has returned */
+	int rival;      /* a socket to the process that takes the connection; -1 = there is none */
+	int done;       /* becomes readable when accept has returned */
+	atomic_int tid; /* of who calls accept, once it is about to */
+	atomic_bool returned;
 	int64_t poll_in, rival_took;
 	int64_t accept_ns, accept_sleeps, accept_error;
 	int64_t recv_result; /* bytes, or the error number, negative */
@@ -134,10 +138,12 @@ static void *poll_and_accept(void *argument)
 	happen(s);
 	s->accept_sleeps = -span_sleeps();
 	begin_ns = span_now();
+	atomic_store(&s->tid, gettid());
 	fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
 	s->accept_error = fd < 0 ? errno : 0;
 	s->accept_ns = span_now() - begin_ns;
 	s->accept_sleeps += span_sleeps();
+	atomic_store(&s->returned, true);
 	if (fd >= 0) {
 		ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
 
@@ -149,10 +155,11 @@ static void *poll_and_accept(void *argument)
 	return NULL;
 }
 
-/* Whether accept has returned before the next client comes. */
+/* Whether accept has returned before the next client comes: it does once accept has slept so long. */
 static bool returned_alone(const struct server *s)
 {
-	return run_wait_fd(s->done, POLLIN, span_now() + late_ms * 1000000);
+	return !thread_await_sleep(&s->tid, &s->returned) ||
+	       run_wait_fd(s->done, POLLIN, span_now() + late_ms * 1000000);
 }
 
 static void measure(struct run *run, size_t variant, size_t label)

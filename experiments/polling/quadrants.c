@@ -82,7 +82,7 @@ static const struct row_field fields[] = {
 	{"p50_ns", "from before send until the thread has the message, the messages' median",
 	 "latency|p50"},
 	{"longest_ns", "of the calls that look or wait for a message, the longest"},
-	{"looks", "of another thread at its state in /proc"},
+	{"looks", "of another thread at its state in /proc; of who waits, while it did not work"},
 	{"sleeps", "context switches of its own will"},
 	{"wasted_calls", "of the calls: recv that said EAGAIN"},
 	{"elapsed_ns", "of the receiver"},
@@ -113,13 +113,14 @@ enum { SLICE = 4096 }; /* turns of the work between two looks */
 
 static const int64_t look_ns = 500000; /* between two looks at the thread's state */
 
-/* One trial.  The sender's thread needs the first ones, the watcher the next three; the rest is the
+/* One trial.  The sender's thread needs the first ones, the watcher the next four; the rest is the
  * receiver's. */
 struct trial {
 	struct messages messages;
 	bool garbles; /* a sham */
 
 	atomic_int tid; /* of the receiver, once it has begun; -1 when it has ended */
+	atomic_bool works;
 	int64_t looks, asleep;
 
 	const struct way *way;
@@ -153,6 +154,12 @@ static void send_messages(void *argument)
 	messages_send(&t->messages);
 }
 
+/* At work a thread that waits says nothing of its call, and a machine that stands still keeps it there. */
+static bool tells(const struct trial *t)
+{
+	return !t->way->waits || !atomic_load(&t->works);
+}
+
 /* A look counts only if the thread was there before and after it. */
 static void watch(struct trial *t)
 {
@@ -161,9 +168,9 @@ static void watch(struct trial *t)
 	while ((tid = atomic_load(&t->tid)) >= 0) {
 		char state = '?';
 
-		if (tid)
+		if (tid && tells(t))
 			state = thread_state(tid);
-		if (state != '?' && atomic_load(&t->tid) == tid) {
+		if (state != '?' && atomic_load(&t->tid) == tid && tells(t)) {
 			t->looks++;
 			t->asleep += state == 'S' || state == 'D';
 		}
@@ -177,10 +184,12 @@ static void work_a_slice(struct trial *t)
 {
 	uint64_t x = t->worked;
 
+	atomic_store(&t->works, true);
 	for (int i = 0; i < SLICE; i++)
 		x = x * 6364136223846793005U + 1442695040888963407U;
 	t->worked = x;
 	t->slices++;
+	atomic_store(&t->works, false);
 }
 
 /* A call that looks or waits for a message. */

@@ -266,14 +266,15 @@ bool conn_stopping(void)
 
 /*
  * Neither side made progress: seen_ms changes only when the server reads or writes, but the peer
- * may still be reading what waits in the send buffer.  The first check only notes acked_bytes.
+ * may still be reading what waits in the send buffer, and the server itself be late to read.  The
+ * first check only notes acked_bytes.
  */
 static bool made_no_progress(const struct conn *conn)
 {
 	int64_t before = acked_bytes[conn->fd];
 
 	if (net_outq(conn->fd) == 0)
-		return true;
+		return conn->discards || net_inq(conn->fd) == 0;
 	acked_bytes[conn->fd] = tcpinfo_read(conn->fd).acked;
 	return acked_bytes[conn->fd] == before;
 }
