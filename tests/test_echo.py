@@ -144,27 +144,30 @@ def test_a_thread_that_adds_to_epoll_and_loses_its_cpu(model, tmp_path):
             echoes_and_leaves(server)
 
 
+WARNED = r"echo-server: out of descriptors \(limit 32\): new connections are closed at once\n"
+
+
+def few():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+
+
+def crowd(server):
+    clients = [server.connect() for _ in range(60)]
+    for client in clients:
+        with contextlib.suppress(ConnectionError):
+            client.sendall(b"?")
+    return clients
+
+
 @every_model
 def test_out_of_descriptors(model):
-    warned = r"echo-server: out of descriptors \(limit 32\): new connections are closed at once\n"
-
-    def few():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
-
-    def crowd():
-        clients = [server.connect() for _ in range(60)]
-        for client in clients:
-            with contextlib.suppress(ConnectionError):
-                client.sendall(b"?")
-        return clients
-
     def answered(client):
         with contextlib.suppress(ConnectionError):
             return client.recv(1) == b"?"
         return False
 
     with Server("--model", model, preexec_fn=few) as server:
-        clients = crowd()
+        clients = crowd(server)
         heard, served = set(), []
 
         def gather():
@@ -186,10 +189,22 @@ def test_out_of_descriptors(model):
         for client in clients:
             client.close()
         until(lambda: serves(server), "service after they have gone")
-        clients = crowd()  # and it ends in the midst of them
-        server.end(complaint=warned)
+        clients = crowd(server)  # and it ends in the midst of them
+        server.end(complaint=WARNED)
         for client in clients:
             client.close()
+
+
+def test_threads_that_run_out_of_descriptors_together():
+    """What one of them has closed for a moment may be taken by another, and is given back."""
+    with Server("--model", "reuseport", "--workers", "8", preexec_fn=few) as server:
+        until(lambda: at_rest(server), "rest")
+        before = server.descriptors()
+        for _ in range(20):
+            for client in crowd(server):
+                client.close()
+            until(lambda: server.descriptors() == before, "as many descriptors as before")
+        server.end(complaint=WARNED)
 
 
 @pytest.mark.skipif(bool(SAN), reason="a sanitizer needs more address space than that")

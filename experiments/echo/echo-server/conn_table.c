@@ -53,7 +53,8 @@ static bool forked;            /* this process is a child of conn_fork() */
 static sem_t signal_thread_runs;
 
 static pthread_mutex_t spare_lock = PTHREAD_MUTEX_INITIALIZER;
-static int spare_fd = -1; /* closed to accept one when there are no more; under spare_lock */
+/* Closed to accept one when there are no more; written under spare_lock; -1 = it is closed. */
+static atomic_int spare_fd = -1;
 
 /* --- open connections -------------------------------------------------------- */
 
@@ -157,42 +158,78 @@ static int accept_now(int listener, int flags, struct address *peer)
 	return accept4(listener, &peer->any, &peer->size, flags | SOCK_CLOEXEC);
 }
 
-/*
- * With no descriptor left accept(2) fails whether a connection is pending or not.  So the spare
- * descriptor is closed for the next one: it is served if another descriptor is free by then, or
- * else closed.
- */
-static int accept_by_spare(int listener, int flags, struct address *peer)
+static void open_spare(void)
 {
-	int error;
-	int fd;
+	if (spare_fd < 0)
+		spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
 
-	/* where accept(2) blocks, one thread blocks in it and the others wait for this lock */
-	pthread_mutex_lock(&spare_lock);
-	if (spare_fd >= 0)
-		close(spare_fd);
-	fd = accept_now(listener, flags, peer);
-	error = errno;
-	spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+/* Opens the spare descriptor again, if need be in the place of the new connection.  Under spare_lock. */
+static int without_spare(int fd)
+{
+	int error = errno;
+
+	open_spare();
 	if (fd >= 0 && spare_fd < 0) {
 		close(fd);
 		fd = -1;
 		error = ECONNABORTED;
-		spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		open_spare();
 		warn_once();
 	}
-	pthread_mutex_unlock(&spare_lock);
 	errno = error;
+	return fd;
+}
+
+/*
+ * With no descriptor left accept(2) fails whether a connection is pending or not.  So the spare
+ * descriptor is closed for the next one: it is served if another descriptor is free by then, or
+ * else closed.  EAGAIN if another thread got it, which will give it back.
+ */
+static int accept_by_spare(int listener, int flags, struct address *peer)
+{
+	bool had;
+	int fd;
+
+	/* where accept(2) blocks, one thread blocks in it and the others wait for this lock */
+	pthread_mutex_lock(&spare_lock);
+	had = spare_fd >= 0;
+	if (had)
+		close(atomic_exchange(&spare_fd, -1));
+	fd = without_spare(accept_now(listener, flags, peer));
+	if (fd < 0 && errno == EMFILE && had)
+		errno = EAGAIN;
+	pthread_mutex_unlock(&spare_lock);
+	return fd;
+}
+
+/*
+ * The new connection may have got the descriptor that another thread had closed for a moment.  Who
+ * blocks in accept(2) under the lock sees to that itself.
+ */
+static int give_back_spare(int fd, int flags)
+{
+	int busy;
+
+	if (fd < 0 || spare_fd >= 0)
+		return fd;
+	busy = flags & SOCK_NONBLOCK ? pthread_mutex_lock(&spare_lock)
+				     : pthread_mutex_trylock(&spare_lock);
+	if (busy)
+		return fd;
+	fd = without_spare(fd);
+	pthread_mutex_unlock(&spare_lock);
 	return fd;
 }
 
 struct conn *conn_accept(int listener, int flags)
 {
-	const struct timespec pause = {0, 10000000};
+	const struct timespec pause = {
+		0, 1000000}; /* short: an event loop's clients wait for it, too */
 
 	while (!atomic_load(&no_accepts)) {
 		struct address peer;
-		int fd = accept_now(listener, flags, &peer);
+		int fd = give_back_spare(accept_now(listener, flags, &peer), flags);
 
 		if (fd < 0 && exhausted(errno))
 			fd = accept_by_spare(listener, flags, &peer);
