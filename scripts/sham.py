@@ -64,10 +64,10 @@ def outcome(ended, name, of):
     return "undecided" if came == "unclear" and not cannot_tell else came
 
 
-def run(program, name, of, timeout, *arguments, **options):
+def run(program, name, of, timeout, *arguments, tries=TRIES, **options):
     """What came of the sham of this claim or control; tried again while it cannot tell."""
     came = ""
-    for attempt in range(TRIES):
+    for attempt in range(tries):
         try:
             ended = subprocess.run([program, "--quick", "--sham", name, "-o", "-", *arguments,
                                     *(("--budget", "15s") if attempt else ())], text=True,
