@@ -266,9 +266,9 @@ $(UNITS): $(BUILD)/unit/%: tests/unit/%.c $(LIB) $(BUILD)/flags
 	@mkdir -p $(@D) $(BUILD)/obj && echo "  LD $@"
 	$(quiet)$(compile) -MMD -MP -MF $(BUILD)/obj/unit-$*.d $< $(LIB) $(LDFLAGS) $(libs) -lcmocka -o $@
 
-# What is fuzzed of the server has no main().
-$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB) $(BUILD)/obj/echo/echo-server/conn.o \
-		$(BUILD)/obj/echo/echo-server/conn_log.o $(BUILD)/flags
+# What is fuzzed of the server and of the load has no main().
+$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB) $(addprefix $(BUILD)/obj/echo/, \
+		echo-server/conn.o echo-server/conn_log.o echo-load/load_report.o echo-load/load_server.o) $(BUILD)/flags
 	@mkdir -p $(@D) && echo "  LD $@"
 	$(quiet)$(compile) -fsanitize=fuzzer -MMD -MP -MF $(BUILD)/obj/fuzz-$*.d \
 		$< $(filter %.o,$^) $(LIB) $(LDFLAGS) $(libs) -o $@
