@@ -249,9 +249,7 @@ def test_end(model, number, noise):
 def test_end_does_not_wait_for_a_peer_that_does_not_read(model):
     with Server("--model", model) as server, server.connect() as client:
         stuff(client)
-        begin = time.monotonic()
-        server.end()
-        assert time.monotonic() - begin < (60 if SAN else 5)
+        server.end()  # with status 0: if it waited it would give up with 2
 
 
 @every_model
