@@ -11,8 +11,9 @@ import subprocess
 from rows import NO_ORDER
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-TRIES = 2  # a disturbed run cannot tell, and a race that is not lost in so few trials does not; a longer one may
-TELLS_NOTHING = ("unclear", "undecided", "control held")
+TELLS_NOTHING = ("unclear", "undecided", "control held")  # of a race in few trials, or a disturbed one: a longer run may
+ATTEMPTS = {"claim": (), "control": (("--trials", "1"),)}  # what must be 0 mostly is not at the first look
+LONGER = ("--budget", "15s")
 
 
 def describe(program):
@@ -64,13 +65,12 @@ def outcome(ended, name, of):
     return "undecided" if came == "unclear" and not cannot_tell else came
 
 
-def run(program, name, of, timeout, *arguments, tries=TRIES, **options):
+def run(program, name, of, timeout, *arguments, longer=True, **options):
     """What came of the sham of this claim or control; tried again while it cannot tell."""
     came = ""
-    for attempt in range(tries):
+    for more in (*ATTEMPTS[of], (), *([LONGER] if longer else [])):
         try:
-            ended = subprocess.run([program, "--quick", "--sham", name, "-o", "-", *arguments,
-                                    *(("--budget", "15s") if attempt else ())], text=True,
+            ended = subprocess.run([program, "--quick", "--sham", name, "-o", "-", *arguments, *more], text=True,
                                    timeout=timeout, capture_output=True, stdin=subprocess.DEVNULL,
                                    **options)
         except subprocess.TimeoutExpired:

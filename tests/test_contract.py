@@ -349,19 +349,18 @@ def test_shams(program, quick, described, short, runs_here, alone):
     words = verdicts(quick.rows)
     of_one = short[len(SHORT):]  # interpreter
     came, failed = {}, {}  # controls with one sham fail together
-    tries = sham.TRIES
+    longer = True
     for name, declared in described["shams"].items():
         if words.get(name) == "skipped":
             continue
         same = failed if declared["of"] == "control" else {}
         for more in dict.fromkeys((of_one, ())):  # all of them where one tells nothing
             came[name] = same.get(declared["sham"]) or sham.run(program, name, declared["of"], TIMEOUT, *more,
-                                                                tries=tries, env=environment())
+                                                                longer=longer, env=environment())
             if came[name] not in ("skipped", *sham.TELLS_NOTHING):
                 break
         same[declared["sham"]] = came[name]
-        if came[name] == "unclear":
-            tries = 1  # the machine is too busy now, for a longer run as well
+        longer = longer and came[name] != "unclear"  # else the machine is too busy for a longer run as well
     wrong = {name: word for name, word in came.items()
              if word not in (described["shams"][name]["then"], "unclear", "skipped")}
     assert not wrong
