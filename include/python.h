@@ -29,7 +29,7 @@ struct python {
 
 /*
  * The value of --python before the options are parsed, for programs whose variants are the
- * interpreters.  NULL if it is not there.
+ * interpreters.  NULL if it is not there.  Ends the process with status 2 if no line of text can show it.
  */
 const char *python_asked(int argc, char *argv[]);
 

@@ -109,6 +109,8 @@ WRONG_USAGE = [
     (["--seed", "1\n2"], "--seed"),
     (["-o", "\x1b[31m"], "--output")]
 
+UNREADABLE = ("a\nb", "\x1b[31m", "a\u202e")
+
 
 def test_wrong_usage(program, tmp_path, shortest):
     for arguments, word in WRONG_USAGE:
@@ -122,6 +124,15 @@ def test_numbers_out_of_range(program, opts, shortest):
     for option in numbers:
         for wrong in (option.low - 1, option.high + 1, "many", "", "1x", "9" * 30):
             assert_error(run(program, *shortest, f"--{option.name}={wrong}"), f"--{option.name}")
+
+
+def test_words_that_no_line_can_show(program, opts):
+    for option in opts:
+        if option.argument and not option.is_number:
+            for wrong in UNREADABLE:
+                ended = run(program, f"--{option.name}={wrong}", "--describe")
+                assert_error(ended, f"--{option.name}")
+                assert wrong not in ended.stderr
 
 
 def test_words_out_of_choice(program, opts):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is special to echo/one_thread: who waits is a matter of the server, not of the machine's load."""
 import os
+import shutil
 import sys
 from functools import partial
 
@@ -46,4 +47,6 @@ def test_without_node(tmp_path):
 
 @pytest.mark.parametrize("variant", ["epoll", "iterative", "py-run", "node"])
 def test_one_alone_tells_nothing(variant):
+    if variant == "node" and not shutil.which("node"):
+        pytest.skip("there is no Node.js")
     assert set(verdicts(rows_of("--variants", variant)).values()) == {"skipped"}

@@ -3,17 +3,18 @@
 
 #include <err.h>
 #include <libgen.h>
-#include <libintl.h>
 #include <limits.h>
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "catalogue.h"
 #include "exp.h"
 #include "text.h"
 
-static const char domain[] = "stallrace";
+static struct catalogue messages;     /* none of plain English */
 static const char utf8[] = "C.UTF-8"; /* glibc has it always */
 
 /* What the environment asks for; NULL for nothing but plain English. */
@@ -42,21 +43,33 @@ static void choose_characters(const char *wanted)
 		setlocale(LC_CTYPE, utf8);
 }
 
-/* build/locale, beside the folder of the program's group. */
-static void bind_messages(void)
+/* Where the messages of a language are, in build/locale, beside the folder of the program's group. */
+static bool open_messages(const char *code, int length)
 {
-	static const char locale[] = "/locale";
-	char path[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof(locale));
-	char *folder;
+	char exe[PATH_MAX], path[2 * PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
-	if (length < 0)
-		return;
-	path[length] = '\0';
-	folder = dirname(dirname(path));
-	memcpy(folder + strlen(folder), locale, sizeof(locale));
-	bindtextdomain(domain, folder);
-	bind_textdomain_codeset(domain, "UTF-8");
+	if (n < 0 || length == 0 || memchr(code, '/', (size_t)length))
+		return false;
+	exe[n] = '\0';
+	snprintf(path, sizeof(path), "%s/locale/%.*s/LC_MESSAGES/stallrace.mo",
+		 dirname(dirname(exe)), length, code);
+	return catalogue_open(&messages, path);
+}
+
+/* Of the first of these, separated by colons, that has any: ko_KR.UTF-8 has those of ko_KR, or of ko. */
+static void open_first(const char *list)
+{
+	for (size_t length; *list; list += length + (list[length] == ':')) {
+		int territory, language;
+
+		length = strcspn(list, ":");
+		territory = (int)strcspn(list, ":.@");
+		language = (int)strcspn(list, ":.@_");
+		if (open_messages(list, (int)length) || open_messages(list, territory) ||
+		    open_messages(list, language))
+			return;
+	}
 }
 
 void language_choose(const char *asked)
@@ -69,18 +82,17 @@ void language_choose(const char *asked)
 		setlocale(LC_CTYPE, utf8);
 	if (!wanted || !text_unicode())
 		return;
-	setlocale(LC_MESSAGES, utf8); /* of any locale but "C" gettext reads LANGUAGE */
-	setenv("LANGUAGE", wanted,
-	       asked || (list && !*list)); /* NOLINT(concurrency-mt-unsafe): no thread yet */
-	bind_messages();
-	textdomain(domain);
-	if (asked && strcmp(asked, "en") != 0 && !*gettext(""))
+	open_first(asked || !list || !*list ? wanted : list);
+	if (asked && strcmp(asked, "en") != 0 && !messages.n)
 		errx(EXIT_USAGE, "--lang: there are no messages in '%s'", asked);
 }
 
 const char *translated(const char *text)
 {
-	return *text ? gettext(text) : text; /* of an empty one it would be gettext's own header */
+	const char *found = *text ? catalogue_find(&messages, text) : NULL;
+
+	return found && *found ? found
+			       : text; /* of an empty one there is the catalogue's own header */
 }
 
 const char *translated_if(bool shown, const char *text)

@@ -18,6 +18,7 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
+#include "opt.h"
 #include "span.h"
 #include "text.h"
 
@@ -438,5 +439,7 @@ const char *python_asked(int argc, char *argv[])
 			continue;
 		list = argv[i][length] ? argv[i] + length + 1 : argv[i + 1];
 	}
+	if (list)
+		opt_readable("--python", list);
 	return list;
 }

@@ -15,8 +15,8 @@
 static FILE *opened(const char *path, const char *mode);
 static int closed(FILE *file);
 
-#define errx  caught_errx
-#define fopen opened
+#define errx   caught_errx
+#define fopen  opened
 #define fclose closed
 #include "../../experiments/echo/echo-load/load_barrier.c"
 #include "../../experiments/echo/echo-load/load_merge.c"
