@@ -538,6 +538,7 @@ def test_processes_share_a_port_and_are_replaced(model):
 
 
 @pytest.mark.skipif(SAN.startswith("address"), reason="its leak check needs descriptors itself")
+@pytest.mark.skipif(bool(SAN), reason="a sanitizer knows nothing of stacks of our own")
 def test_processes_give_up_together():
     def too_few():
         resource.setrlimit(resource.RLIMIT_NOFILE, (6, 6))
