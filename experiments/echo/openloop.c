@@ -51,6 +51,8 @@ static const struct row_field fields[] = {
 static const struct bound bounds[] = {
 	{"alike_low_ratio", 0.5, "closed p99 by open p99: half of it or less shows something else"},
 	{"alike_high_ratio", 2, "and so does twice of it"},
+	{"closed_requests", 200 * BUSY,
+	 "so that those that wait, one a connection, are half of one in a hundred, or less"},
 	{"seen_share", 0.5,
 	 "of the pause: in a tenth of the time, the slowest tenth of the requests due in it waits for 0.9"},
 	{0}};
@@ -144,12 +146,14 @@ static void judge(struct run *run)
 	struct interval open = run_interval_of(run, paused(run, OPEN_LOOP, "p99_ns"));
 	struct interval ratio = run_ratio(run, paused(run, CLOSED_LOOP, "p99_ns"),
 					  paused(run, OPEN_LOOP, "p99_ns"));
+	bool enough = run_median(run, CLOSED_LOOP, "requests") >= run_bound(run, "closed_requests");
 	struct interval seen;
 
 	run_judge(
 		run, "srv-closed-loop-latency",
-		is_within(ratio, run_bound(run, "alike_low_ratio"),
-			  run_bound(run, "alike_high_ratio")),
+		enough ? is_within(ratio, run_bound(run, "alike_low_ratio"),
+				   run_bound(run, "alike_high_ratio"))
+		       : UNCLEAR,
 		"of the same server, stopped for {pause_ns}, a closed loop shows a p99 of {closed_ns} and an open loop {open_ns}",
 		number_real("pause_ns", run_median(run, OPEN_LOOP, "pause_ns")),
 		number_interval("closed_ns", closed), number_interval("open_ns", open));
