@@ -92,10 +92,13 @@ def once():
 
 @pytest.fixture
 def quick(program, once, tmp_path_factory):
-    """What `PROGRAM --quick -o FILE` prints and leaves in its folder, and which processes."""
+    """What `PROGRAM --quick -o FILE` prints and leaves in its folder, and which processes.
+
+    Its budget is short: beside other tests most trials are disturbed, and so are those that make up for them.
+    """
     def make():
         folder = tmp_path_factory.mktemp(program.name)
-        process = start(program, "--quick", "-o", "rows.jsonl", cwd=folder)
+        process = start(program, "--quick", "--budget", "500ms", "-o", "rows.jsonl", cwd=folder)
         ended = finish(process)
         files = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
         return SimpleNamespace(status=ended.returncode, out=ended.stdout, err=ended.stderr,
