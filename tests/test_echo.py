@@ -500,18 +500,34 @@ def send_all(client, what):
         client.sendall(what)
 
 
-def test_idle_timeout_spares_whom_the_server_lets_wait():
-    """Its only thread computes for another client: who has sent, and is not answered yet, is not idle."""
+def answer_while_it_computes(limit_s):
+    """What a client is answered that asks meanwhile, and how long it was silent before."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
-        with Server("--model", "epoll", "--idle-timeout", "200ms",
+        with Server("--model", "epoll", "--idle-timeout", f"{limit_s * 1000:.0f}ms",
                     "--work-port", str(other.getsockname()[1])) as server, server.connect() as waits:
+            begin = time.monotonic()
             echoes(waits)
             other.connect(server.address)
             other.sendall(b"900000")  # us
             time.sleep(0.05)
-            waits.sendall(b"me too")
-            assert receive(waits, 6) == b"me too"
+            try:
+                waits.sendall(b"me too")
+                silent_s = time.monotonic() - begin
+                return receive(waits, 6), silent_s
+            except ConnectionError:
+                return b"", time.monotonic() - begin
+
+
+def test_idle_timeout_spares_whom_the_server_lets_wait():
+    """Its only thread computes for another client: who has sent, and is not answered yet, is not idle."""
+    for _ in range(10):
+        answer, silent_s = answer_while_it_computes(0.3)
+        if silent_s < 0.15:
+            break
+    else:
+        pytest.skip("this machine is too busy to ask in time")
+    assert answer == b"me too"
 
 
 @every_model
@@ -537,7 +553,6 @@ def test_processes_share_a_port_and_are_replaced(model):
             echoes_and_leaves(server)
 
 
-@pytest.mark.skipif(SAN.startswith("address"), reason="its leak check needs descriptors itself")
 @pytest.mark.skipif(bool(SAN), reason="a sanitizer knows nothing of stacks of our own")
 def test_processes_give_up_together():
     def too_few():

@@ -10,10 +10,8 @@
 /* The header: numbers of 32 bits, at these places. */
 enum { MAGIC = 0, REVISION = 4, COUNT = 8, TEXTS = 12, TRANSLATIONS = 16, HEADER = 28 };
 
-enum {
-	ENTRY = 8,
-	OFFSET = 4
-}; /* of a table: a length without its final 0, and where the text begins */
+/* An entry of a table: a text's length without its final 0, and where it begins. */
+enum { ENTRY = 8, OFFSET = 4 };
 
 static const uint32_t magic = 0x950412de;
 

@@ -324,11 +324,14 @@ static int64_t over_ns(const struct way *way)
 	return way->interval_ms ? way->interval_ms * 1000000 : loops * 1250000;
 }
 
-/* By how much it was too late. */
-static int64_t oversleep(int64_t until_ns)
+/* Keeps by how much it woke up too late, at most. */
+static void sleep_until(int64_t until_ns, int64_t *latest_ns)
 {
+	int64_t late_ns;
+
 	run_sleep_until(until_ns);
-	return span_now() - until_ns;
+	late_ns = span_now() - until_ns;
+	*latest_ns = late_ns > *latest_ns ? late_ns : *latest_ns;
 }
 
 /*
@@ -340,7 +343,8 @@ static int64_t measure(struct run *run, struct loop *all, struct rng *rng)
 	const struct way *way = run_how(run);
 	int64_t slot_ns = over_ns(way) / loops;
 	pthread_barrier_t ready;
-	int64_t begin_ns, late_ns, latest_ns = 0;
+	int64_t latest_ns = 0;
+	int64_t begin_ns;
 
 	check(pthread_barrier_init(&ready, NULL, (unsigned)loops + 1), "pthread_barrier_init");
 	for (int64_t i = 0; i < loops; i++) {
@@ -355,16 +359,13 @@ static int64_t measure(struct run *run, struct loop *all, struct rng *rng)
 	pthread_barrier_wait(&ready);
 	begin_ns = span_now();
 	for (int64_t i = 0; i < loops; i++) {
-		late_ns = oversleep(begin_ns + all[i].after_ns);
-		latest_ns = late_ns > latest_ns ? late_ns : latest_ns;
+		sleep_until(begin_ns + all[i].after_ns, &latest_ns);
 		all[i].told_ns = span_now();
 		way->tell(&all[i]);
 	}
 	for (int64_t i = 0; i < loops; i++) {
-		while (!atomic_load(&all[i].ended) && !run_stopped()) {
-			late_ns = oversleep(span_now() + 1000000);
-			latest_ns = late_ns > latest_ns ? late_ns : latest_ns;
-		}
+		while (!atomic_load(&all[i].ended) && !run_stopped())
+			sleep_until(span_now() + 1000000, &latest_ns);
 		end_loop(&all[i]);
 	}
 	pthread_barrier_destroy(&ready);

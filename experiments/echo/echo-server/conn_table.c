@@ -224,8 +224,8 @@ static int give_back_spare(int fd, int flags)
 
 struct conn *conn_accept(int listener, int flags)
 {
-	const struct timespec pause = {
-		0, 1000000}; /* short: an event loop's clients wait for it, too */
+	/* short: an event loop's clients wait for it, too */
+	const struct timespec pause = {0, 1000000};
 
 	while (!atomic_load(&no_accepts)) {
 		struct address peer;
