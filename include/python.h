@@ -28,12 +28,6 @@ struct python {
 };
 
 /*
- * The value of --python before the options are parsed, for programs whose variants are the
- * interpreters.  NULL if it is not there.  Ends the process with status 2 if no line of text can show it.
- */
-const char *python_asked(int argc, char *argv[]);
-
-/*
  * Finds CPythons, the oldest first, and returns how many.  From a comma-separated list of
  * paths or commands each must be a CPython, else the process ends with status 2; for NULL
  * python, python2, python3 and python3.N of PATH and of the version managers' folders are tried.

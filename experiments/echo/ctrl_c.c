@@ -212,34 +212,17 @@ static void judge(struct run *run)
 	free(who);
 }
 
-static const struct experiment about = {
-	.name = "ctrl_c",
-	.group = "echo",
-	.order = 610,
-	.summary = "Does Ctrl-C end a server at once?",
-	.intro =
-		"SIGINT to a server that has no client, and to one whose client is silent; who is asleep {hold_ms} later waits for the client to leave.",
-	.claims = claims,
-	.opts = opts,
-	.variants = variants,
-	.fields = fields,
-	.bounds = bounds,
-	.trials = 3,
-	.quick_trials = 1,
-	.judge = judge,
-};
-
 /* Variants of asyncio: of the oldest interpreter from 3.7 on and the newest, or of all asked for. */
-static void choose(const char *asked)
+static void choose(void)
 {
-	size_t n = python_find(asked && strcmp(asked, "all") == 0 ? NULL : asked, pythons);
+	size_t n = python_find(list && strcmp(list, "all") == 0 ? NULL : list, pythons);
 	const struct python *newest = python_newest(pythons, n, 7);
 	size_t oldest = 0;
 
 	while (oldest < n && (pythons[oldest].major < 3 || pythons[oldest].minor < 7))
 		oldest++;
 	for (size_t i = oldest; i < n; i++) {
-		if (!asked && i != oldest && &pythons[i] != newest)
+		if (!list && i != oldest && &pythons[i] != newest)
 			continue;
 		snprintf(names[i], NAME, "asyncio-%s", pythons[i].name);
 		peers[variants_n] =
@@ -254,12 +237,28 @@ static void choose(const char *asked)
 		peers[v].interpreter = newest->path;
 }
 
+static const struct experiment about = {
+	.name = "ctrl_c",
+	.group = "echo",
+	.order = 610,
+	.summary = "Does Ctrl-C end a server at once?",
+	.intro =
+		"SIGINT to a server that has no client, and to one whose client is silent; who is asleep {hold_ms} later waits for the client to leave.",
+	.claims = claims,
+	.opts = opts,
+	.variants = variants,
+	.choose = choose,
+	.fields = fields,
+	.bounds = bounds,
+	.trials = 3,
+	.quick_trials = 1,
+	.judge = judge,
+};
+
 int main(int argc, char *argv[])
 {
-	struct run *run;
+	struct run *run = run_begin(&about, argc, argv);
 
-	choose(python_asked(argc, argv));
-	run = run_begin(&about, argc, argv);
 	for (size_t v = BY_PY_DAEMON; v < BY_ASYNCIO && variants_n == BY_ASYNCIO; v++)
 		run_leave_out(run, v, "no CPython from 3.7 on was found");
 	for (size_t v = BY_PY_DAEMON; v < variants_n; v++)

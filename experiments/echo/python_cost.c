@@ -92,6 +92,11 @@ static void judge(struct run *run)
 	server_note_cpus(run);
 }
 
+static void choose(void)
+{
+	newest = python_newest(pythons, python_find(list, pythons), 7);
+}
+
 static const struct experiment about = {
 	.name = "python_cost",
 	.group = "echo",
@@ -102,6 +107,7 @@ static const struct experiment about = {
 	.claims = claims,
 	.opts = opts,
 	.variants = variants,
+	.choose = choose,
 	.fields = fields,
 	.bounds = bounds,
 	.trials = 7,
@@ -113,10 +119,8 @@ static const struct experiment about = {
 
 int main(int argc, char *argv[])
 {
-	struct run *run;
+	struct run *run = run_begin(&about, argc, argv);
 
-	newest = python_newest(pythons, python_find(python_asked(argc, argv), pythons), 7);
-	run = run_begin(&about, argc, argv);
 	if (!newest || !python_script(peers[BY_THREADS].script))
 		return run_skip(run, "no CPython from 3.7 on was found, or no peers");
 	for (size_t v = 0; v < VARIANTS; v++) {

@@ -167,6 +167,13 @@ static void judge(struct run *run)
 		number_share("queue", lost[QUEUE]));
 }
 
+static void choose(void)
+{
+	pythons_n = python_find_any(list, pythons);
+	for (size_t i = 0; i < pythons_n; i++)
+		variants[i] = (struct variant){pythons[i].name, python_what(&pythons[i])};
+}
+
 static const struct experiment about = {
 	.name = "builtins",
 	.group = "gil",
@@ -179,6 +186,7 @@ static const struct experiment about = {
 	.bounds = bounds,
 	.opts = opts,
 	.variants = variants,
+	.choose = choose,
 	.trials = 2,
 	.quick_trials = 1,
 	.judge = judge,
@@ -189,9 +197,6 @@ int main(int argc, char *argv[])
 	struct run *run;
 	const char *lacking;
 
-	pythons_n = python_find_any(python_asked(argc, argv), pythons);
-	for (size_t i = 0; i < pythons_n; i++)
-		variants[i] = (struct variant){pythons[i].name, python_what(&pythons[i])};
 	run = run_begin(&about, argc, argv);
 	lacking = python_lacking(pythons_n, "Python", "gil/builtins.py");
 	if (lacking)

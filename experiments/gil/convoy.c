@@ -368,10 +368,10 @@ static void judge(struct run *run)
 }
 
 /* The subjects: the model, and the oldest and the newest CPython 3 with a GIL, or all asked for. */
-static void choose(const char *asked)
+static void choose(void)
 {
-	bool all = asked && strcmp(asked, "all") == 0;
-	size_t n = python_find(all ? NULL : asked, pythons);
+	bool all = list && strcmp(list, "all") == 0;
+	size_t n = python_find(all ? NULL : list, pythons);
 	size_t oldest = n, newest = n;
 
 	subjects[subjects_n++] = NULL;
@@ -381,7 +381,7 @@ static void choose(const char *asked)
 			newest = i;
 		}
 	for (size_t i = 0; i < n && subjects_n < SUBJECTS; i++)
-		if (asked ? pythons[i].major == 3 : i == oldest || i == newest)
+		if (list ? pythons[i].major == 3 : i == oldest || i == newest)
 			subjects[subjects_n++] = &pythons[i];
 	for (size_t cell = 0; cell < subjects_n * LOADS; cell++) {
 		const struct python *python = subjects[cell / LOADS];
@@ -407,6 +407,7 @@ static const struct experiment about = {
 	.bounds = bounds,
 	.opts = opts,
 	.variants = variants,
+	.choose = choose,
 	.trials = 2,
 	.quick_trials = 1,
 	.timed = true,
@@ -416,10 +417,8 @@ static const struct experiment about = {
 int main(int argc, char *argv[])
 {
 	struct measured *m = child_share(sizeof(*m));
-	struct run *run;
+	struct run *run = run_begin(&about, argc, argv);
 
-	choose(python_asked(argc, argv));
-	run = run_begin(&about, argc, argv);
 	if (subjects_n > 1 && !python_script("gil/convoy.py"))
 		return run_skip(run, "experiments/gil/convoy.py is not beside the build folder");
 	while (run_next(run))

@@ -59,6 +59,7 @@ static struct subject {
 static size_t subjects_n;
 
 static struct python pythons[PYTHONS];
+static size_t pythons_n;
 static struct variant variants[SUBJECTS + 1];
 
 static const struct claim claims[] = {
@@ -426,6 +427,20 @@ static enum gil_policy policy_of(const struct python *python)
 	return python->minor < 10 ? GIL_UPTO_39 : GIL_FROM_310;
 }
 
+static void choose(void)
+{
+	bool needed[POLICIES] = {false};
+
+	pythons_n = python_find(list, pythons);
+	for (size_t i = 0; i < pythons_n; i++) {
+		needed[policy_of(&pythons[i])] = true;
+		add_subject((struct subject){&pythons[i], policy_of(&pythons[i])});
+	}
+	for (int policy = 0; policy < POLICIES; policy++)
+		if (needed[policy])
+			add_subject((struct subject){NULL, (enum gil_policy)policy});
+}
+
 static const struct experiment about = {
 	.name = "cpython",
 	.group = "gil",
@@ -438,6 +453,7 @@ static const struct experiment about = {
 	.bounds = bounds,
 	.opts = opts,
 	.variants = variants,
+	.choose = choose,
 	.trials = 3,
 	.quick_trials = 1,
 	.judge = judge,
@@ -447,24 +463,13 @@ static const struct experiment about = {
 
 int main(int argc, char *argv[])
 {
-	size_t found = python_find(python_asked(argc, argv), pythons);
-	bool needed[POLICIES] = {false};
-	struct run *run;
-	const char *lacking;
+	struct run *run = run_begin(&about, argc, argv);
+	const char *lacking = python_lacking(pythons_n, "CPython", "gil/cpython.py");
 
-	for (size_t i = 0; i < found; i++) {
-		needed[policy_of(&pythons[i])] = true;
-		add_subject((struct subject){&pythons[i], policy_of(&pythons[i])});
-	}
-	for (int policy = 0; policy < POLICIES; policy++)
-		if (needed[policy])
-			add_subject((struct subject){NULL, (enum gil_policy)policy});
-	run = run_begin(&about, argc, argv);
-	lacking = python_lacking(found, "CPython", "gil/cpython.py");
 	if (lacking)
 		return run_skip(run, "%s", lacking);
 	if (iterations == 0)
-		iterations = calibrate(&pythons[found / 2]);
+		iterations = calibrate(&pythons[pythons_n / 2]);
 	while (run_next(run)) {
 		struct subject subject = subjects[run_variant(run)];
 

@@ -126,6 +126,16 @@ static void judge(struct run *run)
 						   costs(run, GIL, "one_ns", "one_updates"))));
 }
 
+static void choose(void)
+{
+	struct python found[PYTHONS];
+	size_t n = python_find(list, found);
+
+	for (size_t i = 0; i < n; i++)
+		if (!found[i].gil)
+			python = found[i];
+}
+
 static const struct experiment about = {
 	.name = "free_threaded",
 	.group = "gil",
@@ -137,6 +147,7 @@ static const struct experiment about = {
 	.bounds = bounds,
 	.opts = opts,
 	.variants = variants,
+	.choose = choose,
 	.trials = 9,
 	.quick_trials = 7,
 	.timed = true,
@@ -147,14 +158,8 @@ static const struct experiment about = {
 int main(int argc, char *argv[])
 {
 	struct run *run = run_begin(&about, argc, argv);
-	struct python found[PYTHONS];
-	size_t n = python_find(list, found);
-	const char *lacking;
+	const char *lacking = python_lacking(*python.path != 0, "free-threaded CPython", COUNTING);
 
-	for (size_t i = 0; i < n; i++)
-		if (!found[i].gil)
-			python = found[i];
-	lacking = python_lacking(*python.path != 0, "free-threaded CPython", COUNTING);
 	if (lacking)
 		return run_skip(run, "%s", lacking);
 	while (run_next(run))

@@ -29,6 +29,7 @@ enum { IN_C, VARIANTS = 1 + 2 * PYTHONS, NAME = 40, PAIR = 2 };
 static struct variant variants[VARIANTS + 1] = {{"c", "two threads in C (control)"}};
 static char names[VARIANTS][NAME];
 static struct python pythons[PYTHONS];
+static size_t pythons_n;
 static const struct python *python_of[VARIANTS]; /* of each variant but the first one */
 static bool nojit[VARIANTS];
 static size_t variants_n = 1, kinds;
@@ -202,6 +203,18 @@ static void add_variant(const struct python *python, bool without_compiler)
 	nojit[v] = without_compiler;
 }
 
+static void choose(void)
+{
+	pythons_n = python_find_any(list, pythons);
+	for (size_t i = 0; i < pythons_n; i++) {
+		add_variant(&pythons[i], false);
+		if (strcmp(pythons[i].kind, "pypy") == 0)
+			add_variant(&pythons[i], true);
+		kinds += i == 0 || strcmp(pythons[i].kind, pythons[i - 1].kind) != 0 ||
+			 pythons[i].gil != pythons[i - 1].gil;
+	}
+}
+
 static const struct experiment about = {
 	.name = "implementations",
 	.group = "gil",
@@ -214,6 +227,7 @@ static const struct experiment about = {
 	.bounds = bounds,
 	.opts = opts,
 	.variants = variants,
+	.choose = choose,
 	.trials = 3,
 	.quick_trials = 1,
 	.limit_s = 180,
@@ -222,19 +236,11 @@ static const struct experiment about = {
 
 int main(int argc, char *argv[])
 {
-	size_t found = python_find_any(python_asked(argc, argv), pythons);
 	struct run *run;
 	const char *lacking;
 
-	for (size_t i = 0; i < found; i++) {
-		add_variant(&pythons[i], false);
-		if (strcmp(pythons[i].kind, "pypy") == 0)
-			add_variant(&pythons[i], true);
-		kinds += i == 0 || strcmp(pythons[i].kind, pythons[i - 1].kind) != 0 ||
-			 pythons[i].gil != pythons[i - 1].gil;
-	}
 	run = run_begin(&about, argc, argv);
-	lacking = python_lacking(found, "Python", COUNTING);
+	lacking = python_lacking(pythons_n, "Python", COUNTING);
 	if (lacking)
 		return run_skip(run, "%s", lacking);
 	while (run_next(run))

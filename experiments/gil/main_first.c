@@ -168,6 +168,22 @@ static void add_variant(const struct python *python, size_t at, const char *suff
 	python_of[at] = python;
 }
 
+static void choose(void)
+{
+	size_t n = 0, at = 1;
+
+	if (python_script("gil/main_first.py"))
+		n = python_find(python_list, pythons);
+	for (size_t i = 0; i < n; i++)
+		add_variant(&pythons[i], at++, "", "CPython");
+	plain_end = at;
+	for (size_t i = 0; i < n; i++)
+		if (pythons[i].major >= 3)
+			add_variant(&pythons[i], at++, "-short",
+				    "CPython, a short switch interval");
+	all_end = at;
+}
+
 static const struct experiment about = {
 	.name = "main_first",
 	.group = "gil",
@@ -177,6 +193,7 @@ static const struct experiment about = {
 	.fields = fields,
 	.opts = opts,
 	.variants = variants,
+	.choose = choose,
 	.trials = 8,
 	.quick_trials = 1,
 	.judge = judge,
@@ -184,20 +201,8 @@ static const struct experiment about = {
 
 int main(int argc, char *argv[])
 {
-	size_t n = 0, at = 1;
-	struct run *run;
+	struct run *run = run_begin(&about, argc, argv);
 
-	if (python_script("gil/main_first.py"))
-		n = python_find(python_asked(argc, argv), pythons);
-	for (size_t i = 0; i < n; i++)
-		add_variant(&pythons[i], at++, "", "CPython");
-	plain_end = at;
-	for (size_t i = 0; i < n; i++)
-		if (pythons[i].major >= 3)
-			add_variant(&pythons[i], at++, "-short",
-				    "CPython, a short switch interval");
-	all_end = at;
-	run = run_begin(&about, argc, argv);
 	join_first = run_sham(run, "join-first");
 	while (run_next(run))
 		for (int i = 0; i < (run_variant(run) == IN_C ? REPEATS : 1); i++)

@@ -23,6 +23,7 @@ struct parse {
 	bool given[MAX_OPTS];
 	size_t n;
 	int *rest;
+	const struct opt_page *page;
 };
 
 /* Reads ".25" as a numerator over a power of ten; an exact one, so at most nine digits. */
@@ -310,11 +311,20 @@ static size_t add_table(const struct opt_table *table, int group, struct parse *
 	return used;
 }
 
+/* argp's filter of --help: what stands behind the options. */
+static char *details_of(int key, const char *text, void *input)
+{
+	const struct opt_page *page = ((const struct parse *)input)->page;
+
+	return key == ARGP_KEY_HELP_POST_DOC && page->details ? page->details(page->about)
+							      : (char *)text;
+}
+
 void opt_parse(const struct opt_page *page, int argc, char *argv[])
 {
-	struct parse parse = {.rest = page->rest};
+	struct parse parse = {.page = page, .rest = page->rest};
 	struct argp_option options[MAX_OPTS + OPT_TABLES + EVERY + 1] = {{0}};
-	struct argp argp = {options, parse_one, page->arguments, page->doc, NULL, NULL, NULL};
+	struct argp argp = {options, parse_one, page->arguments, page->doc, NULL, details_of, NULL};
 	size_t used = 0;
 
 	if (page->rest)

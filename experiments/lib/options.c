@@ -4,17 +4,18 @@
 #include <err.h>
 #include <stdlib.h>
 
-/* What --help says around the options: the summary before, variants, claims and exit statuses
- * after. */
-static char *doc_of(const struct experiment *about)
+/* What --help says behind the options: variants, claims and exit statuses. */
+static char *details(const void *experiment)
 {
-	char *doc = NULL;
+	const struct experiment *about = experiment;
+	char *text = NULL;
 	size_t size;
-	FILE *out = open_memstream(&doc, &size);
+	FILE *out = open_memstream(&text, &size);
 
 	if (!out)
 		err(EXIT_USAGE, "open_memstream");
-	fprintf(out, "%s\v", about->summary);
+	if (about->choose)
+		about->choose();
 	if (about->variants)
 		fputs("Variants:\n", out);
 	for (const struct variant *v = about->variants; v && v->name; v++)
@@ -26,7 +27,7 @@ static char *doc_of(const struct experiment *about)
 	      "77 this machine cannot test it.",
 	      out);
 	fclose(out);
-	return doc;
+	return text;
 }
 
 enum { BUDGET_MS = 20000, QUICK_BUDGET_MS = 2000, MAX_BUDGET_MS = 3600000 };
@@ -107,8 +108,8 @@ static void common_table(const struct experiment *about, struct common *common)
 
 void options_parse(const struct experiment *about, struct common *common, int argc, char *argv[])
 {
-	char *doc = doc_of(about);
-	struct opt_page page = {.doc = doc, .quick = &common->quick};
+	struct opt_page page = {
+		.doc = about->summary, .details = details, .about = about, .quick = &common->quick};
 	static const struct opt none = {0};
 
 	common_table(about, common);
@@ -117,9 +118,10 @@ void options_parse(const struct experiment *about, struct common *common, int ar
 	if (about->halves)
 		page.tables[2] = (struct opt_table){"On two hosts:", common->hosts};
 	opt_parse(&page, argc, argv);
-	free(doc);
 	if (common->peer && common->sham)
 		errx(EXIT_USAGE, "--sham is of one host, without --peer");
+	if (about->choose)
+		about->choose();
 }
 
 json_t *options_params(const struct experiment *about, const struct common *common)

@@ -18,7 +18,6 @@
 #include "check.h"
 #include "child.h"
 #include "exp.h"
-#include "opt.h"
 #include "span.h"
 #include "text.h"
 
@@ -425,21 +424,4 @@ const char *python_what(const struct python *python)
 		if (strcmp(known[i].kind, python->kind) == 0)
 			return known[i].words;
 	return python->kind;
-}
-
-const char *python_asked(int argc, char *argv[])
-{
-	const char *list = NULL;
-
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		size_t length = strcspn(argv[i], "=");
-
-		/* getopt_long(3) takes what begins like it, too */
-		if (length < strlen("--p") || strncmp(argv[i], "--python", length) != 0)
-			continue;
-		list = argv[i][length] ? argv[i] + length + 1 : argv[i + 1];
-	}
-	if (list)
-		opt_readable("--python", list);
-	return list;
 }

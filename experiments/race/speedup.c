@@ -329,6 +329,16 @@ static void judge(struct run *run)
 	judge_gil(run);
 }
 
+static void choose(void)
+{
+	struct python found[PYTHONS];
+	size_t n = python_script("gil/speedup.py") ? python_find(python_list, found) : 0;
+	const struct python *newest = python_newest(found, n, 0);
+
+	if (newest)
+		python = *newest;
+}
+
 static const struct experiment about = {
 	.name = "speedup",
 	.group = "race",
@@ -341,6 +351,7 @@ static const struct experiment about = {
 	.bounds = bounds,
 	.opts = opts,
 	.variants = variants,
+	.choose = choose,
 	.trials = 9,
 	.quick_trials = 7,
 	.timed = true,
@@ -350,19 +361,11 @@ static const struct experiment about = {
 
 int main(int argc, char *argv[])
 {
-	struct python found[PYTHONS];
 	struct run *run = run_begin(&about, argc, argv);
-	bool wanted = run_selected(run, variant_of(PYTHON, 0)) ||
-		      run_selected(run, variant_of(PYTHON, 1)) ||
-		      run_selected(run, variant_of(PYTHON, 2));
-	size_t n = wanted && python_script("gil/speedup.py") ? python_find(python_list, found) : 0;
 
-	if (python_newest(found, n, 0))
-		python = *python_newest(found, n, 0);
-	else
-		n = 0;
-	for (int count = 0; wanted && n == 0 && count < COUNTS; count++)
-		run_leave_out(run, variant_of(PYTHON, count), "no CPython 3 was found");
+	for (int count = 0; count < COUNTS; count++)
+		if (!*python.name && run_selected(run, variant_of(PYTHON, count)))
+			run_leave_out(run, variant_of(PYTHON, count), "no CPython 3 was found");
 	if (iterations == 0)
 		iterations = calibrate();
 	while (run_next(run))

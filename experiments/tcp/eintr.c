@@ -94,6 +94,7 @@ static const struct opt opts[] = {{0, "python",
 				   .text = &python_list, .metavar = "PATH"},
 				  {0}};
 
+static const char *script; /* of Python; NULL = it is not there */
 static struct python pythons[PYTHONS];
 static size_t pythons_n;
 static const char *no_python = MESSAGE("no CPython was found");
@@ -271,7 +272,7 @@ static void record_python(struct run *run, const struct python *python, char *li
 }
 
 /* All interpreters at once: they sleep most of the time. */
-static void measure_python(struct run *run, const char *script)
+static void measure_python(struct run *run)
 {
 	const char *const none[] = {NULL};
 	struct python_child children[PYTHONS];
@@ -330,6 +331,15 @@ static void judge(struct run *run)
 		run_note(run, "Python was not measured: {why}", number_text("why", no_python));
 }
 
+static void choose(void)
+{
+	script = python_script("tcp/eintr.py");
+	if (script)
+		pythons_n = python_find(python_list, pythons);
+	else
+		no_python = MESSAGE("experiments/tcp/eintr.py is not beside the build folder");
+}
+
 static const struct experiment about = {
 	.name = "eintr",
 	.group = "tcp",
@@ -340,6 +350,7 @@ static const struct experiment about = {
 	.bounds = bounds,
 	.opts = opts,
 	.variants = variants,
+	.choose = choose,
 	.trials = 6,
 	.quick_trials = 1,
 	.judge = judge,
@@ -347,21 +358,15 @@ static const struct experiment about = {
 
 int main(int argc, char *argv[])
 {
-	const char *script = python_script("tcp/eintr.py");
-	struct run *run;
+	struct run *run = run_begin(&about, argc, argv);
 
-	if (script)
-		pythons_n = python_find(python_asked(argc, argv), pythons);
-	else
-		no_python = MESSAGE("experiments/tcp/eintr.py is not beside the build folder");
-	run = run_begin(&about, argc, argv);
 	if (pythons_n == 0)
 		run_leave_out(run, PYTHON, "%s", no_python);
 	while (run_next(run)) {
 		if (run_variant(run) < PYTHON)
 			measure_call(run, &cases[run_variant(run)]);
 		else
-			measure_python(run, script);
+			measure_python(run);
 	}
 	return run_end(run);
 }

@@ -119,6 +119,13 @@ static void judge(struct run *run)
 		number_share("refused", runs(run, "text_type_error")));
 }
 
+static void choose(void)
+{
+	pythons_n = python_find_any(list, pythons);
+	for (size_t i = 0; i < pythons_n; i++)
+		variants[i] = (struct variant){pythons[i].name, python_what(&pythons[i])};
+}
+
 static const struct experiment about = {
 	.name = "python_calls",
 	.group = "tcp",
@@ -129,6 +136,7 @@ static const struct experiment about = {
 	.bounds = bounds,
 	.opts = opts,
 	.variants = variants,
+	.choose = choose,
 	.trials = 2,
 	.quick_trials = 1,
 	.judge = judge,
@@ -139,9 +147,6 @@ int main(int argc, char *argv[])
 	struct run *run;
 	const char *lacking;
 
-	pythons_n = python_find_any(python_asked(argc, argv), pythons);
-	for (size_t i = 0; i < pythons_n; i++)
-		variants[i] = (struct variant){pythons[i].name, python_what(&pythons[i])};
 	run = run_begin(&about, argc, argv);
 	lacking = python_lacking(pythons_n, "Python", "tcp/python_calls.py");
 	if (lacking)

@@ -83,6 +83,7 @@ static const struct opt opts[] = {
 	 .text = &python_list, .metavar = "PATH"},
 	{0}};
 
+static const char *script; /* of Python; NULL = it is not there */
 static struct python pythons[PYTHONS];
 static size_t pythons_n;
 
@@ -251,7 +252,7 @@ static void measure_text(struct run *run)
 
 /* --- Python ---------------------------------------------------------------- */
 
-static void measure_python(struct run *run, const struct python *python, const char *script)
+static void measure_python(struct run *run, const struct python *python)
 {
 	const char *const arguments[] = {text_format("%lld", (long long)recv_size),
 					 text_format("%lld", (long long)size), NULL};
@@ -302,6 +303,13 @@ static void judge(struct run *run)
 		number_share("raised", run_nonzero(run, PYTHON, "raised")));
 }
 
+static void choose(void)
+{
+	script = python_script("tcp/text.py");
+	if (script)
+		pythons_n = python_find(python_list, pythons);
+}
+
 static const struct experiment about = {
 	.name = "text",
 	.group = "tcp",
@@ -314,6 +322,7 @@ static const struct experiment about = {
 	.bounds = bounds,
 	.opts = opts,
 	.variants = variants,
+	.choose = choose,
 	.trials = 3,
 	.quick_trials = 1,
 	.judge = judge,
@@ -321,12 +330,8 @@ static const struct experiment about = {
 
 int main(int argc, char *argv[])
 {
-	const char *script = python_script("tcp/text.py");
-	struct run *run;
+	struct run *run = run_begin(&about, argc, argv);
 
-	if (script)
-		pythons_n = python_find(python_asked(argc, argv), pythons);
-	run = run_begin(&about, argc, argv);
 	if (pythons_n == 0)
 		run_leave_out(run, PYTHON, "no CPython was found, or not its script");
 	converter = iconv_open("WCHAR_T", "UTF-8");
@@ -336,7 +341,7 @@ int main(int argc, char *argv[])
 		if (run_variant(run) < PYTHON)
 			measure_text(run);
 		for (size_t i = 0; run_variant(run) == PYTHON && i < pythons_n; i++)
-			measure_python(run, &pythons[i], script);
+			measure_python(run, &pythons[i]);
 	}
 	iconv_close(converter);
 	return run_end(run);
