@@ -2,7 +2,9 @@
 """Fixtures: each program under test, and one quick run of it that many tests look at."""
 import contextlib
 import fcntl
+import gettext
 import os
+import re
 import resource
 import signal
 import sys
@@ -10,8 +12,9 @@ import tempfile
 from types import SimpleNamespace
 
 import pytest
-from program import SHORT, finish, left_behind, options, parse, programs, run, start
-import sham  # which program.py finds
+from program import SHORT, finish, left_behind, options, parse, programs, run, run_on_a_terminal, start
+import language  # which program.py finds
+import sham
 
 # Started in the background or under nohup we would hand on that these are ignored.
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -32,6 +35,8 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("program", programs(),
                              ids=lambda path: f"{path.parent.name}/{path.name}")
 
+
+ESCAPE = re.compile(r"\x1b\[[0-9;]*[mK]")
 
 # Minutes of one worker, so they come first: else the others would wait for it in the end.
 LONG = ("test_kernels.py", "test_plots.py", "test_report.py", "test_echo.py", "test_soak.py",
@@ -124,14 +129,33 @@ def short(program, opts, quick, once):
 
 
 @pytest.fixture
-def shortest(program, short, described, quick, once):
-    """For tests of the form of a run: of one variant, too."""
+def one_variant(program, short, described, quick, once):
+    """What chooses one variant, where a run of it alone ends as all do."""
     variant = next(iter(described["variants"]), None)
-    if not variant:
-        return short
-    of_one = (*short, "--variants", variant)
-    will_do = once((program, "of one variant"), lambda: run(program, *of_one).returncode == quick.status)
-    return of_one if will_do else short
+    of_one = ("--variants", variant) if variant else ()
+    will_do = once((program, "of one variant"), lambda: run(program, *short, *of_one).returncode == quick.status)
+    return of_one if will_do else ()
+
+
+@pytest.fixture
+def shortest(short, one_variant):
+    """For tests of the form of a run: of one variant, too."""
+    return *short, *one_variant
+
+
+@pytest.fixture
+def on_a_terminal(program, short, once, tmp_path_factory):
+    """What a short run shows on a terminal, in Korean if it can, and its rows.
+
+    .drawn are the lines without escapes, those of progress too.
+    """
+    def make():
+        folder = tmp_path_factory.mktemp(program.name)
+        korean = ("--lang", "ko") if gettext.find(language.DOMAIN, language.FOLDER, ["ko"]) else ()
+        status, shown = run_on_a_terminal(program, *short, *korean, "-o", "rows.jsonl", cwd=folder)
+        return SimpleNamespace(status=status, shown=shown, drawn=re.split(r"[\r\n]+", re.sub(ESCAPE, "", shown)),
+                               rows=parse((folder / "rows.jsonl").read_text(encoding="utf-8")))
+    return once((program, "on a terminal"), make)
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def run_any(program, *arguments, **more):
 
 
 def test_any_arguments(program, opts):
-    @examples(6)
+    @examples(4)
     @given(command_lines(opts))
     def check(arguments):
         ended, files = run_any(program, "--describe", *arguments)
@@ -169,7 +169,7 @@ def test_any_arguments_of_a_script(script):
     opts = [SimpleNamespace(name=name, argument=argument)
             for name, argument in re.findall(r"^ +--([a-z]+)(?: (\S+))?", text, re.MULTILINE)]
 
-    @examples(4)
+    @examples(3)
     @given(command_lines(opts or [SimpleNamespace(name="help", argument="")]))
     def check(arguments):
         ended, files = run_any(script, *arguments, "--help")

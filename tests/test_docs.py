@@ -126,6 +126,11 @@ def commands(page):
             re.findall(r"(?:`| {4})build/(\w+/[\w-]+)((?: [^ `\n]+)*)", page.read_text(encoding="utf-8"))]
 
 
+@functools.cache
+def options_of(program):
+    return {option.name: option for option in options(run(program, "--help").stdout)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_have_options_that_their_programs_have(page):
     """As --help shows them: the names, and numbers within their ranges."""
@@ -134,7 +139,7 @@ def test_commands_have_options_that_their_programs_have(page):
         assert source.is_dir() or source.with_suffix(".c").exists(), f"there is no {name}"
         if not (BUILD / name).exists():  # for want of a library
             continue
-        known = {option.name: option for option in options(run(BUILD / name, "--help").stdout)}
+        known = options_of(BUILD / name)
         for word, value in zip(words, [*words[1:], ""]):
             if word.startswith("--"):
                 option = known.get(word[2:])

@@ -100,7 +100,7 @@ def damaged(rng, path):
 def files(request, tmp_path_factory):
     rng = random.Random(request.param)
     folder = tmp_path_factory.mktemp("damaged")
-    for path in REFERENCE if TIMES > 1 else rng.sample(REFERENCE, len(REFERENCE) // 2):
+    for path in REFERENCE if TIMES > 1 else rng.sample(REFERENCE, len(REFERENCE) // 4):
         (folder / path.name).write_bytes(damaged(rng, path))
     return sorted(folder.iterdir())
 

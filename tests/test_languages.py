@@ -8,7 +8,7 @@ import language
 import pytest
 import results
 from lines import columns
-from program import BUILD, ROOT, environment, parse, run
+from program import BUILD, ROOT, environment, run
 from sentence import sentence
 
 CLAIMS = ROOT / "scripts/claims"
@@ -101,17 +101,6 @@ def test_a_language_without_messages(command, tmp_path):
 
 # --- programs -------------------------------------------------------------------------------------
 
-@pytest.fixture
-def in_korean(program, short, once, tmp_path_factory):
-    """What `PROGRAM --lang ko -o FILE` prints, and its rows, of a short run."""
-    def make():
-        path = tmp_path_factory.mktemp(program.name) / "rows.jsonl"
-        ended = run(program, *short, "--lang", "ko", "-o", path)
-        assert ended.returncode in (0, 77), ended.stderr
-        return ended.stdout, parse(path.read_text(encoding="utf-8"))
-    return once((program, "in Korean"), make)
-
-
 def said(rows):
     """The rows of what a program says, with what they say."""
     return [(row, row["sentence"] if "sentence" in row else row["text"]) for row in rows
@@ -119,18 +108,15 @@ def said(rows):
 
 
 @needs_messages
-def test_korean_fits(in_korean):
-    """Within 80 columns, of which a syllable takes two."""
-    out, _ = in_korean
-    assert HANGUL.search(out)
-    assert [line for line in out.replace(out.splitlines()[-1], "").splitlines() if columns(line) > WIDTH] == []
+def test_programs_speak_korean(on_a_terminal):
+    """That it fits into 80 columns, of which a syllable takes two, is test_contract's."""
+    assert HANGUL.search(on_a_terminal.shown)
 
 
 @needs_messages
-def test_rows_are_in_english(in_korean):
-    _, rows = in_korean
-    assert said(rows)
-    for row, text in said(rows):
+def test_rows_are_in_english(on_a_terminal):
+    assert said(on_a_terminal.rows)
+    for row, text in said(on_a_terminal.rows):
         assert text == sentence(row["template"], row["numbers"]) and not HANGUL.search(text)
 
 
@@ -140,11 +126,10 @@ def composed(number):
 
 
 @needs_messages
-def test_scripts_say_what_programs_say(in_korean, korean):
+def test_scripts_say_what_programs_say(on_a_terminal, korean):
     """But for composed texts, in whose place there may be any."""
-    out, rows = in_korean
-    printed = "".join(out.split())
-    for row, _ in said(rows):
+    printed = "".join("".join(on_a_terminal.drawn).split())
+    for row, _ in said(on_a_terminal.rows):
         numbers = {name: "\x01" if composed(number) else number for name, number in row["numbers"].items()}
         text = "".join(sentence(row["template"], numbers, language.translated).split())
         assert re.search(re.escape(text).replace("\x01", ".*"), printed), text

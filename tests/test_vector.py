@@ -67,15 +67,16 @@ def points(path):
     return found
 
 
-@pytest.mark.parametrize("path", [
-    "M 0 0 L 1.5 2 L 100.25 -3 z", "M 10 10 L 5 5 L 7.5 5.25 z M 3 4 C 1 2 3 4 5 6 C 7 8 9 10 11 12 z",
-    "M -0.5 0.004 Q 1 2 3 -4 L -0.04 0", "M 3 3 z L 5 5", "M 1e-05 2 L 3 4"])
-def test_a_path_goes_where_it_went(path):
-    short = said(f"print(json.dumps(vector.path_of({path!r})))")
-    expected = points(path.replace("1e-05", "0"))
-    assert len(points(short)) == len(expected) and not re.search("[A-Z]", short)
-    for came, went in zip(points(short), expected):
-        assert came == pytest.approx(went, abs=0.011)
+PATHS = ["M 0 0 L 1.5 2 L 100.25 -3 z", "M 10 10 L 5 5 L 7.5 5.25 z M 3 4 C 1 2 3 4 5 6 C 7 8 9 10 11 12 z",
+         "M -0.5 0.004 Q 1 2 3 -4 L -0.04 0", "M 3 3 z L 5 5", "M 1e-05 2 L 3 4"]
+
+
+def test_a_path_goes_where_it_went():
+    for path, short in zip(PATHS, said(f"print(json.dumps([*map(vector.path_of, {PATHS!r})]))")):
+        expected = points(path.replace("1e-05", "0"))
+        assert len(points(short)) == len(expected) and not re.search("[A-Z]", short)
+        for came, went in zip(points(short), expected):
+            assert came == pytest.approx(went, abs=0.011)
 
 
 def test_a_long_path_is_shorter():
@@ -86,11 +87,14 @@ def test_a_long_path_is_shorter():
         assert came == pytest.approx(went, abs=0.051)  # steps do not add up
 
 
-@pytest.mark.parametrize("ticks, numbers", [
+LABELS = [
     ([(0, "0"), (20, "20"), (100, "100")], [[20, 20, ""], [100, 100, ""]]),
     ([(0.001, "1 \u00b5s"), (1, "1 ms"), (1000, "1 s")], [[0.001, 1, "\u00b5s"], [1, 1, "ms"], [1000, 1, "s"]]),
     ([(4096, "4 KiB"), (65536, "64 KiB")], [[4096, 4, "KiB"], [65536, 64, "KiB"]]),
     ([(-50, "\u221250"), (1000, "1,000")], [[-50, -50, ""], [1000, 1000, ""]]),
-    ([(0, "split"), (1, "mutex")], None), ([(0, "1"), (1, "2"), (2, "4")], None), ([(0, "1 CPU"), (1, "2 CPUs")], None)])
-def test_which_labels_are_numbers(ticks, numbers):
-    assert said(f"print(json.dumps(vector.numbers_of({ticks!r})))") == numbers
+    ([(0, "split"), (1, "mutex")], None), ([(0, "1"), (1, "2"), (2, "4")], None), ([(0, "1 CPU"), (1, "2 CPUs")], None)]
+
+
+def test_which_labels_are_numbers():
+    ticks = [of for of, _ in LABELS]
+    assert said(f"print(json.dumps([*map(vector.numbers_of, {ticks!r})]))") == [numbers for _, numbers in LABELS]
