@@ -5,6 +5,13 @@ import statistics
 BOOTSTRAPS = 2000
 
 
+def of_rounds(values):
+    """{name: values, round by round}, without what a round did to all of them: the mean of each is a usual round's."""
+    means = [statistics.geometric_mean(those) for those in zip(*values.values())]
+    usual = statistics.median(means)
+    return {name: [value * usual / mean for value, mean in zip(own, means)] for name, own in values.items()}
+
+
 def ratio_interval(values, to, rng):
     """A 95 % interval of the ratio of two medians; rounds are drawn, which keeps pairs together."""
     n = len(values)

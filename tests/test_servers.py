@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """scripts/servers: servers are asked in turn, others like those here; what cannot be compared is one line."""
 import json
+import os
 import re
 import sys
 
@@ -9,12 +10,13 @@ from program import BUILD, copy_scripts, finish, left_behind, start
 
 FEW = ("--rounds", "7", "--duration", "20", "--connections", "1,3")
 ECHO = """
-import asyncio, sys
+import asyncio, os, pathlib, sys
 async def serve(reader, writer):
     while data := await reader.read(65536):
         {answer}
     writer.close()
 async def main():
+    pathlib.Path(sys.argv[0]).with_name("cpus").write_text(str(sorted(os.sched_getaffinity(0))))
     await (await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]))).serve_forever()
 asyncio.run(main())
 """
@@ -51,6 +53,10 @@ def test_others_are_compared_with_ours(servers, other, tmp_path):
     file, = (tmp_path / "out").iterdir()
     found = json.loads(file.read_text(encoding="utf-8"))
     assert found["machine"]["cpus_online"] and found["params"]["rounds"] == 7
+    cpus = found["params"]["server_cpus"]
+    assert json.loads((tmp_path / "cpus").read_text(encoding="utf-8")) == cpus  # as the other one had them
+    assert found["machine"]["cpus_allowed"] == ",".join(map(str, found["params"]["load_cpus"]))
+    assert len(os.sched_getaffinity(0)) == 1 or not {*cpus} & {*found["params"]["load_cpus"]}
     names = ["epoll", "thread", "other"]
     for connections in (1, 3):
         samples = [sample for sample in found["samples"] if sample["connections"] == connections]
