@@ -132,9 +132,9 @@ struct experiment {
 	const struct row_field *fields; /* ended by {0} */
 	const struct control *controls; /* ended by {0}; NULL = none but fields that must be 0 */
 	const struct bound *bounds;     /* ended by {0}; NULL = none */
-	void (*choose)(
-		void); /* when the options are known, and nothing was printed yet: finds what they
-				 name, completes .variants; NULL = there is nothing to find */
+	/* when the options are known, and nothing was printed yet: finds what they name, completes
+	 * .variants; NULL = there is nothing to find */
+	void (*choose)(void);
 	int64_t trials, quick_trials; /* rounds before the first look; the second with --quick */
 	bool timed;      /* disturbed trials are left out of the evidence, and made up for */
 	int64_t limit_s; /* a trial that takes longer hangs: status 2; 0 = 60 */

@@ -54,9 +54,9 @@ enum { OPT_TABLES = 3 };
 /* A command line: its options, and what --help says. */
 struct opt_page {
 	const char *doc; /* before the options, and after them behind a \v */
-	char *(*details)(
-		const void *about); /* instead of the latter, when it is asked for; to be freed */
-	const void *about;          /* its argument */
+	/* what stands there instead, made when it is asked for, to be freed; NULL = doc is all */
+	char *(*details)(const void *about);
+	const void *about; /* its argument */
 	struct opt_table {
 		const char *heading;
 		const struct opt *opts; /* ended by {0} */

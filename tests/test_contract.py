@@ -77,6 +77,8 @@ def test_help(help_text, quick):
     plain = " ".join(help_text.split())
     for claim, text in quick.rows[0]["claims"].items():
         assert f"{claim} {' '.join(text.split())}" in plain
+    for variant, text in quick.rows[0]["variants"].items():
+        assert f"{variant} {' '.join(text.split())}" in plain
     assert not too_wide(help_text)
 
 
@@ -138,7 +140,8 @@ def test_words_that_no_line_can_show(program, opts):
 def test_python_that_is_none(program, opts):
     """Before anything is printed."""
     if any(option.name == "python" for option in opts):
-        assert_error(run(program, "--python", "/bin/true"), "--python", "/bin/true")
+        for more in ((), ("--help",), ("--describe",)):
+            assert_error(run(program, "--python", "/bin/true", *more), "--python", "/bin/true")
 
 
 def test_words_out_of_choice(program, opts):

@@ -24,6 +24,7 @@ struct parse {
 	size_t n;
 	int *rest;
 	const struct opt_page *page;
+	char *details; /* of --help; NULL = the page's doc is all */
 };
 
 /* Reads ".25" as a numerator over a power of ten; an exact one, so at most nine digits. */
@@ -190,6 +191,10 @@ static const struct argp_option every_program[EVERY] = {
 /* Ends the program if it is one of these. */
 static void answer_every(int key, const struct argp_state *state)
 {
+	struct parse *parse = state->input;
+
+	if (key == '?' && parse->page->details) /* which may fail, before anything is printed */
+		parse->details = parse->page->details(parse->page->about);
 	if (key == '?')
 		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
 	else if (key == USAGE)
@@ -311,20 +316,20 @@ static size_t add_table(const struct opt_table *table, int group, struct parse *
 	return used;
 }
 
-/* argp's filter of --help: what stands behind the options. */
-static char *details_of(int key, const char *text, void *input)
+/* argp's filter of --help, which frees what it returns unless that is the text. */
+static char *help_filter(int key, const char *text, void *input)
 {
-	const struct opt_page *page = ((const struct parse *)input)->page;
+	const struct parse *parse = input;
 
-	return key == ARGP_KEY_HELP_POST_DOC && page->details ? page->details(page->about)
-							      : (char *)text;
+	return key == ARGP_KEY_HELP_POST_DOC && parse->details ? parse->details : (char *)text;
 }
 
 void opt_parse(const struct opt_page *page, int argc, char *argv[])
 {
 	struct parse parse = {.page = page, .rest = page->rest};
 	struct argp_option options[MAX_OPTS + OPT_TABLES + EVERY + 1] = {{0}};
-	struct argp argp = {options, parse_one, page->arguments, page->doc, NULL, details_of, NULL};
+	struct argp argp = {options,     parse_one, page->arguments, page->doc, NULL,
+			    help_filter, NULL};
 	size_t used = 0;
 
 	if (page->rest)
