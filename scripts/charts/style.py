@@ -7,9 +7,7 @@ import math
 import textwrap
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from language import say, translated
@@ -57,6 +55,10 @@ class Page:
     """A figure: what was found as its title, the machine as its caption, room between them."""
 
     def __init__(self, result, title, note=""):
+        # half of a second, for which only who draws has to wait
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
         self.fig = Figure(figsize=INCHES, dpi=LOOK["savefig.dpi"])
         FigureCanvasAgg(self.fig)
         self.top = 0.985
