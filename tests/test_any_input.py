@@ -106,7 +106,7 @@ def run_any(program, *arguments, **more):
 
 
 def test_any_arguments(program, opts):
-    @examples(4)
+    @examples(3)
     @given(command_lines(opts))
     def check(arguments):
         ended, files = run_any(program, "--describe", *arguments)

@@ -112,6 +112,11 @@ WRONG_USAGE = [
     (["--seed", "1\n2"], "--seed"),
     (["-o", "\x1b[31m"], "--output")]
 
+def in_turn(program, *ways):
+    """One of these, another for the next program: what they share is the library's."""
+    return ways[programs().index(program) % len(ways)]
+
+
 UNREADABLE = ("a\nb", "\x1b[31m", "a\u202e")
 
 
@@ -125,7 +130,7 @@ def test_numbers_out_of_range(program, opts, shortest):
     numbers = [option for option in opts if option.is_number]
     assert {"trials", "seed"} <= {option.name for option in numbers}
     for option in numbers:
-        for wrong in (option.low - 1, option.high + 1, "many", "", "1x", "9" * 30):
+        for wrong in (option.low - 1, option.high + 1, in_turn(program, "many", "", "1x", "9" * 30)):
             assert_error(run(program, *shortest, f"--{option.name}={wrong}"), f"--{option.name}")
 
 
@@ -302,9 +307,8 @@ def test_rows_on_stdout(quick, two_trials):
     assert not list(folder.iterdir())
 
 
-@pytest.mark.parametrize("how", ["--quiet", "--brief"])
-def test_quiet(program, quick, how, shortest):
-    ended = run(program, *shortest, how)
+def test_quiet(program, quick, shortest):
+    ended = run(program, *shortest, in_turn(program, "--quiet", "--brief"))
     claims = quick.rows[0]["claims"]
     starts = [line.split()[0] for line in ended.stdout.splitlines() if line[2] != " "]
     assert (ended.returncode, ended.stderr) == (quick.status, "")
@@ -418,10 +422,10 @@ def test_rows_on_a_full_disk(program, shortest):
     assert not Path("/dev/full.part").exists()
 
 
-@pytest.mark.parametrize("arguments", [(), ("-o", "-")], ids=["text", "rows"])
-def test_stdout_on_a_full_disk(program, arguments, shortest):
+def test_stdout_on_a_full_disk(program, shortest):
+    """Of the text, or of the rows."""
     with open("/dev/full", "w", encoding="utf-8") as full:
-        ended = run(program, *shortest, *arguments, stdout=full)
+        ended = run(program, *shortest, *in_turn(program, (), ("-o", "-")), stdout=full)
     assert ended.returncode == 2 and "No space left" in ended.stderr.splitlines()[-1]
 
 
@@ -450,8 +454,8 @@ def interrupt(program, folder, number):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_interrupted(program, runs_here, name, tmp_path):
+def test_interrupted(program, runs_here, tmp_path):
+    name = in_turn(program, "SIGINT", "SIGTERM")
     assert interrupt(program, tmp_path, getattr(signal, name)) == ["rows.jsonl"]
     rows = parse((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
     end = rows[-1]
@@ -483,9 +487,8 @@ def test_colour_and_the_same_order(quick, short, on_a_terminal):
     assert [line for line in on_a_terminal.drawn if columns(line) > WIDTH] == []
 
 
-@pytest.mark.parametrize("name, value, pattern", [("NO_COLOR", "1", COLOUR), ("TERM", "dumb", re.compile("\x1b"))],
-                         ids=["NO_COLOR", "dumb"])
-def test_no_colour(program, quick, name, value, pattern, shortest):
+def test_no_colour(program, quick, shortest):
     """A dumb terminal understands no escapes, so not those of a progress line either."""
+    name, value, pattern = in_turn(program, ("NO_COLOR", "1", COLOUR), ("TERM", "dumb", re.compile("\x1b")))
     status, shown = run_on_a_terminal(program, *shortest, env=environment(**{name: value}))
     assert status == quick.status and not pattern.search(shown)
