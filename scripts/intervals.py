@@ -21,3 +21,11 @@ def ratio_interval(values, to, rng):
         ratios.append(statistics.median(values[i] for i in drawn) / statistics.median(to[i] for i in drawn))
     ratios.sort()
     return ratios[int(0.025 * BOOTSTRAPS)], ratios[int(0.975 * BOOTSTRAPS) - 1]
+
+
+def ratio_text(values, to, rng):
+    """The ratio with this interval, "1" of itself."""
+    if values is to:
+        return "1"
+    told = (statistics.median(values) / statistics.median(to), *ratio_interval(values, to, rng))
+    return "{} ({} to {})".format(*(f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}" for value in told))

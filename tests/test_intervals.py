@@ -4,10 +4,8 @@ import random
 import statistics
 
 import pytest
-from program import ROOT  # which finds the scripts
-from intervals import of_rounds, ratio_interval
+from intervals import of_rounds, ratio_interval, ratio_text
 
-assert ROOT
 SLOW = (1, 1, 4, 1.5, 1, 7, 2, 1, 1, 3)  # what the machine did in each round
 
 
@@ -15,6 +13,8 @@ def test_a_slow_round_slows_all():
     """So it says nothing of their ratio, which is known exactly here."""
     own = of_rounds({"a": [10 * slow for slow in SLOW], "b": [9 * slow for slow in SLOW]})
     assert ratio_interval(own["b"], own["a"], random.Random(1)) == pytest.approx((0.9, 0.9))
+    assert ratio_text(own["b"], own["a"], random.Random(1)) == "0.90 (0.90 to 0.90)"
+    assert ratio_text(own["a"], own["a"], random.Random(1)) == "1"
     assert len({round(value, 9) for value in own["a"]}) == 1
 
 

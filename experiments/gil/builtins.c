@@ -194,11 +194,9 @@ static const struct experiment about = {
 
 int main(int argc, char *argv[])
 {
-	struct run *run;
-	const char *lacking;
+	struct run *run = run_begin(&about, argc, argv);
+	const char *lacking = python_lacking(pythons_n, "Python", "gil/builtins.py");
 
-	run = run_begin(&about, argc, argv);
-	lacking = python_lacking(pythons_n, "Python", "gil/builtins.py");
 	if (lacking)
 		return run_skip(run, "%s", lacking);
 	while (run_next(run))
