@@ -14,23 +14,15 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "../conn.h"
 #include "../conn_table.h"
+#include "../coroutine.h"
 #include "../model.h"
-#include "stack.h"
 
-enum { EVENTS = 256, LOOPS = 256, STACK = 32 << 10, PAGE = 4 << 10 };
-
-/* A stack and the connection it serves.  This struct lies at the top of the stack's memory. */
-struct coroutine {
-	void *stack; /* pointer, where it was switched away from */
-	struct conn *conn;
-	struct coroutine *next; /* in the list of free ones */
-};
+enum { EVENTS = 256, LOOPS = 256 };
 
 struct loop {
 	pthread_t thread;
@@ -38,12 +30,9 @@ struct loop {
 	int source; /* the listener (N:1), or an eventfd: no more connections will come */
 	bool accepts, listening;
 	atomic_int_fast64_t open; /* its connections */
-	struct coroutine *free;
-	void *stack; /* as of a coroutine */
 };
 
-static _Thread_local struct loop *loop;         /* this thread's */
-static _Thread_local struct coroutine *current; /* the one that runs */
+static _Thread_local struct loop *loop; /* this thread's */
 
 static bool watch(struct loop *of, struct conn *conn, void *tag, int how, enum conn_want want)
 {
@@ -59,9 +48,9 @@ static bool await(struct conn *conn, enum conn_want want)
 {
 	if (want == CONN_MORE)
 		want = CONN_READ; /* still readable: the next wait returns it again */
-	if (want != conn->watched && !watch(loop, conn, current, EPOLL_CTL_MOD, want))
+	if (want != conn->watched && !watch(loop, conn, coroutine_self(), EPOLL_CTL_MOD, want))
 		return false;
-	stack_switch(&current->stack, loop->stack);
+	coroutine_wait();
 	return true;
 }
 
@@ -77,57 +66,23 @@ static void end(struct conn *conn)
 	atomic_fetch_sub(&loop->open, 1);
 }
 
-/* A coroutine: one connection after the other. */
-static void serve_conns(void)
+/* What a coroutine does. */
+static void serve_conn(struct conn *conn)
 {
-	for (;;) {
-		struct coroutine *self = current;
-		enum conn_want want;
+	enum conn_want want;
 
-		while ((want = conn_step(self->conn)) != CONN_CLOSE && await(self->conn, want))
-			;
-		end(self->conn);
-		self->next = loop->free;
-		loop->free = self;
-		stack_switch(&self->stack, loop->stack);
-	}
-}
-
-/* A free one, or a new one with a guard page below its stack; NULL if there is no memory. */
-static struct coroutine *coroutine_for(struct conn *conn)
-{
-	struct coroutine *free = loop->free;
-
-	if (free) {
-		loop->free = free->next;
-	} else {
-		char *memory = mmap(NULL, PAGE + STACK, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		size_t room = PAGE + STACK - 64;
-
-		if (memory == MAP_FAILED)
-			return NULL;
-		mprotect(memory, PAGE, PROT_NONE);
-		free = (struct coroutine *)(void *)(memory + room);
-		free->stack = stack_begin(memory, room, serve_conns);
-	}
-	free->conn = conn;
-	return free;
-}
-
-static void resume(struct coroutine *coroutine)
-{
-	current = coroutine;
-	stack_switch(&loop->stack, coroutine->stack);
+	while ((want = conn_step(conn)) != CONN_CLOSE && await(conn, want))
+		;
+	end(conn);
 }
 
 /* The first event of a connection: only now it needs a stack. */
 static void begin(struct conn *conn)
 {
-	struct coroutine *coroutine = coroutine_for(conn);
+	struct coroutine *coroutine = coroutine_new(serve_conn, conn);
 
 	if (coroutine && watch(loop, conn, coroutine, EPOLL_CTL_MOD, conn->watched)) {
-		resume(coroutine);
+		coroutine_resume(coroutine);
 		return;
 	}
 	end(conn);
@@ -144,7 +99,7 @@ static void handle_event(void *tag)
 	if ((uintptr_t)tag & 1)
 		begin((struct conn *)(void *)((char *)tag - 1));
 	else
-		resume(tag);
+		coroutine_resume(tag);
 }
 
 /* Gives a connection to a loop, from any thread. */
@@ -273,20 +228,15 @@ static int serve_nm(const struct server *server)
 	return 0;
 }
 
-static const char *missing(void)
-{
-	return stack_missing(true);
-}
-
 static struct model models[] = {
 	{.name = "coroutine",
 	 .summary = "a stack for every connection in one thread (N:1), over epoll",
 	 .serve = serve,
-	 .missing = missing},
+	 .missing = coroutine_missing},
 	{.name = "coroutine-nm",
 	 .summary = "coroutines over a loop a CPU (N:M); --bound K of them in threads",
 	 .serve = serve_nm,
-	 .missing = missing}};
+	 .missing = coroutine_missing}};
 
 __attribute__((constructor)) static void add(void)
 {
