@@ -410,8 +410,7 @@ static void start_signal_thread(bool await)
 		; /* EINTR */
 }
 
-/* A table of zeros. */
-static void *by_descriptor(size_t entry_bytes)
+void *conn_by_descriptor(size_t entry_bytes)
 {
 	void *made = mmap(NULL, table_size * entry_bytes, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -428,11 +427,11 @@ void conn_begin(const struct conn_rules *rules)
 	conn_set_rules(rules);
 	check_fd(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
 	table_size = limit.rlim_cur < TABLE_MAX ? limit.rlim_cur : TABLE_MAX;
-	table = by_descriptor(sizeof(*table));
+	table = conn_by_descriptor(sizeof(*table));
 	if (conn_rules.verbose)
-		conn_log_begin(by_descriptor(sizeof(struct address)), &conn_rules);
+		conn_log_begin(conn_by_descriptor(sizeof(struct address)), &conn_rules);
 	if (closes_idle())
-		acked_bytes = by_descriptor(sizeof(*acked_bytes));
+		acked_bytes = conn_by_descriptor(sizeof(*acked_bytes));
 	spare_fd = check_fd(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null");
 	start_signal_thread(true);
 }

@@ -43,6 +43,9 @@ struct conn *conn_accept(int listener, int flags);
 /* The connection of a descriptor: an entry of one table, the same for as long as it is open. */
 struct conn *conn_of(int fd);
 
+/* A table of zeros with an entry for each descriptor a connection may have.  After conn_begin(). */
+void *conn_by_descriptor(size_t entry_bytes);
+
 void conn_close(struct conn *conn);
 
 /* The same, but the descriptor stays open and is the caller's. */
