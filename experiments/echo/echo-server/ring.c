@@ -26,67 +26,74 @@ enum {
 	GROUP = 0,
 };
 
-enum operation { ACCEPT, RECEIVE, CANCEL, SEND };
+enum operation { SOURCE, RECEIVE, CANCEL, SEND };
 
 /* What is under way, or has happened: conn->watched. */
 enum { RECEIVING = 1, CANCELLING = 2, SENDING = 4, CLOSED = 8, ENDING = 16 };
 
 /* What a buffer holds, and the next of the same connection: they form a ring. */
-static struct received {
+struct received {
 	uint16_t length, next;
-} received[BUFFERS_MAX];
+};
 
 /* What a send of several buffers refers to until it is submitted. */
-static struct parts {
+struct parts {
 	struct msghdr message;
 	struct iovec buffers[PARTS];
-} parts[SUBMISSIONS];
+};
 
-static struct io_uring ring;
-static struct io_uring_buf_ring *provided;
-static char *buffers;
-static unsigned int buffers_n, unused_n; /* unused: the kernel can use them */
-static int64_t open_conns;
-static bool listening;
-static void (*handle)(struct conn *conn); /* the model's */
+/* A thread's. */
+struct ring {
+	struct io_uring uring;
+	const struct source *source;
+	void (*handle)(struct conn *conn); /* the model's */
+	int64_t open;                      /* connections */
+	bool listening;
+	unsigned int buffers_n, unused_n; /* unused: the kernel can use them */
+	struct io_uring_buf_ring *provided;
+	char *buffers;
+	struct received received[BUFFERS_MAX];
+	struct parts parts[SUBMISSIONS];
+	/* connections without a receive for lack of buffers, and without buffers that will be freed */
+	struct conn **starved;
+	size_t starved_n, starved_room;
+};
 
-/* Connections without a receive for lack of buffers, and without buffers that will be freed. */
-static struct conn **starved;
-static size_t starved_n, starved_room;
+static _Thread_local struct ring *ring;
 
 /* --- buffers ------------------------------------------------------------------ */
 
 static char *buffer_at(unsigned int id)
 {
-	return buffers + (size_t)id * BUFFER;
+	return ring->buffers + (size_t)id * BUFFER;
 }
 
 static void provide(unsigned int id)
 {
-	io_uring_buf_ring_add(provided, buffer_at(id), BUFFER, (unsigned short)id,
+	io_uring_buf_ring_add(ring->provided, buffer_at(id), BUFFER, (unsigned short)id,
 			      io_uring_buf_ring_mask(BUFFERS_MAX), 0);
-	io_uring_buf_ring_advance(provided, 1);
-	unused_n++;
+	io_uring_buf_ring_advance(ring->provided, 1);
+	ring->unused_n++;
 }
 
 /* After ENOBUFS; false if there is still none. */
 static bool provide_more(void)
 {
-	unsigned int wanted = buffers_n < BUFFERS ? BUFFERS : 2 * buffers_n;
+	unsigned int wanted = ring->buffers_n < BUFFERS ? BUFFERS : 2 * ring->buffers_n;
 
-	if (unused_n == 0 || buffers_n < BUFFERS)
-		while (buffers_n < wanted && buffers_n < BUFFERS_MAX - 1)
-			provide(buffers_n++);
-	return unused_n > 0;
+	if (ring->unused_n == 0 || ring->buffers_n < BUFFERS)
+		while (ring->buffers_n < wanted && ring->buffers_n < BUFFERS_MAX - 1)
+			provide(ring->buffers_n++);
+	return ring->unused_n > 0;
 }
 
 /* Puts a buffer behind those of the connection. */
 static void append(struct conn *conn, unsigned int id, int length)
 {
-	received[id] = (struct received){(uint16_t)length, (uint16_t)id};
+	ring->received[id] = (struct received){(uint16_t)length, (uint16_t)id};
 	if (conn->buffers++ > 0) {
-		received[id].next = received[conn->last].next;
-		received[conn->last].next = (uint16_t)id;
+		ring->received[id].next = ring->received[conn->last].next;
+		ring->received[conn->last].next = (uint16_t)id;
 	}
 	conn->last = (uint16_t)id;
 }
@@ -94,12 +101,12 @@ static void append(struct conn *conn, unsigned int id, int length)
 /* Provides the first one again; returns how many bytes it held. */
 static unsigned int drop_first(struct conn *conn)
 {
-	unsigned int first = received[conn->last].next;
+	unsigned int first = ring->received[conn->last].next;
 
-	received[conn->last].next = received[first].next;
+	ring->received[conn->last].next = ring->received[first].next;
 	conn->buffers--;
 	provide(first);
-	return received[first].length;
+	return ring->received[first].length;
 }
 
 /* --- submissions -------------------------------------------------------------- */
@@ -108,8 +115,8 @@ static struct io_uring_sqe *new_submission(void)
 {
 	struct io_uring_sqe *sqe;
 
-	while ((sqe = io_uring_get_sqe(&ring)) == NULL) {
-		int error = io_uring_submit(&ring);
+	while ((sqe = io_uring_get_sqe(&ring->uring)) == NULL) {
+		int error = io_uring_submit(&ring->uring);
 
 		if (error < 0 && error != -EINTR)
 			errx(2, "io_uring_submit: %s", strerror(-error));
@@ -122,12 +129,12 @@ static uint64_t label(enum operation what, int fd)
 	return (uint64_t)what << 32 | (uint32_t)fd;
 }
 
-static void submit_accept(int listener)
+static void watch_source(void)
 {
 	struct io_uring_sqe *sqe = new_submission();
 
-	io_uring_prep_poll_multishot(sqe, listener, POLLIN);
-	io_uring_sqe_set_data64(sqe, label(ACCEPT, listener));
+	io_uring_prep_poll_multishot(sqe, ring->source->fd, POLLIN);
+	io_uring_sqe_set_data64(sqe, label(SOURCE, ring->source->fd));
 }
 
 void ring_receive(struct conn *conn)
@@ -174,12 +181,12 @@ static void submit_held(struct conn *conn)
 static void submit_buffers(struct conn *conn, unsigned int n)
 {
 	struct io_uring_sqe *sqe = new_submission();
-	struct parts *many = &parts[sqe - ring.sq.sqes];
+	struct parts *many = &ring->parts[sqe - ring->uring.sq.sqes];
 	unsigned int id = conn->last;
 
 	for (unsigned int i = 0; i < n; i++) {
-		id = received[id].next;
-		many->buffers[i] = (struct iovec){buffer_at(id), received[id].length};
+		id = ring->received[id].next;
+		many->buffers[i] = (struct iovec){buffer_at(id), ring->received[id].length};
 	}
 	many->message = (struct msghdr){.msg_iov = many->buffers, .msg_iovlen = n};
 	io_uring_prep_sendmsg(sqe, conn->fd, &many->message, MSG_WAITALL | MSG_NOSIGNAL);
@@ -227,8 +234,8 @@ void ring_answer(struct conn *conn)
 	for (n = 0; n < conn->buffers && n < PARTS; n++) {
 		struct conn_answer answer;
 
-		id = received[id].next;
-		answer = conn_answer(conn, buffer_at(id), received[id].length);
+		id = ring->received[id].next;
+		answer = conn_answer(conn, buffer_at(id), ring->received[id].length);
 		if (answer.bytes != buffer_at(id)) {
 			send_copy(conn, answer);
 			drop_first(conn);
@@ -236,7 +243,7 @@ void ring_answer(struct conn *conn)
 		}
 	}
 	if (n == 1)
-		submit_send(conn, buffer_at(id), received[id].length);
+		submit_send(conn, buffer_at(id), ring->received[id].length);
 	else
 		submit_buffers(conn, n);
 }
@@ -244,8 +251,8 @@ void ring_answer(struct conn *conn)
 /* When all have left: buffers are used in turn, so in time each of the many of a bad hour would be kept. */
 static void give_memory_back(void)
 {
-	if (open_conns == 0 && buffers_n > BUFFERS)
-		madvise(buffers, (size_t)buffers_n * BUFFER, MADV_DONTNEED);
+	if (ring->open == 0 && ring->buffers_n > BUFFERS)
+		madvise(ring->buffers, (size_t)ring->buffers_n * BUFFER, MADV_DONTNEED);
 }
 
 bool ring_close(struct conn *conn)
@@ -258,7 +265,7 @@ bool ring_close(struct conn *conn)
 	while (conn->buffers)
 		drop_first(conn);
 	conn_close(conn);
-	open_conns--;
+	ring->open--;
 	give_memory_back();
 	return true;
 }
@@ -268,16 +275,16 @@ bool ring_close(struct conn *conn)
 /* False if there is no memory. */
 static bool starve(struct conn *conn)
 {
-	if (starved_n == starved_room) {
-		size_t more = starved_room ? 2 * starved_room : 64;
-		struct conn **grown = realloc(starved, more * sizeof(struct conn *));
+	if (ring->starved_n == ring->starved_room) {
+		size_t more = ring->starved_room ? 2 * ring->starved_room : 64;
+		struct conn **grown = realloc(ring->starved, more * sizeof(struct conn *));
 
 		if (!grown)
 			return false;
-		starved = grown;
-		starved_room = more;
+		ring->starved = grown;
+		ring->starved_room = more;
 	}
-	starved[starved_n++] = conn;
+	ring->starved[ring->starved_n++] = conn;
 	return true;
 }
 
@@ -285,7 +292,7 @@ static void received_some(struct conn *conn, int result, unsigned int flags)
 {
 	if (!(flags & IORING_CQE_F_MORE))
 		conn->watched &= (uint8_t) ~(RECEIVING | CANCELLING);
-	unused_n -= (flags & IORING_CQE_F_BUFFER) != 0;
+	ring->unused_n -= (flags & IORING_CQE_F_BUFFER) != 0;
 	if (flags & IORING_CQE_F_BUFFER && result > 0)
 		append(conn, flags >> IORING_CQE_BUFFER_SHIFT, result);
 	else if (flags & IORING_CQE_F_BUFFER)
@@ -303,7 +310,7 @@ static void received_some(struct conn *conn, int result, unsigned int flags)
 	if (conn->buffers < PARTS && flags & IORING_CQE_F_MORE &&
 	    flags & IORING_CQE_F_SOCK_NONEMPTY)
 		return; /* the completion of the next part follows */
-	handle(conn);
+	ring->handle(conn);
 	if (conn->buffers > PARTS && (conn->watched & (RECEIVING | CANCELLING)) == RECEIVING)
 		submit_cancel(conn);
 }
@@ -318,27 +325,27 @@ static void sent(struct conn *conn, int result)
 			result -= (int)drop_first(conn);
 	if (result < 0)
 		conn->watched |= ENDING;
-	handle(conn);
-	if (starved_n)
-		ring_receive(starved[--starved_n]);
+	ring->handle(conn);
+	if (ring->starved_n)
+		ring_receive(ring->starved[--ring->starved_n]);
 }
 
-static void accept_all(int listener, unsigned int flags)
+static void take_all(unsigned int flags)
 {
 	struct conn *conn;
 
-	while ((conn = conn_accept(listener, SOCK_NONBLOCK)) != NULL) {
+	while ((conn = source_next(ring->source)) != NULL) {
 		conn->watched = 0;
 		conn->buffers = 0;
-		open_conns++;
+		ring->open++;
 		if (conn->unsent)
 			submit_held(conn);
 		else
 			ring_receive(conn);
 	}
-	listening = errno != ESHUTDOWN;
-	if (listening && !(flags & IORING_CQE_F_MORE))
-		submit_accept(listener);
+	ring->listening = errno != ESHUTDOWN;
+	if (ring->listening && !(flags & IORING_CQE_F_MORE))
+		watch_source();
 }
 
 static void complete(const struct io_uring_cqe *cqe)
@@ -346,8 +353,8 @@ static void complete(const struct io_uring_cqe *cqe)
 	int fd = (int)(uint32_t)cqe->user_data;
 
 	switch ((enum operation)(cqe->user_data >> 32)) {
-	case ACCEPT:
-		accept_all(fd, cqe->flags);
+	case SOURCE:
+		take_all(cqe->flags);
 		break;
 	case RECEIVE:
 		received_some(conn_of(fd), cqe->res, cqe->flags);
@@ -362,20 +369,20 @@ static void complete(const struct io_uring_cqe *cqe)
 
 static int run(void)
 {
-	while (listening || open_conns) {
-		int error = io_uring_submit_and_wait(&ring, 1);
+	while (ring->listening || ring->open) {
+		int error = io_uring_submit_and_wait(&ring->uring, 1);
 		struct io_uring_cqe *cqe;
 		unsigned int head;
 		unsigned int n = 0;
 
 		if (error < 0 && error != -EINTR && error != -EBUSY && error != -EAGAIN)
 			return -error;
-		io_uring_for_each_cqe(&ring, head, cqe)
+		io_uring_for_each_cqe(&ring->uring, head, cqe)
 		{
 			complete(cqe);
 			n++;
 		}
-		io_uring_cq_advance(&ring, n);
+		io_uring_cq_advance(&ring->uring, n);
 	}
 	return 0;
 }
@@ -412,31 +419,35 @@ static int register_buffers(void)
 	if (memory == MAP_FAILED)
 		return -errno;
 	registration.ring_addr = (uintptr_t)memory;
-	error = io_uring_register_buf_ring(&ring, &registration, 0);
+	error = io_uring_register_buf_ring(&ring->uring, &registration, 0);
 	if (error)
 		return error;
-	provided = (struct io_uring_buf_ring *)(void *)memory;
-	buffers = memory + ring_bytes;
-	io_uring_buf_ring_init(provided);
-	while (buffers_n < BUFFERS_FEW)
-		provide(buffers_n++);
+	ring->provided = (struct io_uring_buf_ring *)(void *)memory;
+	ring->buffers = memory + ring_bytes;
+	io_uring_buf_ring_init(ring->provided);
+	while (ring->buffers_n < BUFFERS_FEW)
+		provide(ring->buffers_n++);
 	return 0;
 }
 
-int ring_serve(const struct server *server, void (*model)(struct conn *conn))
+int ring_serve(const struct source *source, void (*handle)(struct conn *conn))
 {
-	int error = make_ring(&ring);
+	int error;
 
+	ring = calloc(1, sizeof(*ring));
+	if (!ring)
+		return ENOMEM;
+	ring->source = source;
+	ring->handle = handle;
+	ring->listening = true;
+	error = make_ring(&ring->uring);
 	if (!error)
 		error = register_buffers();
 	if (error)
 		return -error;
-	handle = model;
-	model_nonblocking(server->listener);
-	listening = true;
-	submit_accept(server->listener);
+	watch_source();
 	error = run();
-	io_uring_queue_exit(&ring);
+	io_uring_queue_exit(&ring->uring);
 	return error;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring.h - connections by io_uring, for models of one thread: the kernel receives and sends by itself,
- * and completes what was submitted.  One system call submits all new operations and waits for
- * completions.
+ * ring.h - connections by io_uring: the kernel receives and sends by itself, and completes what was
+ * submitted.  One system call submits all new operations and waits for completions.
  *
  * One receive is submitted for all that will arrive (multishot).  For each part of it the kernel
  * uses one of the provided buffers, so that an idle connection holds none.  The buffers of a
@@ -15,22 +14,21 @@
 #include <stdbool.h>
 
 #include "conn.h"
-#include "model.h"
+#include "source.h"
 
 /*
- * Serves until no more connections will come and all have ended; one at a time in a process.  After each
- * completion that lets a connection go on `handle` is called, which does with the functions below what can
- * be done without waiting.  0, or the error number of what this machine refuses.
+ * Serves as a source_loop does, by a ring of this thread.  After each completion that lets a connection go on
+ * `handle` is called, which does with the functions below what can be done without waiting.
  */
-int ring_serve(const struct server *server, void (*handle)(struct conn *conn));
+int ring_serve(const struct source *source, void (*handle)(struct conn *conn));
 
-/* Something was received, the peer has closed its side, or the connection is broken. */
+/* Something is to be answered: what was received, or the end of the input. */
 bool ring_has_input(const struct conn *conn);
 
 /* Submits a receive, if none is under way. */
 void ring_receive(struct conn *conn);
 
-/* Submits the answer to what was received, or to the end of the input; there may be nothing to send. */
+/* Submits the answer to it; there may be nothing to send. */
 void ring_answer(struct conn *conn);
 
 /* An answer is under way. */

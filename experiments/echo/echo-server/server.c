@@ -76,9 +76,9 @@ static void print_models(void)
 	for (const struct model *m = model_first(); m; m = m->next) {
 		const char *missing = m->missing ? m->missing() : NULL;
 
-		printf("%-14s %s\n", m->name, m->summary);
+		printf("%-17s %s\n", m->name, m->summary);
 		if (missing)
-			printf("%-14s   not on this machine: %s\n", "", missing);
+			printf("%-17s   not on this machine: %s\n", "", missing);
 	}
 }
 

@@ -19,9 +19,14 @@ static void advance(struct conn *conn)
 		ring_receive(conn);
 }
 
+static int run(const struct source *source)
+{
+	return ring_serve(source, advance);
+}
+
 static int serve(const struct server *server)
 {
-	return ring_serve(server, advance);
+	return source_serve(server, run);
 }
 
 static struct model model = {.name = "io_uring",

@@ -63,10 +63,9 @@ static int serve(const struct server *server)
 	return error;
 }
 
-static struct model model = {
-	.name = "pool",
-	.summary = "32 threads that accept and serve one connection after the other",
-	.serve = serve};
+static struct model model = {.name = "pool",
+			     .summary = "32 threads, each of which serves one connection at a time",
+			     .serve = serve};
 
 __attribute__((constructor)) static void add(void)
 {

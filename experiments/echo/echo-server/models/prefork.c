@@ -35,10 +35,10 @@ static int serve(const struct server *server)
 	return model_in_processes(server, n, work);
 }
 
-static struct model model = {
-	.name = "prefork",
-	.summary = "32 processes that accept and serve one connection after the other",
-	.serve = serve};
+static struct model model = {.name = "prefork",
+			     .summary =
+				     "32 processes, each of which serves one connection at a time",
+			     .serve = serve};
 
 __attribute__((constructor)) static void add(void)
 {
