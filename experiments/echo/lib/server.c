@@ -50,6 +50,8 @@ const struct model models[MODELS] = {
 	[POLL] = {"poll"},
 	[SELECT] = {"select", .most = 1000, .most_why = MESSAGE("FD_SETSIZE is 1,024")},
 	[REUSEPORT] = {"reuseport"},
+	[COROUTINE_RING] = {"coroutine-ring"},
+	[COROUTINE_NM_RING] = {"coroutine-nm-ring"},
 	[LIBEVENT] = {"libevent"},
 	[LIBUV] = {"libuv"},
 	[PY_THREADED] = {"py-threaded", PEER("threaded.py")},

@@ -42,6 +42,8 @@ enum {
 	POLL,
 	SELECT,
 	REUSEPORT,
+	COROUTINE_RING,
+	COROUTINE_NM_RING,
 	LIBEVENT,
 	LIBUV,
 	PY_THREADED,
@@ -76,6 +78,9 @@ extern const char slow_enough[]; /* the peers' most_why */
 		MODEL(POLL, "poll", "one thread, poll"),                                           \
 		MODEL(SELECT, "select", "one thread, select, up to 1,024 descriptors"),            \
 		MODEL(REUSEPORT, "reuseport", "an epoll loop and a listening socket a CPU"),       \
+		MODEL(COROUTINE_RING, "coroutine-ring",                                            \
+		      "coroutines of one thread, over io_uring"),                                  \
+		MODEL(COROUTINE_NM_RING, "coroutine-nm-ring", "coroutines over a ring a CPU"),     \
 		MODEL(LIBEVENT, "libevent", "libevent's buffered events, a reference"),            \
 		MODEL(LIBUV, "libuv", "the library of Node.js, a reference"),                      \
 		MODEL(PY_THREADED, "py-threaded", "Python: a thread for every connection"),        \
