@@ -46,7 +46,7 @@ def servers(tmp_path_factory):
 
 
 def test_others_are_compared_with_ours(servers, other, tmp_path):
-    ended = servers(*FEW, "--models", "epoll,thread", "--idle", "2", "--out", tmp_path / "out", BUILD,
+    ended = servers(*FEW, "--models", "epoll", "--idle", "2", "--out", tmp_path / "out", BUILD,
                     other("writer.write(data)"))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert not [line for line in ended.stdout.splitlines()[:-1] if len(line) > 80]
@@ -57,18 +57,18 @@ def test_others_are_compared_with_ours(servers, other, tmp_path):
     assert json.loads((tmp_path / "cpus").read_text(encoding="utf-8")) == cpus  # as the other one had them
     assert found["machine"]["cpus_allowed"] == ",".join(map(str, found["params"]["load_cpus"]))
     assert len(os.sched_getaffinity(0)) == 1 or not {*cpus} & {*found["params"]["load_cpus"]}
-    names = ["epoll", "thread", "other"]
+    names = ["epoll", "other", "epoll+idle", "other+idle"]
     for connections in (1, 3):
         samples = [sample for sample in found["samples"] if sample["connections"] == connections]
         assert sorted((sample["round"], sample["server"]) for sample in samples) == sorted(
             (done, name) for done in range(7) for name in names)
         assert all(sample["in_window"] > 0 for sample in samples)
-    orders = {tuple(sample["server"] for sample in found["samples"][at:at + 3]) for at in range(0, 42, 3)}
+    orders = {tuple(sample["server"] for sample in found["samples"][at:at + 4]) for at in range(0, 56, 4)}
     assert len(orders) > 1
     rows = re.findall(r"^  (\S+) +([\d,]+)/s", ended.stdout, re.MULTILINE)
     assert sorted(name for name, _ in rows) == sorted(2 * names)
     rates = [int(rate.replace(",", "")) for _, rate in rows]
-    assert rates[:3] == sorted(rates[:3], reverse=True) and rates[3:] == sorted(rates[3:], reverse=True)
+    assert rates[:4] == sorted(rates[:4], reverse=True) and rates[4:] == sorted(rates[4:], reverse=True)
 
 
 @pytest.mark.parametrize("answer", ["writer.write(data[::-1])", "sys.exit(5)", "writer.transport.abort()"],
@@ -79,6 +79,14 @@ def test_a_server_that_is_no_echo_server(servers, answer, other, tmp_path):
     assert "other" in ended.stderr and not (tmp_path / "out").exists()
 
 
+def test_a_server_that_closes_idle_connections(servers, tmp_path):
+    closes = f"x={BUILD}/echo/echo-server --idle-timeout 500 --port {{port}}"
+    ended = servers(*FEW, "--models", "epoll", "--idle", "1", "--out", tmp_path / "out", BUILD, closes)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    # on a busy machine it can close those of the load
+    assert "x+idle closed an idle connection" in ended.stderr or "x" in ended.stderr and "errors" in ended.stderr
+
+
 @pytest.mark.parametrize("arguments, status, word", [
     (["x=false {port}"], 1, "x ended with status 1"),
     (["x=/no/such/file {port}"], 2, "/no/such/file"),
@@ -86,6 +94,7 @@ def test_a_server_that_is_no_echo_server(servers, answer, other, tmp_path):
     (["x"], 2, "NAME=COMMAND"),
     (["x='"], 2, "x="),
     (["epoll=true {port}"], 2, "'epoll'"),
+    (["x+idle=true {port}"], 2, "+idle"),
     (["--models", "none-such"], 2, "none-such"),
     (["--models", "", "x=true {port}"], 2, "two servers"),
     (["--connections", "0"], 2, "--connections"),
