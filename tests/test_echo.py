@@ -564,6 +564,16 @@ def test_processes_give_up_together():
     assert ended.stderr.count("\n") == 1 and "Too many open files" in ended.stderr
 
 
+@pytest.mark.skipif(bool(SAN), reason="a sanitizer knows nothing of stacks of our own")
+@pytest.mark.parametrize("files", [8, 11], ids=["no-pipe", "no-epoll"])
+def test_loops_give_up_together(files):
+    """The second of two loops finds no descriptor: to be given connections by, or to wait with."""
+    ended = run(SERVER, "--port", "0", "--workers", "2", "--model", "coroutine-nm",
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1 and "Too many open files" in ended.stderr
+
+
 # --- what is special to a model -------------------------------------------------------------------
 
 def test_prefork_replaces_workers_that_die():
