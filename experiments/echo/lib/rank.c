@@ -15,18 +15,39 @@ static struct interval value_of(struct run *run, const struct criterion *criteri
 			     : run_interval(run, variant, criterion->field);
 }
 
-/* Whether one is better than the other by the factor and the step: with whole intervals, or perhaps. */
-static enum verdict is_better(struct run *run, const struct criterion *criterion,
-			      struct interval one, struct interval other)
+/* Of one variant's value to another's, round by round: what slows a round down slows both. */
+static struct interval ratio_of(struct run *run, const struct criterion *criterion, size_t one,
+				size_t other)
+{
+	return criterion->of
+		       ? load_ratio(run, one, other, criterion->field, criterion->of, LOAD_ALL)
+		       : run_ratio(run, run_values(run, one, criterion->field),
+				   run_values(run, other, criterion->field));
+}
+
+/* Whether what has this interval is less than the bound: all of it, or perhaps. */
+static enum verdict is_less(double low, double high, double bound)
+{
+	return high < bound ? HOLDS : low >= bound ? REFUTED : UNCLEAR;
+}
+
+/* Whether `one` is better than `other` on the criterion, by the factor and the step. */
+static enum verdict is_better(struct run *run, const struct criterion *criterion, size_t c,
+			      const struct rank *one, const struct rank *other)
 {
 	double alike = run_bound(run, "alike_ratio");
 	double step = run_bound(run, criterion->step);
-	struct interval less = criterion->more ? other : one;
-	struct interval more = criterion->more ? one : other;
+	const struct rank *less = criterion->more ? other : one;
+	const struct rank *more = criterion->more ? one : other;
+	struct interval a = less->value[c];
+	struct interval b = more->value[c];
+	struct interval ratio = ratio_of(run, criterion, less->variant, more->variant);
+	enum verdict by_factor =
+		isnan(ratio.low) /* of values that are 0 */
+			? is_less(a.low - alike * b.high, a.high - alike * b.low, 0)
+			: is_less(ratio.low, ratio.high, alike);
 
-	if (less.high < alike * more.low && more.low - less.high >= step)
-		return HOLDS;
-	return less.low >= alike * more.high || more.high - less.low < step ? REFUTED : UNCLEAR;
+	return all_of(by_factor, is_less(a.low - b.high, a.high - b.low, -step));
 }
 
 static int by_sum(const void *a, const void *b)
@@ -59,11 +80,11 @@ static void compare(struct run *run, const struct criterion *criterion, size_t c
 {
 	mine->of[c] = 1;
 	for (size_t k = 0; k < ranking->n; k++) {
-		enum verdict better =
-			is_better(run, criterion, ranking->ranks[k].value[c], mine->value[c]);
+		enum verdict better;
 
 		if (mine == &ranking->ranks[k])
 			continue;
+		better = is_better(run, criterion, c, &ranking->ranks[k], mine);
 		mine->of[c] += better == HOLDS;
 		mine->perhaps = mine->perhaps || better == UNCLEAR;
 		ranking->apart[c] = any_of(ranking->apart[c], better);

@@ -2,8 +2,8 @@
 /*
  * rank.h - variants ranked on several criteria, from their samples.
  *
- * A rank is one more than the number of variants that are better with the whole of their interval, by
- * a factor and by a step: with less than that, which of two is better depends on the run.
+ * A rank is one more than the number of variants that are better by a factor, with the whole interval of
+ * the ratio (run_ratio()), and by a step: with less than that, which of two is better depends on the run.
  */
 #ifndef ECHO_RANK_H
 #define ECHO_RANK_H
