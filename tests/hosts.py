@@ -22,7 +22,7 @@ def key(path):
 
 @contextlib.contextmanager
 def hosts(folder):
-    """Two hosts, which are this one: what --sshloginfile reads."""
+    """Two hosts, which are this one: one and two of folder/ssh, ssh's configuration, and of folder/hosts, a line each."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     own = key(folder / "own")
@@ -32,7 +32,7 @@ def hosts(folder):
     (folder / "ssh").write_text(
         f"Host one\n  HostName 127.0.0.1\nHost two\n  HostName 127.0.0.2\nHost *\n  Port {port}\n  IdentityFile {own}\n"
         "  IdentitiesOnly yes\n  UserKnownHostsFile /dev/null\n  StrictHostKeyChecking no\n  LogLevel ERROR\n")
-    (folder / "hosts").write_text("".join(f"ssh -F {folder}/ssh {name}\n" for name in ("one", "two")))
+    (folder / "hosts").write_text("one\ntwo\n")
     server = [SSHD, "-D", "-e", "-f", folder / "sshd"]
     if os.geteuid() == 0:  # it wants an empty folder of that name, which only an installed service has
         mount = 'mount -t tmpfs none /run && mkdir /run/sshd && exec "$@"'
@@ -43,6 +43,6 @@ def hosts(folder):
                                          check=False).returncode == 0 or process.poll() is not None, "listen")
             if process.poll() is not None:
                 pytest.skip(f"sshd does not start here: {process.stderr.read().decode().strip()}")
-            yield folder / "hosts"
+            yield
         finally:
             os.killpg(process.pid, signal.SIGKILL)

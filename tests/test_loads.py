@@ -464,7 +464,6 @@ def test_two_hosts(tmp_path):
                 command = command.replace(old, new)
             return start("sh", "-c", f"exec {command}", cwd=tmp_path, env=environment(HOME=str(tmp_path)))
 
-        (tmp_path / "hosts").write_text("one\ntwo\n")
         both = [here(served), here(asked)]
         assert [finish(process).returncode for process in both] == [0, 0]
         ended = finish(here(merged))

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import csv
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -92,20 +93,34 @@ def whole(path):
     return rows[0]["row"] == "run" and rows[-1]["row"] == "end" and not rows[-1]["interrupted"]
 
 
+def goes_on_writing(folder):
+    """Processes with a file of the folder open that were not killed: cells that are run again have the same files."""
+    found = set()
+    for path in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if path.readlink().is_relative_to(folder):
+                status = dict(line.split(":\t", 1) for line in (path.parents[1] / "status").read_text().splitlines())
+                pending = int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)
+                if not pending & 1 << signal.SIGKILL - 1:
+                    found.add(status["Name"])
+    return found
+
+
 @needs_hosts
 def test_a_matrix_over_two_hosts(tmp_path):
     """It is killed in the middle and goes on: 40 cells, each done once, and their rows are here."""
     cells = listed(COUNTER, "--set", "threads=2,3", "--seeds", "20", "--", "--quick", "--trials", "1")
     (tmp_path / "cells").write_text("".join(f"{name}\t{command}\n" for name, command in cells.items()))
     recipe = next(line.strip() for line in RECIPE.splitlines() if line.startswith("    parallel "))
-    with hosts(tmp_path) as login:
-        command = recipe.replace("--sshloginfile hosts", f"--sshloginfile {login}").replace(
+    with hosts(tmp_path):
+        command = recipe.replace(" ssh'", f" ssh -F {tmp_path}/ssh'").replace(
             "--workdir stallrace", f"--workdir {ROOT}").replace("results/matrix", f"{tmp_path}/matrix")
         how = {"cwd": tmp_path, "env": {**os.environ, "HOME": str(tmp_path)}, "stdout": subprocess.DEVNULL}
         with subprocess.Popen(["sh", "-c", f"exec {command}"], stderr=subprocess.DEVNULL, start_new_session=True,
                               **how) as first:
             until(lambda: len(logged(tmp_path)) >= 10, "measure some")
             os.killpg(first.pid, signal.SIGKILL)
+        assert not goes_on_writing(tmp_path / "matrix")
         done = logged(tmp_path)
         assert 10 <= len(done) < 40
         again = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=600, check=False,

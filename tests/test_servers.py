@@ -68,6 +68,7 @@ def test_others_are_compared_with_ours(servers, other, tmp_path):
     rows = re.findall(r"^  (\S+) +([\d,]+)/s", ended.stdout, re.MULTILINE)
     assert sorted(name for name, _ in rows) == sorted(2 * names)
     rates = [int(rate.replace(",", "")) for _, rate in rows]
+    assert re.findall(r"^  (\S+) +rate [\d.]+ .* CPU [\d.]+ ", ended.stdout, re.MULTILINE) == 2 * ["epoll", "other"]
     assert rates[:4] == sorted(rates[:4], reverse=True) and rates[4:] == sorted(rates[4:], reverse=True)
 
 

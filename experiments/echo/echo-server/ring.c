@@ -310,9 +310,9 @@ static void received_some(struct conn *conn, int result, unsigned int flags)
 	if (conn->buffers < PARTS && flags & IORING_CQE_F_MORE &&
 	    flags & IORING_CQE_F_SOCK_NONEMPTY)
 		return; /* the completion of the next part follows */
-	ring->handle(conn);
 	if (conn->buffers > PARTS && (conn->watched & (RECEIVING | CANCELLING)) == RECEIVING)
 		submit_cancel(conn);
+	ring->handle(conn); /* which may close it */
 }
 
 static void sent(struct conn *conn, int result)
