@@ -445,6 +445,7 @@ int ring_serve(const struct source *source, void (*handle)(struct conn *conn))
 		error = register_buffers();
 	if (error)
 		return -error;
+	source_begin(source);
 	watch_source();
 	error = run();
 	io_uring_queue_exit(&ring->uring);

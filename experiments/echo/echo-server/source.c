@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,6 +12,14 @@
 #include "conn_table.h"
 
 enum { LOOPS = 256 };
+
+static sem_t begun; /* posted by each loop, N:M */
+
+void source_begin(const struct source *source)
+{
+	if (!source->listens)
+		sem_post(&begun);
+}
 
 struct conn *source_next(const struct source *source)
 {
@@ -67,8 +76,10 @@ static void *run(void *argument)
 	struct worker *worker = argument;
 
 	worker->error = worker->loop(&worker->source);
-	if (worker->error)
+	if (worker->error) {
 		conn_stop();
+		sem_post(&begun); /* it may not have */
+	}
 	return NULL;
 }
 
@@ -104,10 +115,14 @@ int source_serve_nm(const struct server *server, source_loop loop)
 	int error = 0;
 
 	n = n < LOOPS ? n : LOOPS;
+	sem_init(&begun, 0, 0);
 	for (int i = 0; i < n && !error; i++)
 		error = start(&workers[i], loop);
 	if (error)
 		return error;
+	/* accepting takes descriptors that the loops need */
+	for (int i = 0; i < n; i += sem_wait(&begun) == 0)
+		;
 	distribute(server, workers, n);
 	for (int i = 0; i < n; i++)
 		close(workers[i].give);

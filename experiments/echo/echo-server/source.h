@@ -23,8 +23,12 @@ struct source {
  */
 struct conn *source_next(const struct source *source);
 
-/* A loop: serves until no more will come, and all have ended; 0, or the error number of what is refused it. */
+/*
+ * A loop: serves until no more will come, and all have ended; 0, or the error number of what is refused it.
+ * It calls source_begin() when it has all that it needs, and before source_next().
+ */
 typedef int (*source_loop)(const struct source *source);
+void source_begin(const struct source *source);
 
 /* A model's serve(): by one loop in this thread. */
 int source_serve(const struct server *server, source_loop loop);

@@ -116,6 +116,7 @@ static int run(const struct source *source)
 	if (mine.epoll < 0 || epoll_ctl(mine.epoll, EPOLL_CTL_ADD, source->fd, &event) != 0)
 		return errno;
 	loop = &mine;
+	source_begin(source);
 	while (mine.listening || mine.open) {
 		int n = epoll_wait(mine.epoll, events, EVENTS, -1);
 
