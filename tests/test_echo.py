@@ -565,7 +565,7 @@ def test_processes_give_up_together():
 
 
 @pytest.mark.skipif(bool(SAN), reason="a sanitizer knows nothing of stacks of our own")
-@pytest.mark.parametrize("files", [8, 11], ids=["no-pipe", "no-epoll"])
+@pytest.mark.parametrize("files", [8, 10], ids=["no-pipe", "no-epoll"])
 def test_loops_give_up_together(files):
     """The second of two loops finds no descriptor: to be given connections by, or to wait with."""
     ended = run(SERVER, "--port", "0", "--workers", "2", "--model", "coroutine-nm",

@@ -120,9 +120,9 @@ int source_serve_nm(const struct server *server, source_loop loop)
 		error = start(&workers[i], loop);
 	if (error)
 		return error;
-	/* accepting takes descriptors that the loops need */
-	for (int i = 0; i < n; i += sem_wait(&begun) == 0)
-		;
+	/* waiting in accept(2) takes a descriptor, which a loop may need */
+	for (int i = 0; i < n;)
+		i += sem_wait(&begun) == 0;
 	distribute(server, workers, n);
 	for (int i = 0; i < n; i++)
 		close(workers[i].give);
