@@ -72,8 +72,8 @@ def test_others_are_compared_with_ours(servers, other, tmp_path):
     assert rates[:4] == sorted(rates[:4], reverse=True) and rates[4:] == sorted(rates[4:], reverse=True)
 
 
-@pytest.mark.parametrize("answer", ["writer.write(data[::-1])", "sys.exit(5)", "writer.transport.abort()"],
-                         ids=["wrong", "ends", "resets"])
+@pytest.mark.parametrize("answer", ["writer.write(data[::-1])", "sys.exit(5)", "writer.transport.abort()", "pass"],
+                         ids=["wrong", "ends", "resets", "silent"])
 def test_a_server_that_is_no_echo_server(servers, answer, other, tmp_path):
     ended = servers(*FEW, "--models", "epoll", "--out", tmp_path / "out", BUILD, other(answer))
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
